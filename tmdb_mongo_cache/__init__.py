@@ -1,0 +1,94 @@
+"""A MongoDB cache under every program that calls TMDB with requests, without a change to its code.
+
+>>> import tmdb_mongo_cache
+>>> cache = tmdb_mongo_cache.install()  # from here on every TMDB call made with requests is cached
+>>> tmdb_mongo_cache.is_installed()
+True
+>>> tmdb_mongo_cache.uninstall()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .cache import TMDBCache
+    from .config import CacheConfig
+    from .doors.backend import MongoBackend
+    from .doors.decorator import cached_tmdb
+    from .doors.patch import disabled, enabled, install, is_installed, uninstall
+    from .doors.session import TMDBSession
+    from .errors import (
+        CacheError,
+        ConfigError,
+        EmbeddedServerError,
+        OfflineError,
+        StoreError,
+        StoreUnavailable,
+    )
+    from .responses import TMDBResponse
+    from .stats import CacheStats
+    from .store.document import EntryInfo
+
+__all__ = [
+    "CacheConfig",
+    "CacheError",
+    "CacheStats",
+    "ConfigError",
+    "EmbeddedServerError",
+    "EntryInfo",
+    "MongoBackend",
+    "OfflineError",
+    "StoreError",
+    "StoreUnavailable",
+    "TMDBCache",
+    "TMDBResponse",
+    "TMDBSession",
+    "__version__",
+    "cached_tmdb",
+    "disabled",
+    "enabled",
+    "install",
+    "is_installed",
+    "uninstall",
+]
+
+# Imported when first asked for: requests-cache and pymongo cost more than a
+# program that only wants install() should pay at its start.
+_HOMES = {
+    "CacheConfig": "config",
+    "CacheError": "errors",
+    "CacheStats": "stats",
+    "ConfigError": "errors",
+    "EmbeddedServerError": "errors",
+    "EntryInfo": "store.document",
+    "MongoBackend": "doors.backend",
+    "OfflineError": "errors",
+    "StoreError": "errors",
+    "StoreUnavailable": "errors",
+    "TMDBCache": "cache",
+    "TMDBResponse": "responses",
+    "TMDBSession": "doors.session",
+    "cached_tmdb": "doors.decorator",
+    "disabled": "doors.patch",
+    "enabled": "doors.patch",
+    "install": "doors.patch",
+    "is_installed": "doors.patch",
+    "uninstall": "doors.patch",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{home}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,271 @@
+"""The settings: a frozen value, checked once, when it is made.
+
+Names are requests-cache's wherever it has the setting. Durations are seconds
+or ``timedelta``; ``stale_if_error`` and ``stale_while_revalidate`` also take
+True (for ever) and False (never).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from .errors import ConfigError
+from .tmdb import expiration
+from .tmdb.expiration import Expiration
+from .tmdb.policy import Policy
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+ExpireAfter = float | timedelta | datetime
+"""One expiration as a user gives it."""
+
+PREFIX = "TMDB_CACHE_"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_HOST = re.compile(r"[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
+_URI = re.compile(r"mongodb(?:\+srv)?://\S+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheConfig:
+    """The settings of a cache.
+
+    Args:
+        uri: MongoDB URI, or ``"embedded"``. None: ``TMDB_CACHE_URI``; else the
+            embedded server where its extra is installed; else
+            ``mongodb://localhost:27017``.
+        client: a ready ``MongoClient`` instead; it is used as it is and left open.
+        database: name of the database.
+        collection: name of the collection.
+        expire_after: how long an answer is fresh; a mapping changes single
+            classes of endpoints (see :data:`tmdb_mongo_cache.tmdb.endpoints.ENDPOINTS`).
+            None: 24 hours.
+        urls_expire_after: URL patterns to expirations, as in requests-cache;
+            beats ``expire_after``.
+        cache_control: let TMDB's own ``Cache-Control`` decide freshness.
+        stale_if_error: how long past its expiry an answer may be served when TMDB fails.
+        stale_while_revalidate: how long past its expiry an answer may be served
+            at once while it is refreshed behind it.
+        not_found_expire_after: how long TMDB's 404 (code 34) is fresh.
+        memory_ttl: seconds an answer may be kept in this process before MongoDB is asked again.
+        memory_max_bytes: size of that memory; 0 turns it off.
+        hosts: what counts as TMDB besides its own hosts: ``host`` or ``host:port``.
+        store_timeout: seconds one MongoDB operation may cost a call.
+        offline: never call TMDB; a miss is an :class:`~tmdb_mongo_cache.OfflineError`.
+        disabled: the off switch: every call goes straight through.
+
+    Raises:
+        TypeError: an unknown name.
+        ConfigError: a value that cannot be used; the text says what could.
+    """
+
+    uri: str | None = field(default=None, repr=False)
+    client: MongoClient[dict[str, Any]] | None = None
+    database: str = "tmdb_cache_db"
+    collection: str = "tmdb_cache"
+    expire_after: ExpireAfter | Mapping[str, ExpireAfter] | None = None
+    urls_expire_after: Mapping[str | re.Pattern[str], ExpireAfter] = field(default_factory=dict)
+    cache_control: bool = False
+    stale_if_error: float | timedelta | bool = timedelta(days=7)
+    stale_while_revalidate: float | timedelta | bool = False
+    not_found_expire_after: ExpireAfter = timedelta(hours=1)
+    memory_ttl: float | timedelta = 30.0
+    memory_max_bytes: int = 64 * 2**20
+    hosts: Iterable[str] = frozenset()
+    store_timeout: float | timedelta = 0.25
+    offline: bool = False
+    disabled: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("cache_control", "offline", "disabled"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        if self.uri is not None:
+            _check_uri(self.uri)
+        for name in ("database", "collection"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value or "\0" in value or "$" in value:
+                raise ConfigError(f"{name} must be a MongoDB name: a non-empty string without '$'")
+        if re.search(r'[/\\. "]', self.database) or len(self.database) > 63:
+            raise ConfigError('database must be a MongoDB name: up to 63 characters, none of them / \\ . " or a space')
+        if self.uri is not None and self.client is not None:
+            raise ConfigError("give either uri or client, not both")
+        size = self.memory_max_bytes
+        if isinstance(size, bool) or not isinstance(size, int) or size < 0:
+            raise ConfigError(f"memory_max_bytes must be a number of bytes, 0 or more, not {size!r}")
+        object.__setattr__(self, "hosts", _hosts(self.hosts))
+        try:
+            policy = _policy(self)
+            timeout = expiration.duration(self.store_timeout, "store_timeout")
+            memory_ttl = expiration.duration(self.memory_ttl, "memory_ttl")
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        if not 0 < timeout < math.inf:
+            raise ConfigError("store_timeout must be more than 0 seconds: it is what one MongoDB operation may cost")
+        object.__setattr__(self, "store_timeout", timeout)
+        object.__setattr__(self, "memory_ttl", memory_ttl)
+        object.__setattr__(self, "_policy", policy)
+
+    @property
+    def policy(self) -> Policy:
+        """The settings that decide, in normal form."""
+        found: Policy = self.__dict__["_policy"]
+        return found
+
+    @classmethod
+    def from_env(cls, **config: Any) -> CacheConfig:
+        """Read ``TMDB_CACHE_<NAME>`` for every setting; what is given by keyword goes before it.
+
+        Durations are seconds or a number with s, m, h, d or w (``TMDB_CACHE_EXPIRE_AFTER=36h``);
+        mappings are JSON; hosts are separated by commas. An empty variable is no variable.
+
+        Raises:
+            TypeError: an unknown keyword.
+            ConfigError: a variable whose value cannot be used.
+        """
+        found: dict[str, Any] = {}
+        for name, read in _READERS.items():
+            text = os.environ.get(PREFIX + name.upper(), "").strip()
+            # A URI from the environment must not fight with a client given by hand.
+            if not text or name in config or (name == "uri" and config.get("client") is not None):
+                continue
+            try:
+                found[name] = read(text)
+            except ValueError:
+                shown = "its value" if name == "uri" else repr(text)
+                raise ConfigError(f"{PREFIX}{name.upper()}: cannot make sense of {shown}") from None
+        return cls(**{**found, **config})
+
+    def changed(self, **config: Any) -> CacheConfig:
+        """Return these settings with some of them changed."""
+        return replace(self, **config)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Checked again on arrival; what was worked out from the settings does not travel.
+        return _rebuild, ({item.name: getattr(self, item.name) for item in fields(self)},)
+
+    def __repr__(self) -> str:
+        shown = [f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.repr]
+        uri = None if self.uri is None else mask(self.uri)
+        return f"CacheConfig({', '.join([f'uri={uri!r}', *shown])})"
+
+
+def _rebuild(values: dict[str, Any]) -> CacheConfig:
+    return CacheConfig(**values)
+
+
+def mask(uri: str) -> str:
+    """Return a MongoDB URI for people to see: without user, password and options that carry secrets."""
+    uri = re.sub(r"^([a-z0-9+]+://).*@", r"\1***@", uri, flags=re.DOTALL | re.IGNORECASE)
+    return re.sub(r"(?i)([?&;][^=&;]*(?:password|token|secret|properties)[^=&;]*=)[^&;]*", r"\1***", uri)
+
+
+def _check_uri(uri: object) -> None:
+    if not isinstance(uri, str) or (uri != "embedded" and not _URI.fullmatch(uri)):
+        shown = mask(uri) if isinstance(uri, str) and "@" not in uri else "the value given"
+        raise ConfigError(
+            f"uri must be a MongoDB URI like mongodb://localhost:27017, or 'embedded'; {shown} is neither"
+        )
+
+
+def _hosts(value: Any) -> frozenset[str]:
+    items = value.split(",") if isinstance(value, str) else value
+    try:
+        found = frozenset(str(item).strip().lower() for item in items if str(item).strip())
+    except TypeError:
+        raise ConfigError(f"hosts must be names like 'localhost:8080', not {value!r}") from None
+    for host in found:
+        if not _HOST.fullmatch(host):
+            raise ConfigError(f"hosts must be 'host' or 'host:port' without scheme or path, not {host!r}")
+    return found
+
+
+def _policy(config: CacheConfig) -> Policy:
+    wanted = config.expire_after
+    return Policy(
+        expire_after=None
+        if wanted is None
+        else expiration.by_class(wanted, "expire_after")
+        if isinstance(wanted, Mapping)
+        else expiration.normalise(wanted, "expire_after"),
+        url_expiration=_url_expiration(config.urls_expire_after),
+        cache_control=config.cache_control,
+        stale_if_error=expiration.duration(config.stale_if_error, "stale_if_error"),
+        stale_while_revalidate=expiration.duration(config.stale_while_revalidate, "stale_while_revalidate"),
+        not_found_expire_after=expiration.normalise(config.not_found_expire_after, "not_found_expire_after"),
+        offline=config.offline,
+    )
+
+
+def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
+    if not isinstance(patterns, Mapping):
+        raise ConfigError("urls_expire_after must map URL patterns to expirations, as in requests-cache")
+    if not patterns:
+        return None
+    normal: dict[str | re.Pattern[str], Expiration] = {}
+    for pattern, value in patterns.items():
+        if not isinstance(pattern, str | re.Pattern):
+            raise ConfigError(f"urls_expire_after: a pattern is a string or a compiled regex, not {pattern!r}")
+        shown = pattern if isinstance(pattern, str) else pattern.pattern
+        normal[pattern] = expiration.normalise(value, f"urls_expire_after[{shown!r}]")
+
+    def find(url: str) -> Expiration | None:
+        # requests-cache's own matching, so that a pattern means here what it means there.
+        from requests_cache.policy.expiration import get_url_expiration
+
+        found: Expiration | None = get_url_expiration(url, normal)
+        return found
+
+    return find
+
+
+def _read_flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _read_seconds(text: str) -> float:
+    match = re.fullmatch(r"(-1|[0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", text)
+    if match is None:
+        raise ValueError(text)
+    return float(match[1]) * (1 if match[1] == "-1" else _UNITS[match[2]])
+
+
+def _read_limit(text: str) -> float | bool:
+    return _read_flag(text) if text.lower() in ("true", "yes", "on", "false", "no", "off") else _read_seconds(text)
+
+
+def _read_expirations(text: str) -> dict[str, float]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    return {key: _read_seconds(str(value)) for key, value in found.items()}
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "uri": str,
+    "database": str,
+    "collection": str,
+    "expire_after": lambda text: _read_expirations(text) if text.startswith("{") else _read_seconds(text),
+    "urls_expire_after": _read_expirations,
+    "cache_control": _read_flag,
+    "stale_if_error": _read_limit,
+    "stale_while_revalidate": _read_limit,
+    "not_found_expire_after": _read_seconds,
+    "memory_ttl": _read_seconds,
+    "memory_max_bytes": int,
+    "hosts": str,
+    "store_timeout": _read_seconds,
+    "offline": _read_flag,
+    "disabled": _read_flag,
+}

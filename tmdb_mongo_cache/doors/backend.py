@@ -1,0 +1,237 @@
+"""``MongoBackend``: a requests-cache backend that shares TMDB's answers with every other door."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from requests import Request, Response
+from requests_cache import CachedSession
+from requests_cache.backends import BaseCache
+from requests_cache.cache_keys import get_matched_headers, redact_response
+from requests_cache.models import CachedResponse
+from requests_cache.policy import DEFAULT_IGNORED_PARAMS
+from requests_cache.policy.settings import CacheSettings
+
+from ..config import CacheConfig
+from ..errors import ConfigError
+from ..store.client import client_options
+from ..store.mapping import TMDB_PREFIX, MongoStorage
+from ..tmdb import calls, keys, secrets, urls
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+NOT_CACHED = "tmdb-mongo-cache: not cached"
+"""The key of a call to TMDB that is neither looked up nor stored."""
+
+_DEFAULTS = {
+    name: parameter.default
+    for name, parameter in inspect.signature(CachedSession.__init__).parameters.items()
+    if parameter.default is not parameter.empty
+}
+_RENAMED = {"old_data_on_error": "stale_if_error", "include_get_headers": "match_headers"}
+_SETTINGS = frozenset(inspect.signature(CacheSettings.__init__).parameters) - {"self"} | set(_RENAMED)
+
+
+class MongoBackend(BaseCache):  # type: ignore[misc]
+    """A requests-cache backend on MongoDB: ``requests_cache.CachedSession(backend=MongoBackend(...))``.
+
+    Every feature of requests-cache works, for any host. Answers of TMDB are kept
+    in the documents and under the keys of this package, so that what one door
+    stored every other door finds; what is private at TMDB is refused. Answers of
+    other hosts lie in the same collection under requests-cache's keys. A MongoDB
+    that fails makes a miss of a look-up and nothing of a write.
+
+    Args:
+        db_name: name of the database.
+        connection: a ready ``MongoClient``, which is left open. None makes one of
+            the options; without ``host`` and ``port`` it is the database that all
+            other doors use.
+        decode_content: as in requests-cache, for other hosts; False keeps bodies
+            byte for byte.
+        serializer: requests-cache's, for other hosts.
+        options: requests-cache's settings, which a session's own go before, and
+            ``MongoClient``'s options.
+
+    Raises:
+        TypeError: an option that neither library knows.
+        ConfigError: an option that cannot be used.
+    """
+
+    def __init__(
+        self,
+        db_name: str | None = None,
+        connection: MongoClient[dict[str, Any]] | None = None,
+        decode_content: bool = False,
+        serializer: Any = None,
+        **options: Any,
+    ) -> None:
+        config = CacheConfig.from_env()
+        name = db_name or config.database
+        for_client = {option: value for option, value in options.items() if option not in _SETTINGS}
+        unknown = client_options(for_client)
+        if unknown:
+            raise TypeError(f"neither requests-cache nor MongoClient has an option {unknown[0]!r}")
+        self._given = {_RENAMED.get(option, option): value for option, value in options.items() if option in _SETTINGS}
+        if connection is not None and not hasattr(connection, "get_database"):
+            raise ConfigError("connection must be a pymongo.MongoClient")
+        super().__init__(cache_name=name)
+        own = {"hosts": frozenset(config.hosts), "store_timeout": config.store_timeout}
+        chosen = {"serializer": serializer} if serializer else {}
+        self.responses: MongoStorage = MongoStorage(
+            name,
+            config.collection,
+            connection=connection,
+            decode_content=decode_content,
+            **chosen,
+            **own,
+            **for_client,
+        )
+        self.redirects: MongoStorage = MongoStorage(
+            name,
+            f"{config.collection}_redirects",
+            connection=self.responses.connection,
+            serializer=None,
+            **own,
+        )
+
+    @property
+    def _settings(self) -> CacheSettings:
+        return self._current
+
+    @_settings.setter
+    def _settings(self, value: CacheSettings) -> None:
+        # A session brings settings of its own and puts them here. What the backend was
+        # given holds wherever the session's is only a default.
+        for name, given in self._given.items():
+            if getattr(value, name) == _DEFAULTS.get(name, getattr(CacheSettings(), name)):
+                setattr(value, name, given)
+        self._current = value
+
+    def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
+        """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
+        call = self._classify(request)
+        if call is None:
+            return str(super().create_key(request, match_headers, **kwargs))
+        if call.straight:
+            return NOT_CACHED
+        if self._settings.key_fn is not None:
+            return str(super().create_key(request, match_headers, **kwargs))
+        return self._variant(call, request)
+
+    def _classify(self, request: Any) -> calls.Call | None:
+        prepared = request.prepare() if isinstance(request, Request) else request
+        return calls.classify(
+            prepared.method,
+            prepared.url,
+            prepared.headers or {},
+            has_body=bool(prepared.body),
+            hosts=self.responses.hosts,
+        )
+
+    def _variant(self, call: calls.Call, request: Any) -> str:
+        """Return the key with what the session's own matching adds, so that nobody else finds what it matched."""
+        target = urls.split(call.url)
+        ignored = {name for name in self._settings.ignored_parameters or () if name not in DEFAULT_IGNORED_PARAMS}
+        present = {name for name, _ in urls.pairs(target.query if target else "") if not secrets.is_credential(name)}
+        key, left_out = call.key, sorted(ignored & present)
+        if target is not None and left_out:
+            rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
+            key = keys.make_key(urls.canonical_path(target.path), "&".join(rest)) + f"#without={','.join(left_out)}"
+        if self._settings.match_headers:
+            matched = get_matched_headers(request.headers, self._settings.match_headers)
+            key += "".join(f"#{item}" for item in matched if not _carries_credential(item))
+        return key
+
+    def get_response(self, key: str, default: Any = None) -> Any:
+        """Look up a response; a database that fails, and a document that cannot be read, are misses."""
+        if key == NOT_CACHED:
+            return default
+        try:
+            with self.responses.bounded():
+                if not key.startswith(TMDB_PREFIX):
+                    return super().get_response(key, default)
+                found = self.responses.get(key)
+                return default if found is None else found
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            logger.warning("looking up failed, calling instead: %s", _said(error))
+            return default
+
+    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
+        """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
+        try:
+            if (cache_key or self.create_key(response.request)) == NOT_CACHED:
+                return
+            with self.responses.bounded():
+                super().save_response(_without_credentials(response, self._settings), cache_key, expires)
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            logger.warning("an answer was not stored: %s", _said(error))
+
+    def update(self, other: BaseCache) -> None:
+        """Take over the responses of another cache, TMDB's under this package's keys."""
+        for key, response in other.responses.items():
+            call = None if response is None else self._classify(response.request)
+            if call is None:
+                self.responses[key] = response
+            elif not call.straight:
+                self.responses[self.create_key(response.request)] = response
+        self.redirects.update(other.redirects)
+
+    def recreate_keys(self) -> None:
+        """Recreate the keys of other hosts' answers; TMDB's are what they are."""
+        for key in list(self.responses.keys()):
+            if key.startswith(TMDB_PREFIX):
+                continue
+            response = self.responses.get(key)
+            new = key if response is None else self.create_key(response.request)
+            if new != key:
+                self.responses[new] = response
+                del self.responses[key]
+
+    def _prune_redirects(self) -> None:
+        redirects = dict(self.redirects.items())
+        present = self.responses.present(set(redirects.values()))
+        self.redirects.bulk_delete([key for key, target in redirects.items() if target not in present])
+
+    def get_ttl(self) -> int | None:
+        """Return the TTL in seconds set by :meth:`set_ttl`, if any."""
+        found = self.responses.get_ttl()
+        return None if found is None else int(found)
+
+    def set_ttl(self, ttl: int | timedelta | None, overwrite: bool = False) -> None:
+        """Let MongoDB delete other hosts' answers some time after they were stored, as requests-cache's backend does.
+
+        TMDB's are deleted at the time each of them names.
+        """
+        self.responses.set_ttl(ttl, overwrite=overwrite)
+
+    def __repr__(self) -> str:
+        return f"<MongoBackend(name={self.cache_name})>"
+
+
+def _without_credentials(response: Response, settings: CacheSettings) -> CachedResponse:
+    """Redact the redirects as requests-cache redacts the last response."""
+    cached = CachedResponse.from_response(response)
+    for hop in cached.history:
+        redact_response(hop, settings.ignored_parameters)
+        if "Location" in hop.headers:
+            hop.headers["Location"] = calls.strip_url(hop.headers["Location"])
+    return cached
+
+
+def _is_named(item: str, names: set[str]) -> bool:
+    return any(name in names for name, _ in urls.pairs(item))
+
+
+def _carries_credential(item: str) -> bool:
+    return item.partition("=")[0] in ("authorization", "cookie", "proxy-authorization")
+
+
+def _said(error: Exception) -> str:
+    return secrets.redact(str(error)) or type(error).__name__

@@ -1,0 +1,103 @@
+"""``tmdb-mongo-cache run``: an old program, cached, without a line of it changed.
+
+A folder with a ``sitecustomize`` is put first on ``PYTHONPATH`` and the program
+takes this process's place, so that signals, exit codes and standard streams are
+its own, and the Pythons it starts are cached as well (as ddtrace-run and
+opentelemetry-instrument do it). A Python that ignores ``PYTHONPATH`` (``-I``,
+``-E``, ``-S``) is not reached.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import wrapt
+
+from ..errors import CacheError
+
+SITE = Path(__file__).with_name("site")
+
+
+class CommandNotFound(CacheError):
+    """Raised when there is nothing to run by the name given."""
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """Work out what to start: a script and ``-m module`` with this Python, anything else as it is.
+
+    Raises:
+        CommandNotFound: there is neither a file nor a command of that name.
+    """
+    first = arguments[0]
+    if first in ("-m", "-c"):
+        if len(arguments) < 2:
+            raise CommandNotFound(f"{first} needs the name of a module" if first == "-m" else "-c needs some code")
+        return [sys.executable, *arguments]
+    if first.startswith("-"):
+        raise CommandNotFound(f"unknown option {first}; options of the program go behind its name")
+    path = Path(first)
+    if path.suffix in (".py", ".pyw", ".pyc", ".pyz") or path.is_dir():
+        if not path.exists():
+            raise CommandNotFound(f"there is no file {first}; give the path of a script, -m and a module, or a command")
+        return [sys.executable, *arguments]
+    found = shutil.which(first)
+    if found is not None:
+        return [found, *arguments[1:]]
+    if path.is_file():
+        return [sys.executable, *arguments]
+    raise CommandNotFound(f"there is no script and no command {first}; is its environment active?")
+
+
+def environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which every Python installs the cache."""
+    found = dict(base)
+    rest = [entry for entry in found.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(SITE)]
+    found["PYTHONPATH"] = os.pathsep.join([str(SITE), *rest])
+    return found
+
+
+def run(arguments: Sequence[str], settings: Mapping[str, str]) -> int:
+    """Run a program with the cache; does not return where the platform can replace a process.
+
+    Args:
+        arguments: a script, ``-m`` and a module, or a command, with its own arguments.
+        settings: environment variables to set for it.
+
+    Returns:
+        its exit code.
+
+    Raises:
+        CommandNotFound: there is nothing of that name.
+    """
+    line = command_line(arguments)
+    env = environment({**os.environ, **settings})
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "posix":
+        try:
+            os.execve(line[0], line, env)
+        except OSError as error:
+            raise CommandNotFound(f"{arguments[0]} cannot be started: {error.strerror}") from error
+    return subprocess.run(line, env=env, check=False).returncode  # noqa: S603  it is the user's own program
+
+
+def install_with_requests() -> None:
+    """Install the cache when ``requests`` is imported, and not before: a Python without it pays nothing."""
+    wrapt.register_post_import_hook(_install, "requests")
+
+
+def _install(_: Any) -> None:
+    from . import patch
+
+    try:
+        patch.install()
+    except CacheError as error:
+        # The settings were checked before the program began; a child may have changed them.
+        logging.getLogger("tmdb_mongo_cache").warning("not cached: %s", error)

@@ -1,0 +1,48 @@
+"""Runs at the start of every Python that ``tmdb-mongo-cache run`` starts, children included.
+
+It waits for ``requests`` to be imported and then installs the cache. It stands
+first on the path, so the user's own ``sitecustomize`` is found behind it and
+runs as well. An interpreter that has not this package (another environment,
+another version) is left as it is. Kept to what any Python 3 understands.
+"""
+
+import os
+import sys
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def _is_here(entry):
+    return os.path.abspath(entry or os.curdir) == _HERE
+
+
+def _chain():
+    """Run the sitecustomize that this one stands before, if there is one."""
+    own = sys.modules.pop("sitecustomize", None)
+    try:
+        __import__("sitecustomize")
+    except ImportError as error:
+        if own is not None:
+            sys.modules["sitecustomize"] = own
+        if getattr(error, "name", None) != "sitecustomize":
+            raise
+
+
+def _install():
+    try:
+        from tmdb_mongo_cache.doors import runner
+    except Exception:
+        # Not this package's interpreter: its children are not to look for it either.
+        path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        os.environ["PYTHONPATH"] = os.pathsep.join(entry for entry in path if not _is_here(entry))
+        if not os.environ["PYTHONPATH"]:
+            del os.environ["PYTHONPATH"]
+        return
+    runner.install_with_requests()
+
+
+sys.path[:] = [entry for entry in sys.path if not _is_here(entry)]
+try:
+    _chain()
+finally:
+    _install()

@@ -1,0 +1,160 @@
+"""Which cache a call belongs to: the one installed for the process, or one for this context alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from .cache import TMDBCache
+from .config import CacheConfig
+from .errors import ConfigError
+from .tmdb import expiration
+from .tmdb.policy import Policy
+
+
+class Active(NamedTuple):
+    """A cache and the settings it has for the calls in question."""
+
+    cache: TMDBCache
+    rules: Policy
+
+
+class Scope(NamedTuple):
+    """What holds in a context: a cache, or (None) none at all."""
+
+    active: Active | None
+    inherited: bool = False
+
+
+_scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=None)
+_lock = threading.Lock()
+_installed: TMDBCache | None = None
+_installed_active: Active | None = None
+_default: TMDBCache | None = None
+
+
+def active() -> Active | None:
+    """Return what a call made here and now belongs to; None when it is not cached."""
+    scope = _scope.get()
+    return _installed_active if scope is None else scope.active
+
+
+def current_scope() -> Scope | None:
+    """Return what was set for this context, if anything."""
+    return _scope.get()
+
+
+@contextmanager
+def entered(scope: Scope | None) -> Iterator[None]:
+    """Let a scope hold within; scopes nest and restore."""
+    token = _scope.set(scope)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def scope_of(cache: TMDBCache, changes: Mapping[str, Any] | None = None, *, inherited: bool = False) -> Scope:
+    """Make a scope of a cache, with the settings of single calls.
+
+    Args:
+        cache: the cache; one that is disabled makes a scope without one.
+        changes: as :func:`call_settings` gives them.
+        inherited: whether threads started within belong to it.
+    """
+    if cache.config.disabled:
+        return Scope(None, inherited)
+    rules = replace(cache.config.policy, **changes) if changes else cache.config.policy
+    return Scope(Active(cache, rules), inherited)
+
+
+def set_installed(cache: TMDBCache | None) -> None:
+    """Set the cache of the whole process."""
+    global _installed, _installed_active
+    _installed_active = None if cache is None else scope_of(cache).active
+    _installed = cache
+
+
+def installed_cache() -> TMDBCache | None:
+    """Return the cache of the whole process, if there is one."""
+    return _installed
+
+
+def usual_cache() -> TMDBCache:
+    """Return the cache that is meant when none is named: the one in force, or one made from the environment."""
+    global _default
+    found = active()
+    if found is not None:
+        return found.cache
+    installed = installed_cache()
+    if installed is not None:
+        return installed
+    with _lock:
+        if _default is None:
+            _default = TMDBCache()
+        return _default
+
+
+def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any]) -> tuple[TMDBCache, bool]:
+    """Return the cache that a door's arguments name, and whether it was made for them.
+
+    Raises:
+        TypeError: both a cache and settings, or something else than a cache.
+        ConfigError: a setting that cannot be used.
+    """
+    if isinstance(cache, CacheConfig):
+        return TMDBCache(cache, **config), True
+    if cache is not None and not isinstance(cache, TMDBCache):
+        raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
+    if cache is not None:
+        if config:
+            raise TypeError("give either a cache or settings for a new one, not both")
+        return cache, False
+    if config:
+        return TMDBCache(**config), True
+    return usual_cache(), False
+
+
+def _flag(value: Any, name: str) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
+_CALL_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
+    "expire_after": ("call_expire_after", expiration.normalise),
+    "stale_if_error": ("stale_if_error", expiration.duration),
+    "stale_while_revalidate": ("stale_while_revalidate", expiration.duration),
+    "not_found_expire_after": ("not_found_expire_after", expiration.normalise),
+    "cache_control": ("cache_control", _flag),
+    "offline": ("offline", _flag),
+    "only_if_cached": ("only_if_cached", _flag),
+    "refresh": ("refresh", _flag),
+    "force_refresh": ("force_refresh", _flag),
+}
+
+
+def call_settings(**settings: Any) -> dict[str, Any]:
+    """Check the settings of single calls and bring them into the form of :class:`~.tmdb.policy.Policy`.
+
+    Raises:
+        TypeError: an unknown name.
+        ConfigError: a value that cannot be used.
+    """
+    changes: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name not in _CALL_SETTINGS:
+            known = ", ".join(sorted(_CALL_SETTINGS))
+            raise TypeError(f"unknown setting for single calls: {name!r}; there are: {known}")
+        if value is None:
+            continue
+        field, normal = _CALL_SETTINGS[name]
+        try:
+            changes[field] = normal(value, name)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    return changes

@@ -1,0 +1,196 @@
+"""The document an entry is kept as, and the way back.
+
+A document is not trusted: whoever may write to the database may have written
+it. A wrong type, a missing field or an unknown schema makes it no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+
+from ..tmdb.entry import Entry, Hop
+
+SCHEMA = 1
+
+CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True,
+    tzinfo=timezone.utc,
+    # A date that Python cannot hold arrives as another type instead of an exception.
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+)
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+LARGEST = 16 * 2**20 - 16 * 2**10
+"""Bytes: MongoDB's limit for a document, less room for the command around it."""
+
+UNREADABLE = (BSONError, ValueError, OverflowError, TypeError, RecursionError)
+"""What reading a document from the wire may raise when its bytes are not what they should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntryInfo:
+    """What the cache knows of one entry, without the answer itself; times are in UTC.
+
+    The fields are those of the document; ``tmdb_id`` is None for an answer that
+    is about no single title, person or other thing.
+    """
+
+    key: str
+    status: int
+    timestamp: datetime
+    expires_at: datetime
+    purge_at: datetime
+    tmdb_id: int | str | None
+    media_type: str | None
+    endpoint: str | None
+
+
+def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
+    """Encode an entry; return it and whether ``data`` is in it.
+
+    ``data`` is left out where BSON cannot hold it (an integer over 64 bits, NUL
+    in a key, a lone surrogate) or where it makes the document too large. None
+    when the entry does not fit even so.
+    """
+    document: dict[str, Any] = {
+        "_id": entry.key,
+        "tmdb_id": entry.tmdb_id,
+        "media_type": entry.media_type,
+        "endpoint": entry.endpoint,
+        "timestamp": entry.timestamp,
+        "expires_at": entry.expires_at,
+        "purge_at": entry.purge_at,
+        "status": entry.status,
+        "reason": entry.reason,
+        "headers": dict(entry.headers),
+        "body": entry.body,
+        "schema": SCHEMA,
+    }
+    if entry.validated_at is not None:
+        document["validated_at"] = entry.validated_at
+    if entry.history:
+        document["url"] = entry.url
+        document["history"] = [
+            {
+                "url": hop.url,
+                "status": hop.status,
+                "reason": hop.reason,
+                "headers": dict(hop.headers),
+                "body": hop.body,
+            }
+            for hop in entry.history
+        ]
+    if data is not None:
+        raw = _encode({**document, "data": data})
+        if raw is not None:
+            return raw, True
+    return _encode(document), False
+
+
+def _encode(document: dict[str, Any]) -> RawBSONDocument | None:
+    try:
+        encoded = bson.encode(document)
+    except (BSONError, ValueError, OverflowError, TypeError, RecursionError):  # UnicodeError is a ValueError
+        return None
+    return RawBSONDocument(encoded, _RAW) if len(encoded) <= LARGEST else None
+
+
+def from_document(document: Any, key: str) -> Entry | None:
+    """Return the entry a document holds; None when it holds none that can be served."""
+    if not isinstance(document, Mapping) or document.get("_id") != key:
+        return None
+    get = document.get
+    status, reason, headers, body = get("status"), get("reason"), get("headers"), get("body")
+    timestamp, expires_at, purge_at = get("timestamp"), get("expires_at"), get("purge_at")
+    validated_at = get("validated_at")
+    if (
+        get("schema") != SCHEMA
+        or isinstance(get("schema"), bool)
+        or not _is_status(status)
+        or not isinstance(reason, str)
+        or not isinstance(body, bytes)
+        or not _are_headers(headers)
+        or not (_is_time(timestamp) and _is_time(expires_at) and _is_time(purge_at))
+        or not (validated_at is None or _is_time(validated_at))
+    ):
+        return None
+    hops = _hops(get("history"))
+    url = get("url")
+    if hops is None or (hops and not isinstance(url, str)):
+        return None
+    tmdb_id, media_type, endpoint = _labels(document)
+    return Entry(
+        key=key,
+        status=status,
+        reason=reason,
+        headers=headers,
+        body=body,
+        timestamp=timestamp,
+        expires_at=expires_at,
+        purge_at=purge_at,
+        tmdb_id=tmdb_id,
+        media_type=media_type,
+        endpoint=endpoint,
+        validated_at=validated_at,
+        url=url if hops else None,
+        history=hops,
+    )
+
+
+def info_of(document: Mapping[str, Any]) -> EntryInfo | None:
+    """Return what a document says of its entry; None when it is not one of this schema."""
+    key, status = document.get("_id"), document.get("status")
+    times = [document.get(name) for name in ("timestamp", "expires_at", "purge_at")]
+    if document.get("schema") != SCHEMA or not isinstance(key, str) or not _is_status(status):
+        return None
+    if not all(_is_time(value) for value in times):
+        return None
+    return EntryInfo(key, status, *times, *_labels(document))  # type: ignore[arg-type]
+
+
+def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, str | None]:
+    tmdb_id, media_type, endpoint = (document.get(name) for name in ("tmdb_id", "media_type", "endpoint"))
+    return (
+        tmdb_id if isinstance(tmdb_id, int | str) and not isinstance(tmdb_id, bool) else None,
+        media_type if isinstance(media_type, str) else None,
+        endpoint if isinstance(endpoint, str) else None,
+    )
+
+
+def _hops(value: Any) -> tuple[Hop, ...] | None:
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        return None
+    hops = []
+    for item in value:
+        if not isinstance(item, Mapping):
+            return None
+        url, status, reason, headers, body = (item.get(k) for k in ("url", "status", "reason", "headers", "body"))
+        if not (isinstance(url, str) and isinstance(status, int) and isinstance(reason, str)):
+            return None
+        if not (_are_headers(headers) and isinstance(body, bytes)):
+            return None
+        hops.append(Hop(url, status, reason, headers, body))  # type: ignore[arg-type]
+    return tuple(hops)
+
+
+def _is_status(value: Any) -> bool:
+    # Only these are ever stored.
+    return value in (200, 404) and not isinstance(value, bool | float)
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def _are_headers(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items())

@@ -1,0 +1,234 @@
+"""The storage behind ``MongoBackend``: requests-cache's mapping over the shared collection.
+
+TMDB's answers live in it as every door keeps them; everything else as
+requests-cache's own MongoDB backend writes it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timezone
+from typing import Any
+
+import pymongo
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from requests import Response
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_encoding_from_headers
+from requests_cache.backends.mongodb import MongoDict
+from requests_cache.models import CachedRequest, CachedResponse
+from requests_cache.serializers import SerializerType, bson_document_serializer
+
+from ..tmdb import calls, expiration, policy, urls
+from ..tmdb.entry import Entry, Hop, Reply
+from .client import CONNECT_TIMEOUT, open_client, resolve_uri, translated
+from .document import CODEC, UNREADABLE, from_document, to_bson
+
+TMDB_PREFIX = f"GET {urls.HOST}/"
+"""How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
+
+_RULES = policy.Policy()
+
+
+class MongoStorage(MongoDict):  # type: ignore[misc]
+    """A mapping over one collection, as requests-cache's ``MongoDict``.
+
+    Args:
+        db_name: name of the database.
+        collection_name: name of the collection.
+        connection: a ready ``MongoClient``; it is left open. None makes one.
+        serializer: requests-cache's, for what is not TMDB's.
+        decode_content: as in requests-cache; False keeps bodies byte for byte.
+        hosts: what counts as TMDB besides its own hosts.
+        store_timeout: seconds that :meth:`bounded` allows.
+        options: for ``MongoClient``; None as a value leaves its default.
+
+    Raises:
+        KeyError: there is no such key.
+        StoreError: MongoDB failed.
+    """
+
+    def __init__(
+        self,
+        db_name: str,
+        collection_name: str = "tmdb_cache",
+        connection: MongoClient[dict[str, Any]] | None = None,
+        serializer: SerializerType | None = bson_document_serializer,
+        decode_content: bool = False,
+        hosts: frozenset[str] = frozenset(),
+        store_timeout: float = 0.25,
+        **options: Any,
+    ) -> None:
+        self._own = connection is None
+        client = connection if connection is not None else _connect(options)
+        super().__init__(
+            db_name,
+            collection_name,
+            connection=client,
+            serializer=serializer,
+            decode_content=decode_content,
+        )
+        self.collection = client[db_name].get_collection(collection_name, codec_options=CODEC)
+        self.hosts = hosts
+        self.store_timeout = store_timeout
+        self._reached = False
+
+    def bounded(self) -> AbstractContextManager[Any]:
+        """Give operations within the deadline that one call may cost."""
+        wanted = self.store_timeout if self._reached else max(self.store_timeout, CONNECT_TIMEOUT)
+        return nullcontext() if math.isinf(wanted) else pymongo.timeout(wanted)
+
+    @contextmanager
+    def _operation(self) -> Iterator[None]:
+        with translated(f"{self.collection.database.name}.{self.collection.name}"):
+            yield
+        self._reached = True
+
+    def __getitem__(self, key: str) -> Any:
+        with self._operation():
+            try:
+                # "data" is for other people's queries; what is served is "body".
+                fields = {"data": 0} if key.startswith(TMDB_PREFIX) else None
+                document = self.collection.find_one({"_id": key}, fields)
+            except PyMongoError:
+                raise
+            except UNREADABLE as error:
+                raise KeyError(key) from error
+        if document is None:
+            raise KeyError(key)
+        if "schema" in document:
+            entry = from_document(document, key)
+            if entry is None:
+                raise KeyError(key)
+            return _to_cached(entry)
+        value = document["data"] if "data" in document else document
+        try:
+            return self.deserialize(key, value)
+        except Exception:  # noqa: BLE001  whatever cattrs makes of a document that is not its own
+            return None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if isinstance(value, Response):
+            call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
+            if call is not None:
+                entry, data = _to_entry(key, value, call)
+                raw, _ = (None, False) if entry is None else to_bson(entry, data)
+                if raw is not None:
+                    with self._operation():
+                        self.collection.replace_one({"_id": key}, raw, upsert=True)
+                return
+        with self._operation():
+            super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        with self._operation():
+            super().__delitem__(key)
+
+    def __len__(self) -> int:
+        with self._operation():
+            return int(super().__len__())
+
+    def __iter__(self) -> Iterator[str]:
+        with self._operation():
+            keys = [document["_id"] for document in self.collection.find({}, {"_id": True})]
+        yield from keys
+
+    def bulk_delete(self, keys: Iterable[str]) -> None:
+        """Delete keys; missing ones are no error."""
+        with self._operation():
+            super().bulk_delete(keys)
+
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Return those of the keys that exist, in one query."""
+        with self._operation():
+            found = self.collection.find({"_id": {"$in": list(keys)}}, {"_id": True})
+            return {document["_id"] for document in found}
+
+    def clear(self) -> None:
+        """Delete everything; indexes stay."""
+        with self._operation():
+            self.collection.delete_many({})
+
+    def close(self) -> None:
+        """Close the client, unless it was given."""
+        if self._own:
+            self.connection.close()
+
+
+def _connect(options: Mapping[str, Any]) -> MongoClient[dict[str, Any]]:
+    given = {name: value for name, value in options.items() if value is not None}
+    host = given.pop("host", None)
+    if host is None and "port" not in given:
+        return open_client(resolve_uri(None), **given)
+    if isinstance(host, str) and host.startswith(("mongodb://", "mongodb+srv://")):
+        return open_client(host, **given)
+    return open_client("localhost" if host is None else host, **given)
+
+
+def _to_cached(entry: Entry) -> CachedResponse:
+    """Build what requests-cache serves from an entry; its URL is free of credentials."""
+    first = f"https://{entry.key.removeprefix('GET ').partition('#')[0]}"
+    history = []
+    for index, hop in enumerate(entry.history):
+        history.append(_cached(hop, first if index == 0 else hop.url))
+    response = _cached(entry, entry.url or first)
+    response.history = history
+    response.created_at, response.expires = entry.timestamp, entry.expires_at
+    response.cache_key = entry.key
+    return response
+
+
+def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
+    headers = CaseInsensitiveDict(entry.headers)
+    return CachedResponse(
+        content=entry.body,
+        encoding=get_encoding_from_headers(headers),
+        headers=headers,
+        reason=entry.reason,
+        request=CachedRequest(method="GET", url=url),
+        status_code=entry.status,
+        url=url,
+    )
+
+
+def _to_entry(key: str, value: Any, call: calls.Call) -> tuple[Entry | None, Any]:
+    """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
+    if call.straight:
+        return None, None
+    reply = Reply(
+        status=value.status_code,
+        reason=value.reason or "",
+        headers=dict(value.headers),
+        body=value.content or b"",
+        url=value.url,
+        history=tuple(
+            Hop(hop.url, hop.status_code, hop.reason or "", dict(hop.headers), hop.content or b"")
+            for hop in value.history
+        ),
+    )
+    fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
+    judged = policy.judge(reply, call.ask, None, _RULES, False, fetched)
+    kept = calls.kept_form(call, reply)
+    if judged.verdict is not policy.Verdict.STORE or not kept.keepable:
+        return None, None
+    last = fetched + expiration.LONGEST
+    expires = last if value.expires is None else min(value.expires, last)
+    entry = Entry(
+        key=key,
+        status=kept.status,
+        reason=kept.reason,
+        headers=kept.headers,
+        body=kept.body,
+        timestamp=fetched,
+        expires_at=expires,
+        purge_at=expiration.purge_at(expires, fetched, policy.retention(_RULES)),
+        tmdb_id=call.endpoint.tmdb_id,
+        media_type=call.endpoint.media_type,
+        endpoint=call.endpoint.template,
+        url=kept.url,
+        history=kept.history,
+    )
+    return entry, judged.data

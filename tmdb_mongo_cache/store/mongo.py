@@ -1,0 +1,147 @@
+"""Entries in MongoDB: look up, put, renew, invalidate, list."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
+
+from ..config import CacheConfig
+from ..errors import StoreError
+from ..tmdb.entry import Entry
+from .client import Connection
+from .document import UNREADABLE, EntryInfo, from_document, info_of, to_bson
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+INDEXES = (
+    # MongoDB deletes what has outlived its use; readers check by themselves, for it sweeps once a minute.
+    IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0),
+    # invalidate(media_type=…, tmdb_id=…) and entries(media_type=…): everything about one title or person.
+    IndexModel([("media_type", 1), ("tmdb_id", 1)], name="title"),
+)
+
+_WITHOUT_DATA = {"data": 0}
+_INFO = {"data": 0, "body": 0, "headers": 0, "history": 0}
+
+
+class MongoStore:
+    """The entries of one collection.
+
+    Every method may raise :class:`~tmdb_mongo_cache.errors.StoreError`; a
+    document that is not what it should be is no error, it is no entry.
+    """
+
+    def __init__(self, config: CacheConfig) -> None:
+        self.connection = Connection(config)
+        self._indexed: int | None = None
+
+    def get(self, key: str) -> Entry | None:
+        """Look up one entry by its key."""
+        with self.connection.operation() as collection:
+            try:
+                document = collection.find_one({"_id": key}, _WITHOUT_DATA)
+            except PyMongoError:
+                raise
+            except UNREADABLE:
+                return None
+        return None if document is None else from_document(document, key)
+
+    def put(self, entry: Entry, data: Any) -> bool:
+        """Store an entry in place of whatever its key held; False when it is too large for MongoDB."""
+        raw, with_data = to_bson(entry, data)
+        if raw is None:
+            return False
+        self._make_indexes()
+        with self.connection.operation() as collection:
+            try:
+                collection.replace_one({"_id": entry.key}, raw, upsert=True)
+            except DocumentTooLarge:
+                return False
+            except (WriteError, OperationFailure) as error:
+                # The server nests less deeply than BSON, and older ones refuse "$" in names.
+                bare, _ = to_bson(entry, None)
+                if not with_data or bare is None or error.timeout or error.code == 13:
+                    raise
+                collection.replace_one({"_id": entry.key}, bare, upsert=True)
+        return True
+
+    def renew(self, entry: Entry) -> None:
+        """Write the times and headers of an entry that TMDB has confirmed; its answer stays."""
+        changes = {
+            "expires_at": entry.expires_at,
+            "purge_at": entry.purge_at,
+            "validated_at": entry.validated_at,
+            "headers": dict(entry.headers),
+        }
+        with self.connection.operation() as collection:
+            # Not onto an answer that somebody has fetched meanwhile.
+            collection.update_one({"_id": entry.key, "timestamp": entry.timestamp}, {"$set": changes})
+
+    def delete(self, query: Mapping[str, Any]) -> int:
+        """Delete what the query matches; return how many documents that were."""
+        with self.connection.operation(math.inf) as collection:
+            return collection.delete_many(query).deleted_count
+
+    def entries(self, query: Mapping[str, Any], limit: int) -> Iterator[EntryInfo]:
+        """List entries in the order of their keys; 0 for no limit."""
+        with self.connection.operation(math.inf) as collection:
+            cursor = collection.find(query, _INFO).sort("_id", 1).limit(limit)
+            while True:
+                try:
+                    document = next(cursor, None)
+                except PyMongoError:
+                    raise
+                except UNREADABLE as error:
+                    raise StoreError("a document in the collection cannot be read; clear() removes it") from error
+                if document is None:
+                    return
+                info = info_of(document)
+                if info is not None:
+                    yield info
+
+    def count(self) -> int:
+        """Return how many documents there are, by the collection's own statistics."""
+        with self.connection.operation(math.inf) as collection:
+            return collection.estimated_document_count()
+
+    def close(self) -> None:
+        """Close the connection; idempotent."""
+        self.connection.close()
+
+    def _make_indexes(self) -> None:
+        if self._indexed == os.getpid():
+            return
+        self._indexed = os.getpid()
+        try:
+            with self.connection.operation() as collection:
+                collection.create_indexes(list(INDEXES))
+        except StoreError as error:
+            # Look-ups go by _id alone: without an index nothing is wrong, only slow to purge.
+            logger.debug("the indexes could not be made: %s", error)
+
+
+def title_query(media_type: str, tmdb_id: int | str) -> dict[str, Any]:
+    """Match every entry about one title, person or other thing."""
+    return {"media_type": media_type, "tmdb_id": tmdb_id}
+
+
+def entries_query(
+    media_type: str | None,
+    tmdb_id: int | str | None,
+    endpoint: str | None,
+    expired: bool | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Match entries by what is given; None matches all."""
+    wanted = {"media_type": media_type, "tmdb_id": tmdb_id, "endpoint": endpoint}
+    query: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    if expired is not None:
+        query["expires_at"] = {"$lte" if expired else "$gt": now}
+    return query

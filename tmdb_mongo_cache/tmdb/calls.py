@@ -1,0 +1,135 @@
+"""A call to TMDB as the cache sees it, and the form in which its answer may be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
+
+from . import directives, endpoints, keys, privacy, secrets, urls
+from .endpoints import Endpoint
+from .entry import Hop, Reply, header
+from .policy import Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to TMDB.
+
+    ``straight`` says why it is neither looked up nor stored; empty when it may
+    be, and only then there is a ``key``. ``url`` and ``headers`` are the
+    caller's, credentials and all, and appear in no repr.
+    """
+
+    key: str
+    straight: str
+    ask: Ask = field(repr=False)
+    endpoint: Endpoint
+    hosts: frozenset[str] = field(repr=False)
+    url: str = field(repr=False)
+    headers: Mapping[str, str | bytes] = field(repr=False)
+
+
+def classify(
+    method: str | None,
+    url: str | None,
+    headers: Mapping[str, str | bytes],
+    *,
+    has_body: bool = False,
+    follows_redirects: bool = True,
+    hosts: frozenset[str] = frozenset(),
+) -> Call | None:
+    """Look at a request; None when it does not go to TMDB.
+
+    Args:
+        method: as it will be sent.
+        url: the prepared URL.
+        headers: the request's headers, their names looked up without regard to case.
+        has_body: whether anything is sent along.
+        follows_redirects: whether the caller wants redirects followed.
+        hosts: what counts as TMDB besides its own hosts.
+    """
+    target = urls.split(url)
+    if target is None or url is None or not urls.is_tmdb(target, hosts):
+        return None
+    path = urls.canonical_path(target.path)
+    asked = directives.of_request(headers)
+    straight = privacy.why_straight(method, path, target.query, headers, has_body)
+    if not straight and asked.no_store:
+        straight = "the caller asks for no-store"
+    endpoint = endpoints.find(path)
+    if straight:
+        return Call("", straight, Ask(directives=asked), endpoint, hosts, url, headers)
+    ask = Ask(
+        url=strip_url(url),
+        kind=endpoint.kind,
+        appended=keys.appended_parts(target.query),
+        directives=asked,
+        follows_redirects=follows_redirects,
+    )
+    return Call(keys.make_key(path, target.query), "", ask, endpoint, hosts, url, headers)
+
+
+def strip_url(url: str) -> str:
+    """Return an URL without user, fragment, and the values of its credentials (their names stay)."""
+    parts = urlsplit(url)
+    query = "&".join(_without_value(item) for item in parts.query.split("&"))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+def fill_url(stripped: str, url: str) -> str:
+    """Put this caller's credentials into an URL that was stripped of another's; what it has none for goes."""
+    own = {name: value for name, value in urls.pairs(urlsplit(url).query) if secrets.is_credential(name)}
+    parts = urlsplit(stripped)
+    filled = []
+    for item in parts.query.split("&"):
+        name, _, value = item.partition("=")
+        if not value and secrets.is_credential(name):
+            if name not in own:
+                continue
+            item = f"{name}={quote_plus(own[name], errors='surrogateescape')}"
+        filled.append(item)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "&".join(filled), parts.fragment))
+
+
+def _without_value(item: str) -> str:
+    name = item.partition("=")[0]
+    decoded = urls.pairs(name)
+    return f"{name}=" if decoded and secrets.is_credential(decoded[0][0]) else item
+
+
+def kept_form(call: Call, reply: Reply) -> Reply:
+    """Return the reply as it may be kept: without credentials, cookies, and the caller's own spelling.
+
+    ``keepable`` is False in the result when it must not be kept at all: it
+    repeats a credential, or came through a redirect by way of a private call or
+    another host.
+    """
+    own = secrets.credentials(call.url, call.headers)
+    if secrets.body_mentions(reply.body, own):
+        return replace(reply, keepable=False)
+    kept = replace(reply, headers=secrets.keepable_headers(reply.headers, own), native=None)
+    if not reply.history:
+        return replace(kept, url=None)
+    steps = [hop.url for hop in reply.history] + [reply.url or ""]
+    for step in steps:
+        reached = classify("GET", step, {}, hosts=call.hosts)
+        if reached is None or reached.straight:
+            return replace(reply, keepable=False)
+    if keys.key_of_prepared(steps[-1], call.hosts) == call.key:
+        # From http to https, or to the other host: the same call, and the next caller is there already.
+        return replace(kept, url=None, history=())
+    hops = tuple(_kept_hop(hop, own) for hop in reply.history)
+    if any(secrets.body_mentions(hop.body, own) for hop in hops):
+        return replace(reply, keepable=False)
+    return replace(kept, url=strip_url(steps[-1]), history=hops)
+
+
+def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:
+    headers = secrets.keepable_headers(
+        {name: value for name, value in hop.headers.items() if name.lower() != "location"}, own
+    )
+    location = header(hop.headers, "location")
+    if location is not None:
+        headers["Location"] = strip_url(urljoin(hop.url, location))
+    return Hop(strip_url(hop.url), hop.status, hop.reason, headers, hop.body)

@@ -1,0 +1,78 @@
+"""The values that the rules speak of: what is kept, and what has just come in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One redirect on the way to an answer: an URL free of credentials, and what it said."""
+
+    url: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An answer of TMDB as it is kept.
+
+    All times are aware and in UTC. ``body`` holds the decoded bytes exactly as
+    they came. ``validated_at`` is when TMDB last said that nothing had changed.
+    """
+
+    key: str
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+    timestamp: datetime
+    expires_at: datetime
+    purge_at: datetime
+    tmdb_id: int | str | None = None
+    media_type: str | None = None
+    endpoint: str | None = None
+    validated_at: datetime | None = None
+    url: str | None = None
+    history: tuple[Hop, ...] = ()
+
+    @property
+    def etag(self) -> str | None:
+        """The validator TMDB sent along, if any."""
+        return header(self.headers, "etag")
+
+    def age(self, now: datetime) -> timedelta:
+        """Return the time since TMDB sent or confirmed this answer; never negative."""
+        return max(now - (self.validated_at or self.timestamp), timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of a call to TMDB: an answer, or the error it ended in.
+
+    ``native`` is the answer in the caller's own form (a ``requests.Response``).
+    """
+
+    status: int = 0
+    reason: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    native: Any = None
+    url: str | None = None
+    history: tuple[Hop, ...] = ()
+    error: BaseException | None = None
+    keepable: bool = True
+
+
+def header(headers: Mapping[str, str], name: str) -> str | None:
+    """Return a header's value by its name in lower case, whatever case it came in."""
+    value = headers.get(name)
+    if value is not None:
+        return value
+    return next((item for key, item in headers.items() if key.lower() == name), None)

@@ -1,0 +1,103 @@
+"""Expirations: what a user may write, what is made of it, and when an entry ends.
+
+A user may give seconds, a ``timedelta``, a ``datetime``, or requests-cache's
+constants ``NEVER_EXPIRE`` (-1), ``EXPIRE_IMMEDIATELY`` (0) and ``DO_NOT_CACHE``;
+here it becomes, once, seconds as a float (``math.inf`` for never), an aware
+``datetime``, or :data:`DO_NOT_CACHE`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+from .endpoints import CLASSES
+
+DEFAULT: Final = 24 * 3600.0
+"""Seconds for whatever is not known better."""
+
+LONGEST: Final = timedelta(days=180)
+"""TMDB's terms allow keeping an answer for six months; nothing is kept longer after its fetch."""
+
+DO_NOT_CACHE: Final = 0x0D0E0200020704
+"""requests-cache's constant of this name and value: fetch, and store nothing."""
+
+Expiration = float | datetime | int
+"""A normalised expiration: seconds, a moment, or :data:`DO_NOT_CACHE` (the only ``int``)."""
+
+
+def normalise(value: Any, name: str) -> Expiration:
+    """Turn one expiration as users write it into its normal form.
+
+    Raises:
+        ValueError: the value is none; the text says what would be one.
+    """
+    if isinstance(value, bool):
+        raise ValueError(f"{name} must be seconds, a timedelta or a datetime, not {value!r}")
+    if isinstance(value, int) and value == DO_NOT_CACHE:
+        return DO_NOT_CACHE
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
+    if isinstance(value, datetime):
+        return value.astimezone(timezone.utc)
+    if isinstance(value, int | float):
+        seconds = float(value)
+        if seconds == -1:
+            return math.inf
+        if seconds >= 0:  # False for NaN
+            return seconds
+    raise ValueError(f"{name} must be seconds (0 or more, -1 for never), a timedelta or a datetime, not {value!r}")
+
+
+def duration(value: Any, name: str) -> float:
+    """Turn a length of time (seconds, a timedelta, True for ever, False for none) into seconds.
+
+    Raises:
+        ValueError: the value is none; the text says what would be one.
+    """
+    if value is True:
+        return math.inf
+    if value is False or value is None:
+        return 0.0
+    normal = None if isinstance(value, datetime) else normalise(value, name)
+    if normal is None or isinstance(normal, int | datetime):
+        raise ValueError(f"{name} must be seconds or a timedelta, not {value!r}")
+    return normal
+
+
+def by_class(value: Mapping[str, Any], name: str) -> dict[str, Expiration]:
+    """Turn a mapping from classes of endpoints into its normal form.
+
+    Raises:
+        ValueError: a class is unknown or a value is none.
+    """
+    unknown = sorted(str(key) for key in value if key not in CLASSES)
+    if unknown:
+        raise ValueError(f"{name} has no class {unknown[0]!r}; the classes are: {', '.join(sorted(CLASSES))}")
+    return {key: normalise(item, f"{name}[{key!r}]") for key, item in value.items()}
+
+
+def expires_at(expiration: Expiration, fetched: datetime, now: datetime) -> datetime:
+    """Return until when an answer is fresh.
+
+    Args:
+        expiration: normalised; seconds count from ``now``.
+        fetched: when TMDB sent the answer.
+        now: when it was fetched or validated.
+    """
+    last = fetched + LONGEST
+    if isinstance(expiration, datetime):
+        return min(expiration, last)
+    if expiration >= LONGEST.total_seconds():
+        return last
+    return min(now + timedelta(seconds=expiration), last)
+
+
+def purge_at(expires: datetime, fetched: datetime, stale_if_error: float) -> datetime:
+    """Return when an entry is to be deleted: its expiry and ``stale_if_error`` seconds, at most six months."""
+    last = fetched + LONGEST
+    if stale_if_error >= LONGEST.total_seconds():
+        return last
+    return min(expires + timedelta(seconds=stale_if_error), last)

@@ -1,0 +1,236 @@
+"""The decisions: may this entry be served, what is to be sent, may this answer be kept.
+
+Pure functions over values, the time passed in. Sections are RFC 9111's unless
+another document is named.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from typing import Any
+
+from . import directives as cache_control
+from . import expiration
+from .directives import NONE, Directives
+from .entry import Entry, Reply, header
+from .expiration import DO_NOT_CACHE, Expiration
+
+NOT_FOUND_CODES = frozenset({6, 34, 37})
+"""TMDB's ``status_code`` for "there is no such thing" (developer.themoviedb.org, errors)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide, in normal form; durations in seconds."""
+
+    expire_after: Expiration | Mapping[str, Expiration] | None = None
+    url_expiration: Callable[[str], Expiration | None] | None = None
+    cache_control: bool = False
+    stale_if_error: float = 7 * 86400.0
+    stale_while_revalidate: float = 0.0
+    not_found_expire_after: Expiration = 3600.0
+    offline: bool = False
+    only_if_cached: bool = False
+    refresh: bool = False
+    force_refresh: bool = False
+    call_expire_after: Expiration | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One call, as far as the rules need to know it."""
+
+    url: str = ""
+    kind: str = "unknown"
+    appended: tuple[str, ...] = ()
+    directives: Directives = NONE
+    follows_redirects: bool = True
+
+
+class Step(Enum):
+    """What to do after looking up."""
+
+    SERVE = auto()
+    SERVE_AND_REFRESH = auto()
+    VALIDATE = auto()
+    FETCH = auto()
+    GIVE_UP = auto()
+
+
+class Verdict(Enum):
+    """What to do with what came back."""
+
+    STORE = auto()
+    RENEW = auto()
+    FETCH_AGAIN = auto()
+    SERVE_STALE = auto()
+    PASS_ON = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict, and what was found on the way to it."""
+
+    verdict: Verdict
+    why: str = ""
+    data: Any = field(default=None, repr=False)
+
+
+def usable(entry: Entry | None, ask: Ask, now: datetime) -> Entry | None:
+    """Return the entry if it may be served at all: not past its purge, and reached the way this caller goes."""
+    if entry is None or now >= entry.purge_at or now - entry.timestamp >= expiration.LONGEST:
+        return None
+    if entry.history and not ask.follows_redirects:
+        return None
+    return entry
+
+
+def decide(entry: Entry | None, ask: Ask, policy: Policy, now: datetime) -> Step:
+    """Decide what to do with a call, given the usable entry for it."""
+    fresh = entry is not None and is_fresh(entry, ask, policy, now)
+    asked = ask.directives
+    if policy.offline:
+        return Step.SERVE if entry is not None else Step.GIVE_UP
+    if policy.only_if_cached or asked.only_if_cached:
+        # Section 5.2.1.7; a stale answer will do where it would do for a failing TMDB (as in requests-cache).
+        within = entry is not None and may_be_stale(entry, ask, policy, now)
+        return Step.SERVE if fresh or within else Step.GIVE_UP
+    if entry is None or policy.force_refresh:
+        return Step.FETCH
+    if fresh:
+        return Step.SERVE
+    late = (now - entry.expires_at).total_seconds()
+    wants_new = policy.refresh or asked.no_cache or asked.max_age is not None
+    if not wants_new and late < asked.max_stale:
+        return Step.SERVE  # section 5.2.1.2
+    if not wants_new and late < policy.stale_while_revalidate:
+        return Step.SERVE_AND_REFRESH  # RFC 5861 section 3
+    return Step.VALIDATE if entry.etag else Step.FETCH
+
+
+def is_fresh(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
+    """Say whether the entry may be served without asking TMDB (section 4.2)."""
+    asked = ask.directives
+    if policy.refresh or policy.force_refresh or asked.no_cache:
+        return False
+    if entry.expires_at - now <= timedelta(seconds=asked.min_fresh):
+        return False
+    age = entry.age(now).total_seconds()
+    if asked.max_age is not None and age >= asked.max_age:
+        return False
+    wanted = policy.call_expire_after
+    if isinstance(wanted, float) and age >= wanted:
+        return False
+    return not (policy.cache_control and cache_control.of_answer(entry.headers, now).revalidate)
+
+
+def is_fresh_by_time(entry: Entry, now: datetime) -> bool:
+    """Say whether the entry's time is not yet up, whatever the caller asks."""
+    return now < entry.expires_at
+
+
+def may_be_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
+    """Say whether the entry may stand in for a TMDB that fails (RFC 5861 section 4)."""
+    if ask.directives.no_cache or policy.force_refresh:
+        return False
+    limit = ask.directives.stale_if_error
+    if limit is None:
+        limit = policy.stale_if_error
+    return limit > 0 and (now - entry.expires_at).total_seconds() < limit
+
+
+def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validating: bool, now: datetime) -> Judged:
+    """Judge what came back for a call.
+
+    ``entry`` is the usable entry there is; ``validating`` says whether its ETag went along.
+    """
+    if validating and reply.status == 304 and reply.error is None and entry is not None:
+        etag = header(reply.headers, "etag")
+        if etag is None or _weak(etag) == _weak(entry.etag or ""):
+            return Judged(Verdict.RENEW)
+        return Judged(Verdict.FETCH_AGAIN, "a 304 for another ETag")  # section 4.3.4
+    failure, data = _failure(reply)
+    if failure:
+        if entry is not None and may_be_stale(entry, ask, policy, now):
+            return Judged(Verdict.SERVE_STALE, failure)
+        return Judged(Verdict.PASS_ON, failure)
+    why = _why_not_kept(reply, ask, policy, data, now)
+    return Judged(Verdict.PASS_ON, why) if why else Judged(Verdict.STORE, data=data)
+
+
+def _failure(reply: Reply) -> tuple[str, Any]:
+    """Say how TMDB failed (empty when it did not), and return the parsed body."""
+    if reply.error is not None:
+        return type(reply.error).__name__, None
+    if reply.status == 429 or reply.status >= 500:
+        return f"status {reply.status}", None
+    if reply.status not in (200, 404):
+        return "", None
+    try:
+        return "", json.loads(reply.body)
+    except RecursionError:
+        return "", None  # deeper than Python reads: the caller's own trouble, not TMDB's
+    except ValueError:
+        return ("a body that is not JSON", None) if reply.status == 200 else ("", None)
+
+
+def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: datetime) -> str:
+    if not reply.keepable:
+        return "the answer repeats a credential or came by way of a private call"
+    if expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
+        return "set not to be cached"
+    if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:
+        return "its Cache-Control forbids it"
+    if reply.status == 404:
+        code = data.get("status_code") if isinstance(data, dict) else None
+        return "" if code in NOT_FOUND_CODES else "a 404 that is not TMDB's"
+    if reply.status != 200:
+        return f"status {reply.status}"
+    if not isinstance(data, dict | list):
+        return "neither an object nor a list"
+    if isinstance(data, dict):
+        # TMDB lists codes 21 and 40 with HTTP 200.
+        if data.get("success") is False:
+            return "a 200 that says it failed"
+        missing = [part for part in ask.appended if part not in data]
+        if missing:
+            return f"appended {missing[0]} is missing"
+    return ""
+
+
+def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Expiration:
+    """Return how long an answer is to be fresh: the call's own wish before the URL's before the settings'."""
+    if reply.status == 404:
+        return policy.not_found_expire_after
+    if policy.call_expire_after is not None:
+        return policy.call_expire_after
+    if policy.url_expiration is not None and (found := policy.url_expiration(ask.url)) is not None:
+        return found
+    if policy.cache_control:
+        said = cache_control.of_answer(reply.headers, now)
+        if said.lifetime is not None:
+            return said.lifetime
+    wanted = policy.expire_after
+    if isinstance(wanted, Mapping):
+        return wanted.get(ask.kind, expiration.DEFAULT)
+    return expiration.DEFAULT if wanted is None else wanted
+
+
+def retention(policy: Policy) -> float:
+    """Return how long past its expiry an entry may still be of use, in seconds."""
+    return max(policy.stale_if_error, policy.stale_while_revalidate)
+
+
+def seconds_left(entry: Entry, now: datetime) -> int:
+    """Return the freshness left in whole seconds, negative when stale (RFC 9211 section 2.4)."""
+    return math.floor((entry.expires_at - now).total_seconds())
+
+
+def _weak(etag: str) -> str:
+    # RFC 9110 section 8.8.3.2: weak comparison.
+    return etag.removeprefix("W/")

@@ -1,0 +1,125 @@
+"""What is never looked up and never stored.
+
+TMDB marks user data ``public``, so its headers prove nothing: what is private
+is decided by the request alone. Where a spelling is in doubt it is private: a
+call too many costs a moment, an answer in the wrong hands cannot be taken back.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from urllib.parse import unquote_to_bytes
+
+_PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
+_PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
+_DOUBTFUL = re.compile(r"[\x00-\x1f\x7f%;\\?#]|\.\.")
+_CALLBACK = re.compile(r"(?:^|[&;?])\s*(?:callback|jsonp)\s*(?:\[[^\]]*\])?\s*=")
+
+# Headers that ask for something other than the plain answer (RFC 9110 sections
+# 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
+# with headers for one origin (its answers vary by Origin).
+_UNUSUAL_HEADERS = frozenset(
+    {
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "origin",
+        "range",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    }
+)
+
+
+def why_straight(method: str | None, path: str, query: str, headers: Mapping[str, str | bytes], has_body: bool) -> str:
+    """Say why a call to TMDB goes straight through, both ways; empty when it may be cached.
+
+    Args:
+        method: as sent.
+        path: the path as :func:`.urls.canonical_path` gives it.
+        query: the query as sent.
+        headers: the request's headers.
+        has_body: whether anything is sent along.
+    """
+    if method != "GET":
+        return "not a GET"
+    if has_body:
+        return "a GET with a body"
+    if reason := _private_path(path):
+        return reason
+    if reason := _private_query(query):
+        return reason
+    return _private_headers(headers)
+
+
+def _private_path(path: str) -> str:
+    if _PLAIN_PATH.fullmatch(path):
+        return _private_segments(path.strip("/").split("/"))
+    # TMDB's edge decodes once. Whatever a layer behind it might read as another
+    # path (a second decoding, a backslash, a path parameter) stays uncached: no
+    # v3 path needs it.
+    text = _fully_decoded(path)
+    if _DOUBTFUL.search(text):
+        return "characters in the path that could mean another path"
+    # A format (".json") is no part of a segment's name.
+    names = [segment.split(".", 1)[0].strip() for segment in text.split("/")]
+    return _private_segments([name for name in names if name])
+
+
+def _private_segments(segments: list[str]) -> str:
+    if not segments or segments[0] != "3" or len(segments) < 2:
+        return "a v4 path" if segments and segments[0] == "4" else "not a v3 path"
+    if segments[1] in _PRIVATE_ROOTS:
+        return f"everything under /3/{segments[1]} is private"
+    if any("account_states" in segment for segment in segments):
+        return "account_states are private"
+    if "rating" in segments:
+        return "ratings are private"
+    return ""
+
+
+def _private_query(query: str) -> str:
+    if not query:
+        return ""
+    text = _fully_decoded(query.replace("+", " "))
+    if "session_id" in text:
+        return "a session is in the query"
+    if "account_states" in text:
+        return "account_states are private"
+    if _CALLBACK.search(text):
+        return "a JSONP callback"
+    if "%00" in query:
+        return "control characters in the query"
+    return ""
+
+
+def _private_headers(headers: Mapping[str, str | bytes]) -> str:
+    for name, value in headers.items():
+        lower = name.lower()
+        if lower in _UNUSUAL_HEADERS:
+            return f"the request has {name}"
+        if "session_id" in lower or "session-id" in lower:
+            return "a session is in the headers"
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if "session_id" in text.casefold():
+            return "a session is in the headers"
+    return ""
+
+
+def _fully_decoded(text: str) -> str:
+    """Decode until nothing changes, in one spelling of every letter."""
+    for _ in range(8):
+        if "%" not in text:
+            break
+        decoded = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+        if decoded == text:
+            break
+        text = decoded
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return text.casefold()

@@ -1,0 +1,81 @@
+"""What is a credential, and how texts are freed of it.
+
+Source: the OpenAPI description of TMDB (``api_key``, ``session_id``,
+``guest_session_id``, ``request_token``, the v4 ``access_token``, and
+``username`` and ``password`` of ``/authentication/token/validate_with_login``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from . import urls
+
+CREDENTIAL_PARAMS = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "guest_session_id",
+        "password",
+        "request_token",
+        "session_id",
+        "username",
+    }
+)
+_CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
+_NEVER_KEPT = frozenset(
+    {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "cookie", "authentication-info"}
+)
+
+_IN_TEXT = re.compile(r"(?i)\b(" + "|".join(sorted(CREDENTIAL_PARAMS)) + r")(\"?\s*(?:=|%3d|:)\s*\"?)[^&\s\"'<>,;)]+")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+")
+_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s]*@")
+
+# Shorter values are words that stand in many answers by chance, no secrets:
+# TMDB's keys have 32 characters, its tokens more.
+_SHORTEST_SECRET = 6
+
+
+def is_credential(name: str) -> bool:
+    """Say whether a parameter of this name carries a credential, in any spelling of the name."""
+    return name in CREDENTIAL_PARAMS or name.strip().casefold() in CREDENTIAL_PARAMS
+
+
+def redact(text: str) -> str:
+    """Return a text for people (a log line, an error message) without the credentials in it."""
+    text = _IN_TEXT.sub(r"\1\2REDACTED", text)
+    text = _BEARER.sub(r"\1 REDACTED", text)
+    return _USERINFO.sub(r"\1", text)
+
+
+def credentials(url: str, headers: Mapping[str, str | bytes]) -> frozenset[str]:
+    """Collect the values in a request that must not be written anywhere."""
+    found: set[str] = set()
+    target = urls.split(url)
+    if target is not None:
+        found.update(value for name, value in urls.pairs(target.query) if is_credential(name))
+    for name, value in headers.items():
+        if name.lower() in _CREDENTIAL_HEADERS:
+            text = value.decode("latin-1") if isinstance(value, bytes) else value
+            found.update(re.split(r"[\s=;,]+", text))
+    return frozenset(value for value in found if len(value) >= _SHORTEST_SECRET)
+
+
+def mentions(text: str, secrets: Iterable[str]) -> bool:
+    """Say whether a text carries a credential: one of these, or anything that looks like one."""
+    return any(secret in text for secret in secrets) or bool(_IN_TEXT.search(text) or _BEARER.search(text))
+
+
+def keepable_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
+    """Return the headers of an answer that may be stored: no cookie, no credential, nobody's key."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if name.lower() not in _NEVER_KEPT and not mentions(value, secrets)
+    }
+
+
+def body_mentions(body: bytes, secrets: Iterable[str]) -> bool:
+    """Say whether a body repeats a credential of the caller, as a careless proxy's might."""
+    return any(secret.encode("utf-8", "surrogateescape") in body for secret in secrets)

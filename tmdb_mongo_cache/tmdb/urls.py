@@ -1,0 +1,148 @@
+"""Which URLs are TMDB's, and what TMDB's edge makes of their paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes, urlsplit
+
+from requests import PreparedRequest
+
+HOST = "api.themoviedb.org"
+"""The host under whose name every answer is kept."""
+
+_OWN_HOSTS = frozenset({HOST, "api.tmdb.org"})
+_OWN_PORTS = frozenset({None, 80, 443})
+
+# RFC 3986: what may stand in a path segment unescaped. "%" is left out: in a
+# canonical path it always begins an escape.
+_PATH_SAFE = "/!$&'()*+,;=:@~"
+
+# An URL that requests sends as it stands: nothing in it is escaped, resolved
+# or refused on the way. Everything else is left to requests' own code.
+_PLAIN_URL = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<path>(?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
+    r"(?:\?(?P<query>(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
+)
+_PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
+
+Params = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | bytes | None
+"""What requests takes for ``params``."""
+
+
+class Target(NamedTuple):
+    """The parts of an URL that decide anything here; path and query as they are sent."""
+
+    host: str
+    port: int | None
+    path: str
+    query: str
+
+
+def split(url: str | bytes | None) -> Target | None:
+    """Take a prepared URL apart; None when it has no host that could be TMDB's."""
+    if not url:
+        return None
+    text = url.decode("utf-8", "surrogateescape") if isinstance(url, bytes) else url
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return Target(parts.hostname.rstrip("."), port, parts.path, parts.query)
+
+
+def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
+    """Take ``(url, params)`` apart as requests would send them, without preparing a request where it can.
+
+    None when requests would refuse them.
+    """
+    plain = _PLAIN_URL.fullmatch(url) if isinstance(url, str) else None
+    extra = _plain_query(params) if plain else None
+    if plain is None or extra is None:
+        prepared = PreparedRequest()
+        try:
+            # requests takes more than its type stubs say: bytes, None, lists of pairs.
+            prepared.prepare_url(url, params)  # type: ignore[no-untyped-call, unused-ignore]
+        except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
+            return None
+        return split(prepared.url)
+    query = plain["query"] or ""
+    if extra:
+        query = f"{query}&{extra}" if query else extra
+    port = int(plain["port"]) if plain["port"] else None
+    return Target(plain["host"].lower().rstrip("."), port, plain["path"], query)
+
+
+def _plain_query(params: Params) -> str | None:
+    """Encode params as requests does; None when that is better left to requests."""
+    if params is None:
+        return ""
+    if isinstance(params, str):
+        return params if _PLAIN_QUERY.fullmatch(params) else None
+    try:
+        encoded = PreparedRequest._encode_params(params)  # type: ignore[attr-defined]
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return encoded if isinstance(encoded, str) else None
+
+
+def is_tmdb(target: Target, hosts: frozenset[str] = frozenset()) -> bool:
+    """Say whether a call goes to TMDB: to a host of its own, or to one of ``hosts``.
+
+    ``hosts`` holds ``host`` (any port) and ``host:port``, in lower case.
+    """
+    if target.host in _OWN_HOSTS:
+        return target.port in _OWN_PORTS or f"{target.host}:{target.port}" in hosts or target.host in hosts
+    return bool(hosts) and (target.host in hosts or f"{target.host}:{target.port}" in hosts)
+
+
+def canonical_path(path: str) -> str:
+    """Return the path as TMDB's edge understands it: percent-decoded once, dots resolved.
+
+    The result is escaped again in one spelling, so that two paths are the same
+    resource exactly when they are the same string.
+    """
+    decoded = unquote_to_bytes(path.encode("utf-8", "surrogateescape"))
+    if b"/." in decoded:
+        decoded = _resolve_dots(decoded)
+    return quote_from_bytes(decoded, _PATH_SAFE)
+
+
+def _resolve_dots(path: bytes) -> bytes:
+    """Remove dot segments (RFC 3986 section 5.2.4)."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")
+    for segment in segments:
+        if segment == b"..":
+            if len(kept) > 1:
+                kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/".join(kept) if len(kept) > 1 else b"/"
+
+
+def pairs(query: str) -> list[tuple[str, str]]:
+    """Decode a query into names and values, in order; names without a value get an empty one.
+
+    Bytes that are not UTF-8 survive as lone surrogates, so that two different
+    queries never become one.
+    """
+    found = []
+    for part in query.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            found.append((_decode(name), _decode(value)))
+    return found
+
+
+def _decode(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    return unquote_plus(text, errors="surrogateescape")
