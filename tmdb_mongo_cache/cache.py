@@ -114,9 +114,9 @@ class TMDBCache:
         if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
             if step is Step.SERVE_AND_REFRESH:
                 self._refresh(call, rules, send, entry)
-            ttl = policy.seconds_left(entry, now)
-            self._counters.add("hits" if ttl >= 0 else "stale")
-            return Outcome(cache_status(hit=True, ttl=ttl, detail="mongodb"), now, entry)
+            left = policy.seconds_left(entry, now)
+            self._counters.add("hits" if left >= 0 else "stale")
+            return Outcome(cache_status(hit=True, ttl=left, detail="mongodb"), now, entry)
         return self._ask_tmdb(call, rules, send, found, validate=step is Step.VALIDATE)
 
     def _ask_tmdb(self, call: Call, rules: Policy, send: Send, found: _Found, *, validate: bool) -> Outcome:
@@ -131,15 +131,15 @@ class TMDBCache:
             renewed = self._renewed(call, rules, reply, entry, now)
             stored = found.reachable and self._write(lambda: self._store.renew(renewed))
             self._counters.add("revalidated")
-            ttl = policy.seconds_left(renewed, now)
-            status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=ttl, detail="mongodb")
+            left = policy.seconds_left(renewed, now)
+            status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail="mongodb")
             return Outcome(status, now, renewed, revalidated=True)
         if entry is not None and judged.verdict is Verdict.SERVE_STALE:
             logger.warning("TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
             self._counters.add("stale")
             self._counters.add("failures")
-            ttl = policy.seconds_left(entry, now)
-            status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=ttl, detail="mongodb")
+            left = policy.seconds_left(entry, now)
+            status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail="mongodb")
             return Outcome(status, now, entry)
         self._counters.add("misses")
         made = self._keep(call, rules, reply, judged, found, now)

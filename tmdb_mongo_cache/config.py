@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import ConfigError
 from .tmdb import expiration
@@ -209,7 +209,7 @@ def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
         raise ConfigError("urls_expire_after must map URL patterns to expirations, as in requests-cache")
     if not patterns:
         return None
-    normal: dict[str | re.Pattern[str], Expiration] = {}
+    normal: dict[Any, Any] = {}
     for pattern, value in patterns.items():
         if not isinstance(pattern, str | re.Pattern):
             raise ConfigError(f"urls_expire_after: a pattern is a string or a compiled regex, not {pattern!r}")
@@ -220,8 +220,7 @@ def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
         # requests-cache's own matching, so that a pattern means here what it means there.
         from requests_cache.policy.expiration import get_url_expiration
 
-        found: Expiration | None = get_url_expiration(url, normal)
-        return found
+        return cast("Expiration | None", get_url_expiration(url, normal))
 
     return find
 

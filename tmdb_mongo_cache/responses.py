@@ -77,7 +77,7 @@ def from_entry(
         elapsed: what the call took.
     """
     url = _text(request.url)
-    history = []
+    history: list[requests.Response] = []
     for index, hop in enumerate(entry.history):
         hop_url = url if index == 0 else fill_url(hop.url, url)
         history.append(_build(hop, hop_url, _redirected(request, hop_url), stream=False))
@@ -143,7 +143,7 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
         raw = response.raw
         headers = getattr(raw, "headers", None)
         response.raw = _raw(reply, request_url, headers if isinstance(headers, HTTPHeaderDict) else None)
-        response._content, response._content_consumed = False, False  # type: ignore[assignment]
+        response._content, response._content_consumed = False, False
     return reply
 
 

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from requests import Request, Response
-from requests_cache import CachedSession
-from requests_cache.backends import BaseCache
+from requests_cache.backends.base import BaseCache
 from requests_cache.cache_keys import get_matched_headers, redact_response
-from requests_cache.models import CachedResponse
+from requests_cache.models.response import CachedResponse
 from requests_cache.policy import DEFAULT_IGNORED_PARAMS
 from requests_cache.policy.settings import CacheSettings
+from requests_cache.session import CachedSession
 
 from ..config import CacheConfig
 from ..errors import ConfigError
@@ -39,7 +39,7 @@ _RENAMED = {"old_data_on_error": "stale_if_error", "include_get_headers": "match
 _SETTINGS = frozenset(inspect.signature(CacheSettings.__init__).parameters) - {"self"} | set(_RENAMED)
 
 
-class MongoBackend(BaseCache):  # type: ignore[misc]
+class MongoBackend(BaseCache):
     """A requests-cache backend on MongoDB: ``requests_cache.CachedSession(backend=MongoBackend(...))``.
 
     Every feature of requests-cache works, for any host. Answers of TMDB are kept
@@ -82,7 +82,7 @@ class MongoBackend(BaseCache):  # type: ignore[misc]
         if connection is not None and not hasattr(connection, "get_database"):
             raise ConfigError("connection must be a pymongo.MongoClient")
         super().__init__(cache_name=name)
-        own = {"hosts": frozenset(config.hosts), "store_timeout": config.store_timeout}
+        own: dict[str, Any] = {"hosts": frozenset(config.hosts), "store_timeout": config.store_timeout}
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,
@@ -209,7 +209,7 @@ class MongoBackend(BaseCache):  # type: ignore[misc]
 
         TMDB's are deleted at the time each of them names.
         """
-        self.responses.set_ttl(ttl, overwrite=overwrite)
+        self.responses.set_ttl(ttl, overwrite=overwrite)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"<MongoBackend(name={self.cache_name})>"

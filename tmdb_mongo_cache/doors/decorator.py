@@ -23,13 +23,33 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 # What of a class is wrapped besides its ordinary methods: the special methods in which it may call TMDB.
 _SPECIAL = frozenset(
-    ["__init__", "__call__", "__enter__", "__exit__", "__iter__", "__next__", "__getitem__", "__getattr__", "__len__", "__contains__", "__aenter__", "__aexit__", "__aiter__", "__anext__", "__await__", "__post_init__", "__bool__", "__str__", "__repr__"]
+    [
+        "__init__",
+        "__call__",
+        "__enter__",
+        "__exit__",
+        "__iter__",
+        "__next__",
+        "__getitem__",
+        "__getattr__",
+        "__len__",
+        "__contains__",
+        "__aenter__",
+        "__aexit__",
+        "__aiter__",
+        "__anext__",
+        "__await__",
+        "__post_init__",
+        "__bool__",
+        "__str__",
+        "__repr__",
+    ]
 )
 
 _submitting: ContextVar[bool] = ContextVar("tmdb_mongo_cache_submitting", default=False)
 
 
-class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A decorated method as it is read from an object."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -44,7 +64,7 @@ class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
         return self
 
 
-class _Decorated(wrapt.FunctionWrapper):  # type: ignore[misc]
+class _Decorated(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """A decorated function: pickled by its name and copied by reference, as functions are."""
 
     __bound_function_wrapper__ = _Bound
@@ -101,7 +121,8 @@ def _decorate(wrapped: Any, cache: TMDBCache | None, changes: Mapping[str, Any])
         return _decorate_class(wrapped, cache, changes)
     if isinstance(wrapped, property):
         parts = (wrapped.fget, wrapped.fset, wrapped.fdel)
-        return property(*(part and _decorate(part, cache, changes) for part in parts), doc=wrapped.__doc__)
+        fget, fset, fdel = (part and _decorate(part, cache, changes) for part in parts)
+        return property(fget, fset, fdel, wrapped.__doc__)
     if isinstance(wrapped, functools.cached_property):
         wrapped.func = _decorate(wrapped.func, cache, changes)
         return wrapped
@@ -160,7 +181,7 @@ def _run_generator(generator: Generator[Any, Any, Any], within: Callable[[], Any
                 step = functools.partial(generator.send, sent)
             except GeneratorExit:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  it is handed on
                 step = functools.partial(generator.throw, error)
     finally:
         with within():
@@ -183,7 +204,7 @@ async def _run_async_generator(
                 step = functools.partial(generator.asend, sent)
             except GeneratorExit:
                 raise
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001  it is handed on
                 step = functools.partial(generator.athrow, error)
     finally:
         with within():
@@ -229,7 +250,7 @@ def _threads_follow() -> Iterator[None]:
                 _unwrap_threads()
 
 
-class _ThreadPatch(wrapt.FunctionWrapper):  # type: ignore[misc]
+class _ThreadPatch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """A wrapper of ours, told from other people's by its class."""
 
 

@@ -30,7 +30,7 @@ _lock = threading.RLock()
 _holders = 0
 
 
-class _Patch(wrapt.FunctionWrapper):  # type: ignore[misc]
+class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """A wrapper of ours, told from other people's by its class."""
 
 

@@ -82,7 +82,7 @@ def run(arguments: Sequence[str], settings: Mapping[str, str]) -> int:
     sys.stderr.flush()
     if os.name == "posix":
         try:
-            os.execve(line[0], line, env)
+            os.execve(line[0], line, env)  # noqa: S606  it is the user's own program
         except OSError as error:
             raise CommandNotFound(f"{arguments[0]} cannot be started: {error.strerror}") from error
     return subprocess.run(line, env=env, check=False).returncode  # noqa: S603  it is the user's own program

@@ -39,9 +39,9 @@ class TMDBSession(requests.Session):
         super().__init__()
         self.cache, self._owns_cache = scope.chosen_cache(cache, config)
 
-    def request(  # type: ignore[override]
+    def request(
         self,
-        method: str | bytes,
+        method: str,
         url: str | bytes,
         *args: Any,
         expire_after: Any = None,

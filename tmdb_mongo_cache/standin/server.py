@@ -19,6 +19,11 @@ class Call(Request):
 
     status: int = 0
 
+    @classmethod
+    def of(cls, request: Request, status: int) -> "Call":
+        """Return the record of a request that was answered with this status."""
+        return cls(request.method, request.path, request.query, request.headers, request.body, status)
+
 
 class StandIn:
     """A stand-in for TMDB's API on a free port of this machine.
@@ -151,7 +156,7 @@ class StandIn:
         with self._lock:
             fault = self._fault(request)
             reply = self._spoilt(fault, request) if fault else self._sound(request)
-            self.calls.append(Call(**vars(request), status=reply.status if reply else 0))
+            self.calls.append(Call.of(request, reply.status if reply else 0))
             released, latency = self._released, self.latency
         if fault and fault.name == "timeout":
             released.wait()

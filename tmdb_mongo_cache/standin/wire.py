@@ -79,3 +79,11 @@ def error(code: int, status: int | None = None) -> Reply:
     if reply.status == 401:
         reply.headers["Cache-Control"] = "public, max-age=300"
     return reply
+
+
+class Problem(Exception):
+    """Raised when TMDB would answer with an error; `code` is its status code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code

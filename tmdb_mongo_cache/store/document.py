@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeGuard
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -148,12 +148,12 @@ def from_document(document: Any, key: str) -> Entry | None:
 def info_of(document: Mapping[str, Any]) -> EntryInfo | None:
     """Return what a document says of its entry; None when it is not one of this schema."""
     key, status = document.get("_id"), document.get("status")
-    times = [document.get(name) for name in ("timestamp", "expires_at", "purge_at")]
+    timestamp, expires_at, purge_at = (document.get(name) for name in ("timestamp", "expires_at", "purge_at"))
     if document.get("schema") != SCHEMA or not isinstance(key, str) or not _is_status(status):
         return None
-    if not all(_is_time(value) for value in times):
+    if not (_is_time(timestamp) and _is_time(expires_at) and _is_time(purge_at)):
         return None
-    return EntryInfo(key, status, *times, *_labels(document))  # type: ignore[arg-type]
+    return EntryInfo(key, status, timestamp, expires_at, purge_at, *_labels(document))
 
 
 def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, str | None]:
@@ -179,18 +179,18 @@ def _hops(value: Any) -> tuple[Hop, ...] | None:
             return None
         if not (_are_headers(headers) and isinstance(body, bytes)):
             return None
-        hops.append(Hop(url, status, reason, headers, body))  # type: ignore[arg-type]
+        hops.append(Hop(url, status, reason, headers, body))
     return tuple(hops)
 
 
-def _is_status(value: Any) -> bool:
+def _is_status(value: Any) -> TypeGuard[int]:
     # Only these are ever stored.
     return value in (200, 404) and not isinstance(value, bool | float)
 
 
-def _is_time(value: Any) -> bool:
+def _is_time(value: Any) -> TypeGuard[datetime]:
     return isinstance(value, datetime) and value.tzinfo is not None
 
 
-def _are_headers(value: Any) -> bool:
+def _are_headers(value: Any) -> TypeGuard[Mapping[str, str]]:
     return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items())

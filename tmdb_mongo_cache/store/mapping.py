@@ -19,7 +19,8 @@ from requests import Response
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from requests_cache.backends.mongodb import MongoDict
-from requests_cache.models import CachedRequest, CachedResponse
+from requests_cache.models.request import CachedRequest
+from requests_cache.models.response import CachedResponse
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..tmdb import calls, expiration, policy, urls
@@ -33,7 +34,7 @@ TMDB_PREFIX = f"GET {urls.HOST}/"
 _RULES = policy.Policy()
 
 
-class MongoStorage(MongoDict):  # type: ignore[misc]
+class MongoStorage(MongoDict):
     """A mapping over one collection, as requests-cache's ``MongoDict``.
 
     Args:
@@ -104,7 +105,7 @@ class MongoStorage(MongoDict):  # type: ignore[misc]
             if entry is None:
                 raise KeyError(key)
             return _to_cached(entry)
-        value = document["data"] if "data" in document else document
+        value = document.get("data", document)
         try:
             return self.deserialize(key, value)
         except Exception:  # noqa: BLE001  whatever cattrs makes of a document that is not its own
@@ -121,15 +122,15 @@ class MongoStorage(MongoDict):  # type: ignore[misc]
                         self.collection.replace_one({"_id": key}, raw, upsert=True)
                 return
         with self._operation():
-            super().__setitem__(key, value)
+            super().__setitem__(key, value)  # type: ignore[no-untyped-call]
 
     def __delitem__(self, key: str) -> None:
         with self._operation():
-            super().__delitem__(key)
+            super().__delitem__(key)  # type: ignore[no-untyped-call]
 
     def __len__(self) -> int:
         with self._operation():
-            return int(super().__len__())
+            return int(super().__len__())  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[str]:
         with self._operation():
@@ -185,7 +186,7 @@ def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
     headers = CaseInsensitiveDict(entry.headers)
     return CachedResponse(
         content=entry.body,
-        encoding=get_encoding_from_headers(headers),
+        encoding=get_encoding_from_headers(headers),  # type: ignore[arg-type]
         headers=headers,
         reason=entry.reason,
         request=CachedRequest(method="GET", url=url),

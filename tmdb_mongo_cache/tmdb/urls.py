@@ -67,7 +67,7 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
         prepared = PreparedRequest()
         try:
             # requests takes more than its type stubs say: bytes, None, lists of pairs.
-            prepared.prepare_url(url, params)  # type: ignore[no-untyped-call, unused-ignore]
+            prepared.prepare_url(url, params)
         except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
             return None
         return split(prepared.url)
@@ -85,7 +85,7 @@ def _plain_query(params: Params) -> str | None:
     if isinstance(params, str):
         return params if _PLAIN_QUERY.fullmatch(params) else None
     try:
-        encoded = PreparedRequest._encode_params(params)  # type: ignore[attr-defined]
+        encoded = PreparedRequest._encode_params(params)
     except (ValueError, TypeError, AttributeError):
         return None
     return encoded if isinstance(encoded, str) else None

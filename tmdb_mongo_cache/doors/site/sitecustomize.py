@@ -12,11 +12,11 @@ import sys
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def _is_here(entry):
+def _is_here(entry: str) -> bool:
     return os.path.abspath(entry or os.curdir) == _HERE
 
 
-def _chain():
+def _chain() -> None:
     """Run the sitecustomize that this one stands before, if there is one."""
     own = sys.modules.pop("sitecustomize", None)
     try:
@@ -28,10 +28,10 @@ def _chain():
             raise
 
 
-def _install():
+def _install() -> None:
     try:
         from tmdb_mongo_cache.doors import runner
-    except Exception:
+    except Exception:  # noqa: BLE001  whatever is wrong with it, this program is not to suffer
         # Not this package's interpreter: its children are not to look for it either.
         path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         os.environ["PYTHONPATH"] = os.pathsep.join(entry for entry in path if not _is_here(entry))

@@ -1,0 +1,1 @@
+"""The demonstration: an old script run twice, the second time without a call to TMDB."""

@@ -1,0 +1,123 @@
+"""Running the script as a user would, and measuring it from outside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+
+from ..cache import TMDBCache
+from ..config import PREFIX, CacheConfig
+from ..errors import CacheError
+
+SCRIPT = Path(__file__).with_name("legacy_script.py")
+DATABASE = "tmdb_cache_demo"
+LATENCY = 0.08
+"""Seconds the stand-in waits before each answer, as a server on the other side of an ocean would."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it printed, how many calls reached TMDB, and the seconds between first and last line."""
+
+    lines: list[str]
+    made: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """Both runs. Every call of the script is a different one, so the first run makes them all."""
+
+    first: Run
+    second: Run
+    real: bool
+
+    @property
+    def calls(self) -> int:
+        """How many calls the script makes."""
+        return self.first.made
+
+    def saved(self, run: Run) -> int:
+        """How many of its calls did not reach TMDB."""
+        return self.calls - run.made
+
+    def milliseconds(self, run: Run) -> float:
+        """Milliseconds per call."""
+        return 1000 * run.seconds / max(self.calls, 1)
+
+
+class DemoFailed(CacheError):
+    """Raised when the script did not run to its end; the text repeats what it said last."""
+
+
+def run_twice(uri: str) -> Result:
+    """Run the script twice, each time in a new process, on an empty database of its own.
+
+    Args:
+        uri: which MongoDB; ``"embedded"`` for the embedded one.
+
+    Raises:
+        StoreError: MongoDB cannot be started or used.
+        DemoFailed: the script failed.
+    """
+    real = bool(os.environ.get("TMDB_API_KEY"))
+    with TMDBCache(CacheConfig(uri=uri, database=DATABASE)) as cache, _upstream(cache, real=real) as (env, count):
+        cache.clear()
+        env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE}
+        first, second = _run(env, count), _run(env, count)
+        cache.clear()
+    return Result(first, second, real)
+
+
+@contextmanager
+def _upstream(cache: TMDBCache, *, real: bool) -> Iterator[tuple[dict[str, str], Callable[[datetime], int]]]:
+    """Give the environment in which the script reaches TMDB, and a count of the calls since a moment."""
+    own = {f"{PREFIX}{name}" for name in ("MONGOD", "URI")}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name in own}
+    if real:
+        yield clean, lambda since: sum(entry.timestamp >= since for entry in cache.entries())
+        return
+    try:
+        import trustme  # noqa: F401  the stand-in's certificate
+    except ImportError:
+        raise DemoFailed("the demo needs its extra: pip install 'tmdb-mongo-cache[embedded]'") from None
+    from ..standin import StandIn
+
+    with StandIn(tls=True) as standin:
+        standin.latency = LATENCY
+        seen = 0
+
+        def count(_: datetime) -> int:
+            nonlocal seen
+            before, seen = seen, standin.count
+            return seen - before
+
+        yield {**clean, **standin.env}, count
+
+
+def _run(env: Mapping[str, str], count: Callable[[datetime], int]) -> Run:
+    now = datetime.now(timezone.utc)
+    since = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    command = [sys.executable, "-m", "tmdb_mongo_cache", "run", str(SCRIPT)]
+    lines: list[str] = []
+    times: list[float] = []
+    with subprocess.Popen(  # noqa: S603  our own script
+        command, env=dict(env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    ) as process:
+        if process.stdout is None or process.stderr is None:
+            raise DemoFailed("the script's output cannot be read")
+        for line in process.stdout:
+            times.append(perf_counter())
+            lines.append(line.rstrip())
+        said = process.stderr.read()
+    if process.returncode or len(times) < 2:
+        last = (said.strip().splitlines() or ["nothing"])[-1]
+        raise DemoFailed(f"the script ended with exit code {process.returncode}; the last it said: {last}")
+    return Run(lines, count(since), times[-1] - times[0])

@@ -1,0 +1,75 @@
+"""What the demonstration prints."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .runs import LATENCY, SCRIPT, Result, Run, run_twice
+
+
+def demonstrate(uri: str) -> None:
+    """Run the script twice and print the table.
+
+    Args:
+        uri: which MongoDB; ``"embedded"`` for the embedded one.
+
+    Raises:
+        CacheError: MongoDB cannot be used, or the script failed.
+    """
+    console = Console(highlight=False)
+    console.print(
+        f"\n[bold]tmdb-mongo-cache run {SCRIPT.name}[/bold], twice: an old script that knows nothing of a cache.\n"
+    )
+    with console.status("running it …"):
+        result = run_twice(uri)
+    for line in result.second.lines:
+        console.print(Text(line, style="dim"), overflow="ellipsis", no_wrap=True)
+    console.print()
+    console.print(_table(result))
+    console.print(f"\n{_verdict(result)}", soft_wrap=True)
+    if result.real:
+        console.print("[dim]Upstream was TMDB itself, with your TMDB_API_KEY.[/dim]", soft_wrap=True)
+    else:
+        console.print(
+            f"[dim]Upstream was a stand-in for TMDB on this machine that waits {1000 * LATENCY:.0f} ms before each "
+            "answer; set TMDB_API_KEY to use TMDB itself. The films are made up.[/dim]",
+            soft_wrap=True,
+        )
+    console.print(
+        "[dim]Your own: [/dim][bold]tmdb-mongo-cache run your_script.py[/bold]\n"
+        "[dim]This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by "
+        "TMDB.[/dim]\n",
+        soft_wrap=True,
+    )
+
+
+def _table(result: Result) -> Table:
+    def row(run: Run) -> tuple[str, str, str, str]:
+        return (
+            str(run.made),
+            f"{result.saved(run)} of {result.calls}",
+            f"{result.milliseconds(run):.1f} ms",
+            f"{run.seconds:.2f} s",
+        )
+
+    first, second = row(result.first), row(result.second)
+    table = Table(title=f"{result.calls} TMDB calls, twice", title_justify="left")
+    table.add_column("")
+    table.add_column("first run", justify="right")
+    table.add_column("second run", justify="right", style="green")
+    for name, one, two in zip(
+        ("calls made to TMDB", "calls saved", "time per call", "all calls"), first, second, strict=True
+    ):
+        table.add_row(name, one, two)
+    return table
+
+
+def _verdict(result: Result) -> str:
+    if result.first.lines != result.second.lines:
+        return "[red]The two runs printed different things: please report this.[/red]"
+    faster = result.first.seconds / max(result.second.seconds, 1e-6)
+    return (
+        f"The same output, [bold green]{faster:.0f} times as fast[/bold green], and not a line of the script changed."
+    )

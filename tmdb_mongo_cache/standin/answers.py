@@ -1,0 +1,146 @@
+"""What is in an answer: its parts, its page, its language, its version, the feed of changes."""
+
+import datetime as dt
+import re
+from typing import Any
+
+from . import private, shapes
+from .catalog import mix
+from .wire import Problem
+
+FEED = re.compile(r"/3/(movie|tv|person)/changes")
+FEED_PAGES = {"movie": 68, "tv": 28, "person": 60}
+SEARCHES = re.compile(r"/3/(search|discover|find)/.*|/3/(movie|tv)/(popular|top_rated|upcoming|now_playing|.*air.*)")
+COMMON = frozenset(
+    {
+        "api_key", "session_id", "guest_session_id", "language", "page", "append_to_response", "callback",
+    }
+)  # fmt: skip
+
+
+def whole(found: shapes.Route, path: str, arguments: dict[str, str], versions: dict[str, int], append: bool) -> Any:
+    """Return the answer of an operation that exists, with what is appended to it."""
+    names = [name for name in arguments.get("append_to_response", "").split(",") if name]
+    if len(names) > 20:
+        raise Problem(27)
+    answer = single(found, path, arguments, versions)
+    if append and shapes.children(found.operation) and isinstance(answer, dict):
+        for name in map(str.strip, names):
+            inner = f"{path}/{name}"
+            below = shapes.route("GET", inner)
+            if below and exists(below):
+                part = single(below, inner, arguments, versions)
+                if isinstance(part, dict) and part.get("id") == answer.get("id"):
+                    del part["id"]
+                answer[name] = part
+    return answer
+
+
+def exists(found: shapes.Route) -> bool:
+    """Whether there is a thing with the ids in the path: ids from 999,000,000 and 0 belong to none."""
+    ids = found.numbers
+    if any(number >= 999_000_000 or (number == 0 and name.endswith("_id")) for name, number in ids.items()):
+        return False
+    return found.arguments.get("time_window", "day") in ("day", "week")
+
+
+def single(found: shapes.Route, path: str, arguments: dict[str, str], versions: dict[str, int]) -> Any:
+    """Return the answer of one operation, without anything appended."""
+    if not exists(found):
+        raise Problem(34)
+    paged = isinstance(found.shape, dict) and {"page", "results"} <= set(found.shape)
+    page = arguments.get("page", "1")
+    if paged and not (re.fullmatch("[1-9][0-9]{0,2}", page) and int(page) <= 500):
+        raise Problem(22)
+    if feed := FEED.fullmatch(path):
+        return changes(feed[1], int(page), arguments, versions)
+    language = arguments.get("language", "en").partition("-")[0].lower() or "en"
+    seed, first = path, 20 * (int(page) - 1) if paged else 0
+    if SEARCHES.fullmatch(path) or private.PATHS.fullmatch(path):
+        seed += repr(sorted((k, v) for k, v in arguments.items() if k not in COMMON))
+        seed += arguments.get("session_id", "") + arguments.get("guest_session_id", "")
+    answer = versioned(found, seed, language, first, versions.get(path, 0))
+    if paged:
+        pages = 3 + mix(seed, "pages") % 40
+        answer |= {"page": int(page), "total_pages": pages, "total_results": 20 * pages}
+        if int(page) > pages:
+            answer["results"] = []
+    if path.startswith("/3/find/"):
+        keep_found(answer, path, arguments)
+    if path.endswith("/images") and isinstance(answer, dict):
+        keep_languages(answer, arguments)
+    return answer
+
+
+def changes(kind: str, page: int, arguments: dict[str, str], versions: dict[str, int]) -> dict[str, Any]:
+    """Return a page of a feed of changes: what was changed here first, then made-up ids."""
+    today = dt.datetime.now(dt.timezone.utc).date()
+    try:
+        end = dt.date.fromisoformat((arguments.get("end_date") or today.isoformat())[:10])
+        start = dt.date.fromisoformat((arguments.get("start_date") or (end - dt.timedelta(1)).isoformat())[:10])
+    except ValueError:
+        raise Problem(5) from None
+    days = (end - start).days
+    if not 0 <= days <= 14:
+        raise Problem(20)
+    pages = FEED_PAGES[kind] * max(days, 1)
+    paths = reversed(versions) if end >= today else ()
+    own = [re.fullmatch(rf"/3/{kind}/(\d+)(/.*)?", path) for path in paths]
+    changed = list(dict.fromkeys(int(match[1]) for match in own if match))
+    rows = range(100 * (page - 1), min(100 * page, 100 * pages))
+    ids = [changed[n] if n < len(changed) else 100_000 + mix(kind, start, end, n) % 1_300_000 for n in rows]
+    results = [{"id": number, "adult": False, "softcore": False} for number in ids]
+    return {"results": results, "page": page, "total_pages": pages, "total_results": 100 * pages}
+
+
+def versioned(found: shapes.Route, seed: str, language: str, first: int, version: int) -> Any:
+    """Return the answer as it is after so many changes.
+
+    A change brings other ratings and another overview, where there are none other values in every field, and
+    to reference data a mark in the first text.
+    """
+    first_version = shapes.whole(found, seed, language, first)
+    if not version:
+        return first_version
+    answer = shapes.whole(found, seed, language, first, version)
+    if answer == first_version:
+        answer = shapes.whole(found, seed, language, first, version, every=True)
+    if answer in (first_version, shapes.whole(found, seed, language, first, version - 1, every=True)):
+        answer = marked(first_version, version)
+    return answer
+
+
+def marked(value: Any, version: int) -> Any:
+    """Return a value with the version in its first name, or in whatever else it has."""
+    if isinstance(value, list):
+        return [marked(value[0], version), *value[1:]]
+    if isinstance(value, dict):
+        names = ("name", "english_name", "zones", "jobs", "change_keys", "genres", "results")
+        name = next((key for key in names if key in value), next(reversed(value)))
+        return value | {name: marked(value[name], version)}
+    if isinstance(value, bool):
+        return value ^ (version % 2 == 1)
+    return value + version if isinstance(value, int) else f"{value} ({version})"
+
+
+def keep_found(answer: dict[str, Any], path: str, arguments: dict[str, str]) -> None:
+    """Leave one result, as /find does: a person for an IMDb name, otherwise a film or a series."""
+    external = path.rpartition("/")[2]
+    kind = "person" if external.startswith("nm") else "tv" if mix(external) % 4 == 0 else "movie"
+    kind = "tv" if arguments.get("external_source", "").startswith("tv") else kind
+    for name in answer:
+        if name != f"{kind}_results":
+            answer[name] = []
+
+
+def keep_languages(answer: dict[str, Any], arguments: dict[str, str]) -> None:
+    """Leave the images of the languages asked for; all of them when none is."""
+    wanted: list[str | None] = [arguments.get("language", "").partition("-")[0]]
+    wanted += arguments.get("include_image_language", "").split(",")
+    if not any(wanted):
+        return
+    if "null" in wanted:
+        wanted.append(None)
+    for name, images in answer.items():
+        if isinstance(images, list) and name != "profiles":
+            answer[name] = [image for image in images if image.get("iso_639_1") in wanted]
