@@ -3,7 +3,8 @@
 `shapes.json` says what every operation of TMDB's v3 API answers: which keys in which order, of which type,
 which may be null or missing, how lists nest and about how long they are. It was derived by a script from the
 example answers of TMDB's OpenAPI description and from MIT-licensed recorded exchanges (jellyfin/TMDbLib), and
-holds none of their content. Its language:
+holds none of their content. Four operations are in no description but in use: `/3/account`, and of a film
+`casts`, `trailers` and `releases`. Its language:
 
 - `{"key": shape, "sometimes?": shape}`: an object; `{"@": shape, "#": 6}`: one with six country codes as keys
 - `[shape, 20]`: a list of about 20, exactly 20 for `results`
