@@ -17,6 +17,8 @@ from tmdb_mongo_cache import TMDBCache
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
+from .running import Runner
+
 
 @pytest.fixture(scope="session")
 def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -88,6 +90,19 @@ def make_cache(mongo_uri: str, database: str, tmdb: StandIn) -> Iterator[Callabl
 def cache(make_cache: Callable[..., TMDBCache]) -> TMDBCache:
     """A cache with the default settings."""
     return make_cache()
+
+
+@pytest.fixture
+def runner(mongo_uri: str, database: str, tls_tmdb: StandIn) -> Runner:
+    """Run programs in processes of their own, on this test's database and the stand-in behind its proxy."""
+    return Runner(
+        {
+            **tls_tmdb.env,
+            "TMDB_CACHE_URI": mongo_uri,
+            "TMDB_CACHE_DATABASE": database,
+            "TMDB_CACHE_STORE_TIMEOUT": "10",
+        }
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -63,11 +63,21 @@ def classify(
     ask = Ask(
         url=strip_url(url),
         kind=endpoint.kind,
-        appended=keys.appended_parts(target.query),
+        appended=_sure_parts(keys.appended_parts(target.query), endpoint),
         directives=asked,
         follows_redirects=follows_redirects,
     )
-    return Call(keys.make_key(path, target.query), "", ask, endpoint, hosts, url, headers)
+    key = keys.make_key(path, target.query)
+    if any(secret in key for secret in secrets.credentials(url, headers)):
+        return Call("", "a credential where none belongs", Ask(directives=asked), endpoint, hosts, url, headers)
+    return Call(key, "", ask, endpoint, hosts, url, headers)
+
+
+def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
+    """Return those of the appended parts that an answer cannot do without."""
+    if endpoint.template is None:
+        return parts
+    return tuple(part for part in parts if part in endpoints.APPENDABLE.get(endpoint.template, ()))
 
 
 def strip_url(url: str) -> str:

@@ -82,6 +82,13 @@ ENDPOINTS: dict[str, tuple[str, ...]] = {
 }
 """Path templates by class."""
 
+APPENDABLE = {path: frozenset(parts.split()) for path, parts in _SUB_RESOURCES.items()}
+"""What ``append_to_response`` is sure to add to an answer, by path template.
+
+TMDB leaves out what it does not know (clients go on asking for parts that were
+renamed years ago) and a season that does not exist, so only these are missed.
+"""
+
 CLASSES = frozenset({*ENDPOINTS, "unknown"})
 """The names a mapping given as ``expire_after`` may use."""
 

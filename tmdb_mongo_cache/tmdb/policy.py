@@ -106,9 +106,10 @@ def decide(entry: Entry | None, ask: Ask, policy: Policy, now: datetime) -> Step
         return Step.SERVE
     late = (now - entry.expires_at).total_seconds()
     wants_new = policy.refresh or asked.no_cache or asked.max_age is not None
-    if not wants_new and late < asked.max_stale:
+    # Not fresh though its time is not up (min-fresh, no-cache in the answer): no matter of staleness.
+    if not wants_new and 0 <= late < asked.max_stale:
         return Step.SERVE  # section 5.2.1.2
-    if not wants_new and late < policy.stale_while_revalidate:
+    if not wants_new and 0 <= late < policy.stale_while_revalidate:
         return Step.SERVE_AND_REFRESH  # RFC 5861 section 3
     return Step.VALIDATE if entry.etag else Step.FETCH
 

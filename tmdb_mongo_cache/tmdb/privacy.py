@@ -12,10 +12,17 @@ import unicodedata
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
 
+from . import secrets, urls
+
 _PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
 _DOUBTFUL = re.compile(r"[\x00-\x1f\x7f%;\\?#]|\.\.")
 _CALLBACK = re.compile(r"(?:^|[&;?])\s*(?:callback|jsonp)\s*(?:\[[^\]]*\])?\s*=")
+
+# A credential's name where it is no param of its own: after "&amp;" or a second
+# "?", escaped twice, in the path for want of a "?".
+_CREDENTIAL = re.compile("|".join(sorted(secrets.CREDENTIAL_PARAMS)))
+_CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
 
 # Headers that ask for something other than the plain answer (RFC 9110 sections
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
@@ -66,6 +73,8 @@ def _private_path(path: str) -> str:
     text = _fully_decoded(path)
     if _DOUBTFUL.search(text):
         return "characters in the path that could mean another path"
+    if _CREDENTIAL_GIVEN.search(text):
+        return "a credential in the path"
     # A format (".json") is no part of a segment's name.
     names = [segment.split(".", 1)[0].strip() for segment in text.split("/")]
     return _private_segments([name for name in names if name])
@@ -95,7 +104,16 @@ def _private_query(query: str) -> str:
         return "a JSONP callback"
     if "%00" in query:
         return "control characters in the query"
+    if _CREDENTIAL.search(text) and any(map(_has_stray_credential, urls.pairs(query))):
+        return "a credential where none belongs"
     return ""
+
+
+def _has_stray_credential(pair: tuple[str, str]) -> bool:
+    name, value = pair
+    if secrets.is_credential(name):
+        return False
+    return bool(_CREDENTIAL.search(_fully_decoded(name)) or _CREDENTIAL_GIVEN.search(_fully_decoded(value)))
 
 
 def _private_headers(headers: Mapping[str, str | bytes]) -> str:

@@ -1,0 +1,62 @@
+"""The Python clients people use, unmodified, each in a process of its own under ``run``, over TLS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tmdb_mongo_cache.standin import StandIn
+
+from .running import Runner
+
+PROGRAMS = Path(__file__).with_name("programs")
+CLIENTS = ["tmdbsimple", "tmdbv3api", "tmdbapis", "themoviedb"]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_second_process_makes_no_call(client: str, runner: Runner, tls_tmdb: StandIn) -> None:
+    """An unmodified program runs twice: the second run prints the same and calls TMDB not once."""
+    first = runner.run(PROGRAMS / f"use_{client}.py")
+    made = tls_tmdb.count
+    second = runner.run(PROGRAMS / f"use_{client}.py")
+    assert made >= 6
+    assert tls_tmdb.count == made
+    assert second.stdout == first.stdout
+    assert len(first.stdout.splitlines()) >= 6
+    assert first.stderr == second.stderr == ""
+
+
+def test_without_the_cache_every_run_calls(runner: Runner, tls_tmdb: StandIn) -> None:
+    """Without the cache the same program makes its calls again, and prints what it prints with it."""
+    cached = runner.run(PROGRAMS / "use_tmdbsimple.py")
+    made = tls_tmdb.count
+    plain = runner.run(PROGRAMS / "use_tmdbsimple.py", TMDB_CACHE_DISABLED="1")
+    assert tls_tmdb.count == 2 * made
+    assert plain.stdout == cached.stdout
+
+
+def test_clients_share_entries(runner: Runner, tls_tmdb: StandIn, collection: Any) -> None:
+    """What one client has fetched the others are served, whatever library and credential they use."""
+    asked: dict[str, set[str]] = {}
+    for client in CLIENTS:
+        tls_tmdb.reset()
+        runner.run(PROGRAMS / f"use_{client}.py")
+        asked[client] = {f"{call.path}?{sorted(call.query)}" for call in tls_tmdb.calls}
+    assert collection.count_documents({"_id": "GET api.themoviedb.org/3/movie/550?language=en-US"}) == 1
+    # Asked for by an earlier client, so not asked for again: the details, the credits, a search, the genres.
+    later = asked["tmdbv3api"]
+    assert not [call for call in later if call.startswith("/3/movie/550/credits") or "/3/search/movie" in call]
+    assert not [call for call in later if call.startswith("/3/genre/movie/list")]
+    assert not [call for call in later if call.startswith("/3/movie/550?") and "append" not in call]
+    assert not [call for call in asked["tmdbapis"] if call.startswith(("/3/search/movie", "/3/genre/movie/list"))]
+
+
+def test_account_states_are_nobody_elses(runner: Runner, tls_tmdb: StandIn, collection: Any) -> None:
+    """A client that appends account_states to every call (tmdbapis: movies, shows) is not cached in those."""
+    for _ in range(2):
+        tls_tmdb.reset()
+        runner.run(PROGRAMS / "ask_account_states.py")
+        assert [call.path for call in tls_tmdb.calls if call.path == "/3/movie/550"] == ["/3/movie/550"]
+    assert collection.count_documents({"tmdb_id": 550}) == 0
