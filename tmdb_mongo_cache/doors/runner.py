@@ -9,16 +9,12 @@ opentelemetry-instrument do it). A Python that ignores ``PYTHONPATH`` (``-I``,
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import wrapt
 
 from ..errors import CacheError
 
@@ -86,18 +82,3 @@ def run(arguments: Sequence[str], settings: Mapping[str, str]) -> int:
         except OSError as error:
             raise CommandNotFound(f"{arguments[0]} cannot be started: {error.strerror}") from error
     return subprocess.run(line, env=env, check=False).returncode  # noqa: S603  it is the user's own program
-
-
-def install_with_requests() -> None:
-    """Install the cache when ``requests`` is imported, and not before: a Python without it pays nothing."""
-    wrapt.register_post_import_hook(_install, "requests")
-
-
-def _install(_: Any) -> None:
-    from . import patch
-
-    try:
-        patch.install()
-    except CacheError as error:
-        # The settings were checked before the program began; a child may have changed them.
-        logging.getLogger("tmdb_mongo_cache").warning("not cached: %s", error)

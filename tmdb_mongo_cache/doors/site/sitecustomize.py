@@ -30,7 +30,7 @@ def _chain() -> None:
 
 def _install() -> None:
     try:
-        from tmdb_mongo_cache.doors import runner
+        from tmdb_mongo_cache.doors import startup
     except Exception:  # noqa: BLE001  whatever is wrong with it, this program is not to suffer
         # Not this package's interpreter: its children are not to look for it either.
         path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -38,7 +38,7 @@ def _install() -> None:
         if not os.environ["PYTHONPATH"]:
             del os.environ["PYTHONPATH"]
         return
-    runner.install_with_requests()
+    startup.install_with_requests()
 
 
 sys.path[:] = [entry for entry in sys.path if not _is_here(entry)]

@@ -1,0 +1,73 @@
+"""The command line, but for ``run``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tmdb_mongo_cache import __version__
+from tmdb_mongo_cache.demo.runs import SCRIPT
+
+from .running import Runner
+
+
+def test_demo(runner: Runner, mongo_uri: str, tmp_path: Path) -> None:
+    """The demo runs a script twice in new processes, and the second run makes no call."""
+    done = Runner({"TMDB_CACHE_URI": mongo_uri, "COLUMNS": "100"}).start("-m", "tmdb_mongo_cache", "demo")
+    rows = {line.split("│")[1].strip(): line.split("│")[2:4] for line in done.stdout.splitlines() if "│" in line}
+    assert [cell.strip() for cell in rows["calls made to TMDB"]] == ["20", "0"]
+    assert [cell.strip() for cell in rows["calls saved"]] == ["0 of 20", "20 of 20"]
+    assert "The same output" in done.stdout
+    assert done.stderr == ""
+
+
+def test_demo_with_the_embedded_server(tmp_path: Path) -> None:
+    """Without a URI the demo starts the embedded MongoDB, and leaves none running."""
+    done = Runner({"XDG_DATA_HOME": str(tmp_path), "COLUMNS": "100"}).start("-m", "tmdb_mongo_cache", "demo")
+    assert "20 of 20" in done.stdout
+    left = [
+        process
+        for process in Path("/proc").glob("[0-9]*/cmdline")
+        if str(tmp_path).encode() in _read(process) and b"mongod" in _read(process)
+    ]
+    assert left == []
+
+
+def test_demo_without_mongod(tmp_path: Path) -> None:
+    """A missing mongod is one sentence that says what to do."""
+    done = Runner({"TMDB_CACHE_MONGOD": str(tmp_path / "none")}).start("-m", "tmdb_mongo_cache", "demo", check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "TMDB_CACHE_MONGOD" in done.stderr
+
+
+def test_demo_with_a_database_that_is_away() -> None:
+    """A MongoDB that does not answer is one sentence that says what to do."""
+    done = Runner({"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}).start("-m", "tmdb_mongo_cache", "demo", check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "does not answer" in done.stderr
+
+
+def test_the_script_knows_nothing_of_a_cache() -> None:
+    """The demo's script is a plain program with requests, and the README shows it."""
+    text = SCRIPT.read_text(encoding="utf-8")
+    assert "cache" not in text
+    assert "import requests" in text
+
+
+def test_help_and_version() -> None:
+    """--help and --version answer, and no command is a mistake in one line."""
+    runner = Runner({})
+    assert __version__ in runner.start("-m", "tmdb_mongo_cache", "--version").stdout
+    for command in ([], ["run"], ["demo"]):
+        assert "Usage" in runner.start("-m", "tmdb_mongo_cache", *command, "--help").stdout
+    done = runner.start("-m", "tmdb_mongo_cache", "nonsense", check=False)
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
