@@ -272,6 +272,9 @@ class TMDBCache:
             if found is None:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
             return self._store.delete({"_id": found})
+        if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
+            # A mapping would be a MongoDB operator, and match what nobody named.
+            raise TypeError("media_type must be a string, and tmdb_id a number or a string")
         return self._store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
 
     def clear(self) -> int:
@@ -347,7 +350,7 @@ def _make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetim
         tmdb_id=tmdb_id,
         media_type=media_type,
         endpoint=endpoint,
-        url=reply.url,
+        url=reply.url or (call.ask.url if "#" in call.key else None),
         history=reply.history,
     )
 

@@ -95,6 +95,12 @@ class CacheConfig:
                 raise ConfigError(f"{name} must be a MongoDB name: a non-empty string without '$'")
         if re.search(r'[/\\. "]', self.database) or len(self.database) > 63:
             raise ConfigError('database must be a MongoDB name: up to 63 characters, none of them / \\ . " or a space')
+        if self.collection[0] == "." or self.collection[-1] == "." or ".." in self.collection:
+            raise ConfigError("collection must be a MongoDB name: no '.' at its beginning or end, no '..' in it")
+        if self.client is not None and (
+            isinstance(self.client, type) or not callable(getattr(self.client, "get_database", None))
+        ):
+            raise ConfigError(f"client must be a MongoClient that is ready for use, not {type(self.client).__name__}")
         if self.uri is not None and self.client is not None:
             raise ConfigError("give either uri or client, not both")
         size = self.memory_max_bytes
@@ -109,6 +115,10 @@ class CacheConfig:
             raise ConfigError(str(error)) from None
         if not 0 < timeout < math.inf:
             raise ConfigError("store_timeout must be more than 0 seconds: it is what one MongoDB operation may cost")
+        for name in ("expire_after", "urls_expire_after"):
+            given = getattr(self, name)
+            if isinstance(given, Mapping):
+                object.__setattr__(self, name, dict(given))  # what the caller changes in it later changes nothing here
         object.__setattr__(self, "store_timeout", timeout)
         object.__setattr__(self, "memory_ttl", memory_ttl)
         object.__setattr__(self, "_policy", policy)

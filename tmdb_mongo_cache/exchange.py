@@ -41,18 +41,26 @@ _FAILURES = (
 )
 """What requests raises when the other side fails; its other errors are the caller's own."""
 
-_inside: ContextVar[bool] = ContextVar("tmdb_mongo_cache_inside", default=False)
+_inside: ContextVar[requests.Session | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
 
 
-def is_inside() -> bool:
-    """Say whether this is a redirect of a call that is under way, which enters ``send`` again."""
-    return _inside.get()
+class _NoResponse(Exception):
+    """Raised to hand a caller what somebody's own ``send`` (a test's mock) returned instead of a response."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+def is_inside(session: requests.Session) -> bool:
+    """Say whether this is a redirect of the session's call that is under way, which enters ``send`` again."""
+    return _inside.get() is session
 
 
 @contextmanager
-def inside(value: bool = True) -> Iterator[None]:
-    """Mark what happens within as part of a call under way, or (False) as a call of its own."""
-    token = _inside.set(value)
+def inside(session: requests.Session | None) -> Iterator[None]:
+    """Mark what a session sends within as part of its call under way, or (None) as a call of its own."""
+    token = _inside.set(session)
     try:
         yield
     finally:
@@ -101,11 +109,14 @@ def send(
     if call is None:
         return original(request, **options)
     if call.straight or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
-        return _send_straight(cache, rules, request, original, options)
+        return _send_straight(cache, rules, session, request, original, options)
     started = perf_counter()
     stream = bool(options.get("stream", session.stream))
-    transmit = _transmitter(request, original, options, stream=stream)
-    outcome = cache.fetch(call, rules, transmit)
+    transmit = _transmitter(session, request, original, options, stream=stream)
+    try:
+        outcome = cache.fetch(call, rules, transmit)
+    except _NoResponse as returned:
+        return returned.value  # type: ignore[no-any-return]
     if outcome.entry is not None:
         response: Response = responses.from_entry(
             outcome,
@@ -129,18 +140,30 @@ def send(
 
 
 def _send_straight(
-    cache: TMDBCache, rules: Policy, request: PreparedRequest, original: Original, options: Mapping[str, Any]
+    cache: TMDBCache,
+    rules: Policy,
+    session: requests.Session,
+    request: PreparedRequest,
+    original: Original,
+    options: Mapping[str, Any],
 ) -> Response:
     if rules.offline:
         raise OfflineError("offline is set and this call is never cached: it cannot be answered", request=request)
     cache.count_straight()
-    with inside():
+    with inside(session):
         response = original(request, **options)
+    if not isinstance(response, Response):
+        return response
     return responses.annotate(response, cache_status(fwd="bypass"), now=datetime.now(timezone.utc))
 
 
 def _transmitter(
-    request: PreparedRequest, original: Original, options: Mapping[str, Any], *, stream: bool
+    session: requests.Session,
+    request: PreparedRequest,
+    original: Original,
+    options: Mapping[str, Any],
+    *,
+    stream: bool,
 ) -> Callable[[Mapping[str, str]], Reply]:
     def transmit(headers: Mapping[str, str]) -> Reply:
         # A copy: the caller's request must not show our condition, and the caller's hooks
@@ -149,8 +172,10 @@ def _transmitter(
         outgoing.hooks = default_hooks()
         outgoing.headers.update(headers)
         try:
-            with inside():
+            with inside(session):
                 response = original(outgoing, **options)
+            if not isinstance(response, Response):
+                raise _NoResponse(response)
             reply = responses.to_reply(response, stream=stream)
         except Exception as error:
             if isinstance(error, requests.RequestException) and error.request is not None:

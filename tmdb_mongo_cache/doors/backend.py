@@ -121,6 +121,10 @@ class MongoBackend(BaseCache):
             return str(super().create_key(request, match_headers, **kwargs))
         if call.straight:
             return NOT_CACHED
+        if match_headers is not None:
+            # requests-cache compares keys by the headers that an answer's Vary names. TMDB names
+            # Accept-Encoding and Origin, and its bodies are the same for all of them.
+            return TMDB_PREFIX
         if self._settings.key_fn is not None:
             return str(super().create_key(request, match_headers, **kwargs))
         return self._variant(call, request)
@@ -155,13 +159,11 @@ class MongoBackend(BaseCache):
             return default
         try:
             with self.responses.bounded():
-                if not key.startswith(TMDB_PREFIX):
-                    return super().get_response(key, default)
-                found = self.responses.get(key)
-                return default if found is None else found
+                found = self.responses.get(key) if key.startswith(TMDB_PREFIX) else super().get_response(key)
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             logger.warning("looking up failed, calling instead: %s", _said(error))
             return default
+        return found if _is_whole(found) else default
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
@@ -213,6 +215,13 @@ class MongoBackend(BaseCache):
 
     def __repr__(self) -> str:
         return f"<MongoBackend(name={self.cache_name})>"
+
+
+def _is_whole(found: Any) -> bool:
+    """Say whether a document was a response at all: requests-cache makes an empty one of any document."""
+    if not isinstance(found, CachedResponse) or not isinstance(found.status_code, int):
+        return False
+    return 100 <= found.status_code < 600 and isinstance(found._content, bytes | None)
 
 
 def _without_credentials(response: Response, settings: CacheSettings) -> CachedResponse:

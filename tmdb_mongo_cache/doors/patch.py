@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from types import FunctionType
 from typing import Any
 
@@ -33,6 +34,11 @@ _holders = 0
 class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """A wrapper of ours, told from other people's by its class."""
 
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        # Read from the class it is itself, as a function is: tools that save `Session.send`
+        # and put it back later, or take `Session.send.__wrapped__`, then handle what the class holds.
+        return self if instance is None else super().__get__(instance, owner)
+
 
 def _session_class() -> type[requests.Session]:
     # requests_cache.install_cache() puts a subclass in its place.
@@ -47,7 +53,16 @@ _SESSION = _session_class()
 
 def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = scope.active()
-    if found is None or exchange.is_inside() or not args or _has_own_cache(instance):
+    if found is None:
+        return wrapped(*args, **kwargs)
+    if instance is None and args:  # called through the class
+        instance, wrapped, args = args[0], partial(wrapped, args[0]), args[1:]
+    if exchange.is_inside(instance) or _has_own_cache(instance):
+        return wrapped(*args, **kwargs)
+    if not args and "request" in kwargs:
+        kwargs = dict(kwargs)
+        args = (kwargs.pop("request"),)
+    if len(args) != 1:
         return wrapped(*args, **kwargs)
     return exchange.send(found.cache, found.rules, instance, args[0], wrapped, kwargs)
 
@@ -57,9 +72,9 @@ def _request(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], 
         return wrapped(*args, **kwargs)
     if not isinstance(vars(_SESSION)["send"], _Patch):
         _mend()
-    if exchange.is_inside():
+    if exchange.is_inside(instance if instance is not None or not args else args[0]):
         # A call that an adapter makes while it sends another: no redirect, a call of its own.
-        with exchange.inside(False):
+        with exchange.inside(None):
             return wrapped(*args, **kwargs)
     return wrapped(*args, **kwargs)
 
@@ -90,11 +105,11 @@ def _mend() -> None:
     """Put our wrapper back where another tool's removal has taken it along.
 
     OpenTelemetry and ddtrace take off whatever wrapper they find on top. A mock
-    (neither a function nor a wrapper of wrapt's) is a test's own business.
+    (no function and no wrapper of wrapt's, or a function with a ``mock``) is a test's own business.
     """
     with _lock:
         current = vars(_SESSION)["send"]
-        if _holders and isinstance(current, FunctionType | wrapt.FunctionWrapper):
+        if _holders and isinstance(current, FunctionType | wrapt.FunctionWrapper) and not hasattr(current, "mock"):
             _wrap("send")
 
 

@@ -54,7 +54,7 @@ class TMDBSession(requests.Session):
         changes = _changes(expire_after, only_if_cached, refresh, force_refresh)
         token = _call.set(changes)
         try:
-            with exchange.inside(False) if exchange.is_inside() else nullcontext():
+            with exchange.inside(None) if exchange.is_inside(self) else nullcontext():
                 return super().request(method, url, *args, **kwargs)
         finally:
             _call.reset(token)
@@ -71,7 +71,7 @@ class TMDBSession(requests.Session):
     ) -> Response:
         """Send a prepared request; see the class for the arguments that requests has not."""
         original = super().send
-        if exchange.is_inside():
+        if exchange.is_inside(self):
             return original(request, **kwargs)
         changes = {**(_call.get() or {}), **_changes(expire_after, only_if_cached, refresh, force_refresh)}
         found = self._scope(changes)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeGuard
+from urllib.parse import urlsplit
 
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
@@ -76,8 +77,9 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
     }
     if entry.validated_at is not None:
         document["validated_at"] = entry.validated_at
-    if entry.history:
+    if entry.url is not None:
         document["url"] = entry.url
+    if entry.history:
         document["history"] = [
             {
                 "url": hop.url,
@@ -116,7 +118,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         or isinstance(get("schema"), bool)
         or not _is_status(status)
         or not isinstance(reason, str)
-        or not isinstance(body, bytes)
+        or type(body) is not bytes  # a Binary is of another subtype
         or not _are_headers(headers)
         or not (_is_time(timestamp) and _is_time(expires_at) and _is_time(purge_at))
         or not (validated_at is None or _is_time(validated_at))
@@ -124,7 +126,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         return None
     hops = _hops(get("history"))
     url = get("url")
-    if hops is None or (hops and not isinstance(url, str)):
+    if hops is None or (hops and not _is_url(url)):
         return None
     tmdb_id, media_type, endpoint = _labels(document)
     return Entry(
@@ -140,7 +142,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         media_type=media_type,
         endpoint=endpoint,
         validated_at=validated_at,
-        url=url if hops else None,
+        url=url if isinstance(url, str) else None,
         history=hops,
     )
 
@@ -175,7 +177,7 @@ def _hops(value: Any) -> tuple[Hop, ...] | None:
         if not isinstance(item, Mapping):
             return None
         url, status, reason, headers, body = (item.get(k) for k in ("url", "status", "reason", "headers", "body"))
-        if not (isinstance(url, str) and isinstance(status, int) and isinstance(reason, str)):
+        if not (_is_url(url) and isinstance(status, int) and isinstance(reason, str)):
             return None
         if not (_are_headers(headers) and isinstance(body, bytes)):
             return None
@@ -186,6 +188,14 @@ def _hops(value: Any) -> tuple[Hop, ...] | None:
 def _is_status(value: Any) -> TypeGuard[int]:
     # Only these are ever stored.
     return value in (200, 404) and not isinstance(value, bool | float)
+
+
+def _is_url(value: Any) -> TypeGuard[str]:
+    try:
+        parts = urlsplit(value) if isinstance(value, str) else None
+        return parts is not None and parts.hostname is not None and parts.port != 0  # .port raises for nonsense
+    except ValueError:
+        return False
 
 
 def _is_time(value: Any) -> TypeGuard[datetime]:

@@ -172,6 +172,8 @@ def _connect(options: Mapping[str, Any]) -> MongoClient[dict[str, Any]]:
 def _to_cached(entry: Entry) -> CachedResponse:
     """Build what requests-cache serves from an entry; its URL is free of credentials."""
     first = f"https://{entry.key.removeprefix('GET ').partition('#')[0]}"
+    if entry.url is not None and not entry.history:
+        first = entry.url
     history = []
     for index, hop in enumerate(entry.history):
         history.append(_cached(hop, first if index == 0 else hop.url))
@@ -229,7 +231,7 @@ def _to_entry(key: str, value: Any, call: calls.Call) -> tuple[Entry | None, Any
         tmdb_id=call.endpoint.tmdb_id,
         media_type=call.endpoint.media_type,
         endpoint=call.endpoint.template,
-        url=kept.url,
+        url=kept.url or (None if key == call.key and "#" not in key else call.ask.url),
         history=kept.history,
     )
     return entry, judged.data

@@ -11,9 +11,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from tmdb_mongo_cache.errors import EmbeddedServerError
-
-__all__ = ["embedded_available", "find_mongod"]
+from ..errors import EmbeddedServerError
 
 VARIABLE = "TMDB_CACHE_MONGOD"
 # What the extra "embedded" installs: the first on Linux x86-64, the second elsewhere.
@@ -34,15 +32,15 @@ def find_mongod() -> Path:
     if chosen is not None:
         if not _is_executable(chosen):
             raise EmbeddedServerError(
-                f"{VARIABLE} names {str(chosen)!r}, which is not an executable file: let it name a mongod, or unset it."
+                f"{VARIABLE} names {str(chosen)!r}, which is not an executable file: let it name a mongod, or unset it"
             )
         return chosen
     on_path = shutil.which("mongod")
     found = Path(on_path).absolute() if on_path else _from_wheel()
     if found is None:
         raise EmbeddedServerError(
-            "No mongod was found: install 'tmdb-mongo-cache[embedded]', "
-            f"or set {VARIABLE} to the path of one, or give a MongoDB URI."
+            "no mongod was found: install 'tmdb-mongo-cache[embedded]', "
+            f"or set {VARIABLE} to the path of one, or give a MongoDB URI"
         )
     return found
 
@@ -50,15 +48,13 @@ def find_mongod() -> Path:
 def embedded_available() -> bool:
     """Tell whether the embedded server was asked for by installing its extra or by ``TMDB_CACHE_MONGOD``.
 
-    A ``mongod`` that is only on ``PATH`` does not count: it is there for
-    somebody else's purposes. On Windows the answer is always no.
+    A variable that names no ``mongod`` counts too, so that :func:`find_mongod`
+    says what is wrong with it. A ``mongod`` that is only on ``PATH`` does not:
+    it is there for somebody else's purposes. On Windows the answer is always no.
     """
     if sys.platform == "win32":
         return False
-    chosen = _from_variable()
-    if chosen is not None:
-        return _is_executable(chosen)
-    return _from_wheel() is not None
+    return _from_variable() is not None or _from_wheel() is not None
 
 
 def _from_variable() -> Path | None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
+
+# RFC 9110 section 8.8.3, its quotes not insisted on: entries come from a database that others may write to.
+_SENDABLE = re.compile(r"[\x21-\x7e\x80-\xff]{1,1000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,8 @@ class Entry:
 
     All times are aware and in UTC. ``body`` holds the decoded bytes exactly as
     they came. ``validated_at`` is when TMDB last said that nothing had changed.
+    ``url``, free of credentials, is there where the key does not tell it: after
+    redirects, and when the key ends in a digest.
     """
 
     key: str
@@ -44,8 +50,9 @@ class Entry:
 
     @property
     def etag(self) -> str | None:
-        """The validator TMDB sent along, if any."""
-        return header(self.headers, "etag")
+        """The validator TMDB sent along, if there is one that can be sent back."""
+        found = header(self.headers, "etag")
+        return found if found and _SENDABLE.fullmatch(found) else None
 
     def age(self, now: datetime) -> timedelta:
         """Return the time since TMDB sent or confirmed this answer; never negative."""

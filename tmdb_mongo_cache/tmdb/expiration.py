@@ -38,16 +38,17 @@ def normalise(value: Any, name: str) -> Expiration:
         raise ValueError(f"{name} must be seconds, a timedelta or a datetime, not {value!r}")
     if isinstance(value, int) and value == DO_NOT_CACHE:
         return DO_NOT_CACHE
-    if isinstance(value, timedelta):
-        value = value.total_seconds()
-    if isinstance(value, datetime):
-        return value.astimezone(timezone.utc)
-    if isinstance(value, int | float):
-        seconds = float(value)
-        if seconds == -1:
-            return math.inf
-        if seconds >= 0:  # False for NaN
-            return seconds
+    try:
+        if isinstance(value, datetime):
+            return value.astimezone(timezone.utc)
+        if isinstance(value, int | float | timedelta):
+            seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+            if seconds >= 0:  # False for NaN
+                return seconds
+            if value == -1:  # the number; a timedelta of -1 s is a mistake
+                return math.inf
+    except OverflowError:
+        raise ValueError(f"{name} is beyond what a date or a number can hold; -1 means never") from None
     raise ValueError(f"{name} must be seconds (0 or more, -1 for never), a timedelta or a datetime, not {value!r}")
 
 

@@ -108,7 +108,9 @@ def canonical_path(path: str) -> str:
     resource exactly when they are the same string.
     """
     decoded = unquote_to_bytes(path.encode("utf-8", "surrogateescape"))
-    if b"/." in decoded:
+    # Who merges slashes first goes up from another segment than who does not: such
+    # a path keeps its dots, and is private for them.
+    if b"/." in decoded and not (b"//" in decoded and b"/.." in decoded):
         decoded = _resolve_dots(decoded)
     return quote_from_bytes(decoded, _PATH_SAFE)
 
