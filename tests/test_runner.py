@@ -14,7 +14,9 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .running import Runner
 
-CALL = 'import requests; print(requests.get("https://api.themoviedb.org/3/movie/1?api_key=abcdef0123456789").json()["id"])'
+CALL = (
+    'import requests; print(requests.get("https://api.themoviedb.org/3/movie/1?api_key=abcdef0123456789").json()["id"])'
+)
 
 
 def test_script(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_command_and_children(runner: Runner, tls_tmdb: StandIn, tmp_path: Path)
 
 
 def test_children_of_children(runner: Runner, tls_tmdb: StandIn) -> None:
-    """multiprocessing and subprocess children of a script are cached."""
+    """Multiprocessing and subprocess children of a script are cached."""
     code = (
         "import subprocess, sys, multiprocessing\n"
         f"code = {CALL!r}\n"

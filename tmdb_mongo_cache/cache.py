@@ -9,35 +9,30 @@ is kept from the program.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .config import CacheConfig
-from .errors import CacheError, ConfigError
+from .errors import ConfigError
+from .refresh import Refresher
 from .stats import CacheStats, Counters
-from .tmdb import expiration, keys, policy
+from .store.guard import Found, GuardedStore
+from .tmdb import keys, policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, kept_form
-from .tmdb.directives import age_of
 from .tmdb.entry import Entry, Reply
+from .tmdb.making import make_entry, renewed_entry
 from .tmdb.policy import Judged, Policy, Step, Verdict
 
 if TYPE_CHECKING:
     from .store.document import EntryInfo
-    from .store.mongo import MongoStore
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
 Send = Callable[[Mapping[str, str]], Reply]
 """Sends the call with these headers added; failures of TMDB come back as ``Reply.error``."""
-
-_NOT_UPDATED = frozenset({"content-length", "content-encoding", "transfer-encoding", "content-range", "set-cookie"})
 
 
 class Outcome(NamedTuple):
@@ -52,14 +47,6 @@ class Outcome(NamedTuple):
     reply: Reply | None = None
     stored: Entry | None = None
     revalidated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What the look-up gave: the usable entry, and whether the database answered at all."""
-
-    entry: Entry | None
-    reachable: bool
 
 
 class TMDBCache:
@@ -85,17 +72,8 @@ class TMDBCache:
         self.config = config
         self.hosts = frozenset(config.hosts)
         self._counters = Counters()
-        self._lock = threading.Lock()
-        self._refreshing: set[str] = set()
-        self._refresher: ThreadPoolExecutor | None = None
-        self._lost = False
-
-    @cached_property
-    def _store(self) -> MongoStore:
-        # pymongo takes longer to import than all the rest: not before there is something to look up.
-        from .store.mongo import MongoStore
-
-        return MongoStore(self.config)
+        self._guarded = GuardedStore(config, self._counters)
+        self._refresher = Refresher()
 
     # The flow
 
@@ -105,31 +83,33 @@ class TMDBCache:
         Never raises because of the database. What ``send`` raises is passed on.
         """
         now = _utcnow()
-        found = self._look_up(call, now)
-        entry = found.entry
+        found = self._guarded.get(call.key)
+        entry = policy.usable(found.entry, call.ask, now)
+        found = Found(entry, found.reachable)
         step = policy.decide(entry, call.ask, rules, now)
         logger.debug("%s: %s", call.key, step.name.lower())
         if step is Step.GIVE_UP:
             return Outcome(cache_status(fwd="uri-miss", detail="only-if-cached"), now)
         if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
             if step is Step.SERVE_AND_REFRESH:
-                self._refresh(call, rules, send, entry)
+                validate = entry.etag is not None
+                self._refresher.submit(call.key, lambda: self._ask_tmdb(call, rules, send, found, validate=validate))
             left = policy.seconds_left(entry, now)
             self._counters.add("hits" if left >= 0 else "stale")
             return Outcome(cache_status(hit=True, ttl=left, detail="mongodb"), now, entry)
         return self._ask_tmdb(call, rules, send, found, validate=step is Step.VALIDATE)
 
-    def _ask_tmdb(self, call: Call, rules: Policy, send: Send, found: _Found, *, validate: bool) -> Outcome:
+    def _ask_tmdb(self, call: Call, rules: Policy, send: Send, found: Found, *, validate: bool) -> Outcome:
         entry = found.entry
         reply = send({"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {})
         now = _utcnow()
         judged = policy.judge(reply, call.ask, entry, rules, validate, now)
         if judged.verdict is Verdict.FETCH_AGAIN:
-            return self._ask_tmdb(call, rules, send, _Found(entry, found.reachable), validate=False)
+            return self._ask_tmdb(call, rules, send, found, validate=False)
         fwd = "uri-miss" if entry is None else "request" if policy.is_fresh_by_time(entry, now) else "stale"
         if entry is not None and judged.verdict is Verdict.RENEW:
-            renewed = self._renewed(call, rules, reply, entry, now)
-            stored = found.reachable and self._write(lambda: self._store.renew(renewed))
+            renewed = renewed_entry(call, rules, reply, entry, now)
+            stored = found.reachable and self._guarded.renew(renewed)
             self._counters.add("revalidated")
             left = policy.seconds_left(renewed, now)
             status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail="mongodb")
@@ -147,13 +127,13 @@ class TMDBCache:
         return Outcome(cache_status(fwd=fwd, stored=made is not None, ttl=ttl), now, None, reply, made)
 
     def _keep(
-        self, call: Call, rules: Policy, reply: Reply, judged: Judged, found: _Found, now: datetime
+        self, call: Call, rules: Policy, reply: Reply, judged: Judged, found: Found, now: datetime
     ) -> Entry | None:
         if judged.verdict is Verdict.STORE:
             kept = kept_form(call, reply)
             if kept.keepable:
-                made = _make_entry(call, rules, kept, judged.data, now)
-                if found.reachable and self._write(lambda: self._store.put(made, judged.data)):
+                made = make_entry(call, rules, kept, judged.data, now)
+                if found.reachable and self._guarded.put(made, judged.data):
                     self._counters.add("stored")
                     return made
                 return None
@@ -163,73 +143,9 @@ class TMDBCache:
         logger.debug("%s: not stored: %s", call.key, judged.why)
         return None
 
-    def _renewed(self, call: Call, rules: Policy, reply: Reply, entry: Entry, now: datetime) -> Entry:
-        # RFC 9111 section 3.2: the headers of a 304 replace the stored ones, but for those about the body.
-        fresh = {k: v for k, v in kept_form(call, reply).headers.items() if k.lower() not in _NOT_UPDATED}
-        names = {name.lower() for name in fresh}
-        headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | fresh
-        wanted = policy.expiration_of(replace(reply, status=entry.status, headers=headers), call.ask, rules, now)
-        expires = expiration.expires_at(wanted, entry.timestamp, now)
-        purge = expiration.purge_at(expires, entry.timestamp, policy.retention(rules))
-        return replace(entry, headers=headers, expires_at=expires, purge_at=purge, validated_at=now)
-
-    def _refresh(self, call: Call, rules: Policy, send: Send, entry: Entry) -> None:
-        """Refresh behind the caller's back, once per key at a time."""
-        with self._lock:
-            if call.key in self._refreshing:
-                return
-            self._refreshing.add(call.key)
-            if self._refresher is None:
-                self._refresher = ThreadPoolExecutor(4, thread_name_prefix="tmdb-mongo-cache")
-            refresher = self._refresher
-
-        def refresh() -> None:
-            try:
-                self._ask_tmdb(call, rules, send, _Found(entry, True), validate=entry.etag is not None)
-            except Exception as error:  # noqa: BLE001  nobody waits for it; the next call asks again
-                logger.debug("%s: the refresh failed: %s", call.key, type(error).__name__)
-            finally:
-                with self._lock:
-                    self._refreshing.discard(call.key)
-
-        try:
-            refresher.submit(refresh)
-        except RuntimeError:  # the interpreter is on its way out
-            self._refreshing.discard(call.key)
-
     def count_straight(self) -> None:
         """Count a call that went straight through."""
         self._counters.add("straight")
-
-    # The database, kept from the program
-
-    def _look_up(self, call: Call, now: datetime) -> _Found:
-        try:
-            entry = self._store.get(call.key)
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss(error)
-            return _Found(None, False)
-        self._note_return()
-        return _Found(policy.usable(entry, call.ask, now), True)
-
-    def _write(self, write: Callable[[], bool | None]) -> bool:
-        try:
-            return write() is not False
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss(error)
-            return False
-
-    def _note_loss(self, error: Exception) -> None:
-        self._counters.add("store_errors")
-        if not self._lost:
-            self._lost = True
-            text = str(error) if isinstance(error, CacheError) else type(error).__name__
-            logger.warning("calls go straight to TMDB for now: %s", text)
-
-    def _note_return(self) -> None:
-        if self._lost:
-            self._lost = False
-            logger.info("MongoDB answers again")
 
     # For people
 
@@ -271,11 +187,11 @@ class TMDBCache:
             found = self.key(url, params)
             if found is None:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
-            return self._store.delete({"_id": found})
+            return self._guarded.store.delete({"_id": found})
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        return self._store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
+        return self._guarded.store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
 
     def clear(self) -> int:
         """Empty the collection; return how many documents that were.
@@ -283,7 +199,7 @@ class TMDBCache:
         Raises:
             StoreError: MongoDB failed.
         """
-        return self._store.delete({})
+        return self._guarded.store.delete({})
 
     def entries(
         self,
@@ -308,15 +224,12 @@ class TMDBCache:
         """
         from .store.mongo import entries_query
 
-        return self._store.entries(entries_query(media_type, tmdb_id, endpoint, expired, _utcnow()), limit)
+        return self._guarded.store.entries(entries_query(media_type, tmdb_id, endpoint, expired, _utcnow()), limit)
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
-        with self._lock:
-            refresher, self._refresher = self._refresher, None
-        if refresher is not None:
-            refresher.shutdown()
-        self._store.close()
+        self._refresher.close()
+        self._guarded.store.close()
 
     def __enter__(self) -> TMDBCache:
         return self
@@ -328,36 +241,6 @@ class TMDBCache:
 
     def __repr__(self) -> str:
         return f"TMDBCache({self.config!r})"
-
-
-def _make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime) -> Entry:
-    expires = expiration.expires_at(policy.expiration_of(reply, call.ask, rules, now), now, now)
-    retention = policy.retention(rules)
-    endpoint, _, media_type, tmdb_id = call.endpoint
-    if media_type and tmdb_id is None and endpoint and endpoint.count("/") == 3 and isinstance(data, dict):
-        # Asked for by another database's id (/3/movie/tt0137523): the answer has TMDB's own.
-        given = data.get("id")
-        tmdb_id = given if isinstance(given, int) and 0 <= given < 2**63 else None
-    return Entry(
-        key=call.key,
-        status=reply.status,
-        reason=reply.reason,
-        headers=reply.headers,
-        body=reply.body,
-        timestamp=now,
-        expires_at=expires,
-        purge_at=expiration.purge_at(expires, now, retention),
-        tmdb_id=tmdb_id,
-        media_type=media_type,
-        endpoint=endpoint,
-        url=reply.url or (call.ask.url if "#" in call.key else None),
-        history=reply.history,
-    )
-
-
-def age_header(entry: Entry, now: datetime) -> str:
-    """Return the Age of an entry in whole seconds (RFC 9111 section 4.2.3)."""
-    return str(int(age_of(entry.headers) + entry.age(now).total_seconds()))
 
 
 def _utcnow() -> datetime:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 import gzip
 import zlib
 from datetime import datetime, timedelta, timezone
@@ -15,9 +14,10 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from .cache import Outcome, age_header
+from .cache import Outcome
 from .tmdb.calls import fill_url
 from .tmdb.entry import Entry, Hop, Reply, header
+from .tmdb.making import age_header
 
 
 class TMDBResponse(requests.Response):
@@ -61,7 +61,7 @@ class TMDBResponse(requests.Response):
         state = dict(self.__getstate__())
         for name in ("from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated"):
             state[name] = getattr(self, name)
-        return copyreg.__newobj__, (requests.Response,), state  # type: ignore[attr-defined]
+        return requests.Response, (), state
 
 
 def from_entry(
@@ -172,7 +172,7 @@ def _raw(entry: Entry | Hop | Reply, request_url: str | None, headers: HTTPHeade
     elif encoding:
         sent.discard("Content-Encoding")
     return HTTPResponse(
-        body=BytesIO(body),
+        body=_Body(body),
         headers=sent,
         status=entry.status,
         version=11,
@@ -185,6 +185,17 @@ def _raw(entry: Entry | Hop | Reply, request_url: str | None, headers: HTTPHeade
         # Content-Length is that of TMDB's own compression.
         enforce_content_length=False,
     )
+
+
+class _Body(BytesIO):
+    """A body that counts as closed when it has been read up, as that of ``http.client`` does.
+
+    ``raw.stream()`` goes on until then.
+    """
+
+    def isclosed(self) -> bool:
+        """Whether there is nothing left to read."""
+        return self.closed or self.tell() >= self.getbuffer().nbytes
 
 
 def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import pkgutil
-import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, TypeVar, overload
 
@@ -18,6 +15,7 @@ import wrapt
 from .. import scope
 from ..cache import TMDBCache
 from . import patch
+from .threads import threads_follow
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -46,7 +44,16 @@ _SPECIAL = frozenset(
     ]
 )
 
-_submitting: ContextVar[bool] = ContextVar("tmdb_mongo_cache_submitting", default=False)
+_METHODS = (
+    FunctionType,
+    classmethod,
+    staticmethod,
+    property,
+    functools.cached_property,
+    functools.partialmethod,
+    functools._lru_cache_wrapper,
+    wrapt.FunctionWrapper,
+)
 
 
 class _Bound(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
@@ -123,6 +130,8 @@ def _decorate(wrapped: Any, cache: TMDBCache | None, changes: Mapping[str, Any])
         parts = (wrapped.fget, wrapped.fset, wrapped.fdel)
         fget, fset, fdel = (part and _decorate(part, cache, changes) for part in parts)
         return property(fget, fset, fdel, wrapped.__doc__)
+    if isinstance(wrapped, functools.partialmethod):
+        return functools.partialmethod(_decorate(wrapped.func, cache, changes), *wrapped.args, **wrapped.keywords)
     if isinstance(wrapped, functools.cached_property):
         wrapped.func = _decorate(wrapped.func, cache, changes)
         return wrapped
@@ -136,7 +145,7 @@ def _decorate(wrapped: Any, cache: TMDBCache | None, changes: Mapping[str, Any])
             yield  # disabled() is for everything in its context
             return
         found = patch.scope_for(cache, changes, inherited=True)
-        with _threads_follow(), patch.holding(found):
+        with threads_follow(), patch.holding(found):
             yield
 
     function = wrapped.__func__ if isinstance(wrapped, classmethod | staticmethod) else wrapped
@@ -212,93 +221,57 @@ async def _run_async_generator(
 
 
 def _decorate_class(cls: type, cache: TMDBCache | None, changes: Mapping[str, Any]) -> type:
-    # In place, inherited methods included: a wrapped class would not be the class its objects,
-    # its subclasses and pickle know.
+    # In place: a wrapped class would not be the class its objects, its subclasses and pickle know.
     seen: set[str] = {"__class_getitem__", "__init_subclass__"}
     for owner in cls.__mro__[:-1]:
         for name, value in list(vars(owner).items()):
             if name in seen or (name.startswith("__") and name.endswith("__") and name not in _SPECIAL):
                 continue
             seen.add(name)
-            if isinstance(value, FunctionType | classmethod | staticmethod | property | functools.cached_property):
-                if isinstance(value, functools.cached_property) and owner is not cls:
-                    continue  # it keeps its name and its lock; the owner's is not ours to change
+            if not isinstance(value, _METHODS):
+                continue
+            if owner is cls:
                 setattr(cls, name, _decorate(value, cache, changes))
+            elif not isinstance(value, functools.cached_property):
+                # A cached_property keeps its name and its lock; the owner's is not ours to change.
+                setattr(cls, name, _decorate(_Inherited.of(cls, name, value), cache, changes))
     return cls
 
 
-# Threads
+class _Inherited(wrapt.FunctionWrapper):  # type: ignore[misc]
+    """A method that a decorated class inherits: found anew at each call, as ``super()`` finds it."""
 
-_follow_lock = threading.RLock()
-_followed = 0
+    @classmethod
+    def of(cls, owner: type, name: str, value: Any) -> Any:
+        """Make the stand-in for an inherited method; a subclass may have another class come next."""
+        if isinstance(value, staticmethod | functools.partialmethod):
+            return value
+        if isinstance(value, property):
+            parts = [
+                part and functools.wraps(part)(functools.partial(_call_part, owner, name, part, kind))
+                for kind, part in (("fget", value.fget), ("fset", value.fset), ("fdel", value.fdel))
+            ]
+            return property(*parts, doc=value.__doc__)
 
+        def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            found = _next_in_line(owner, name, instance)
+            if found is None:
+                return wrapped(*args, **kwargs)
+            bound = found.__get__(None, instance) if isinstance(value, classmethod) else found.__get__(instance)
+            return bound(*args, **kwargs)
 
-@contextmanager
-def _threads_follow() -> Iterator[None]:
-    """Let threads started within inherit the scope, for as long as any decorated function runs."""
-    global _followed
-    with _follow_lock:
-        _followed += 1
-        if _followed == 1:
-            _wrap_threads()
-    try:
-        yield
-    finally:
-        with _follow_lock:
-            _followed -= 1
-            if not _followed:
-                _unwrap_threads()
-
-
-class _ThreadPatch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """A wrapper of ours, told from other people's by its class."""
+        return cls(value, call)
 
 
-_THREADS: dict[tuple[type, str], Callable[..., Any]] = {}
+def _call_part(owner: type, name: str, part: Any, kind: str, instance: Any, *args: Any) -> Any:
+    found = getattr(_next_in_line(owner, name, instance), kind, None)
+    return (found or part)(instance, *args)
 
 
-def _wrap_threads() -> None:
-    for (owner, name), wrapper in _THREADS.items():
-        if not isinstance(vars(owner)[name], _ThreadPatch):
-            setattr(owner, name, _ThreadPatch(vars(owner)[name], wrapper))
-
-
-def _unwrap_threads() -> None:
-    for owner, name in _THREADS:
-        current = vars(owner)[name]
-        if isinstance(current, _ThreadPatch):
-            setattr(owner, name, current.__wrapped__)
-
-
-def _carried(found: scope.Scope, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with _threads_follow(), patch.holding(found):
-            return function(*args, **kwargs)
-
-    return run
-
-
-def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    found = scope.current_scope()
-    if found is None or not found.inherited or _submitting.get():
-        return wrapped(*args, **kwargs)
-    # On the instance: subclasses override run().
-    thread.run = _carried(found, thread.run)
-    return wrapped(*args, **kwargs)
-
-
-def _submit(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    found = scope.current_scope()
-    if found is None or not found.inherited or not args:
-        return wrapped(*args, **kwargs)
-    # The work belongs to the function, the pool's threads do not: they may outlive it
-    # and serve others.
-    token = _submitting.set(True)
-    try:
-        return wrapped(_carried(found, args[0]), *args[1:], **kwargs)
-    finally:
-        _submitting.reset(token)
-
-
-_THREADS[(threading.Thread, "start")] = _start
-_THREADS[(ThreadPoolExecutor, "submit")] = _submit
+def _next_in_line(owner: type, name: str, instance: Any) -> Any:
+    """Return what ``super(owner, instance)`` has under a name, unbound; None where there is nothing."""
+    kind = instance if isinstance(instance, type) and owner in instance.__mro__ else type(instance)
+    if owner not in kind.__mro__:
+        return None
+    after = kind.__mro__[kind.__mro__.index(owner) + 1 :]
+    return next((vars(one)[name] for one in after if name in vars(one)), None)

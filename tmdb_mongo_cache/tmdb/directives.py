@@ -98,9 +98,10 @@ def _http_date(value: str, now: datetime) -> datetime:
 
 
 def _seconds(value: str | None) -> float | None:
-    if value is None or not value.strip().isdigit() or not value.isascii():
+    text = "" if value is None else value.strip()
+    if not text.isdigit() or not text.isascii():
         return None
-    return float(min(int(value[:20]), _MOST))
+    return float(min(int(text[:20]), _MOST))
 
 
 def _text(value: str | bytes | None) -> str | None:

@@ -92,23 +92,29 @@ def usable(entry: Entry | None, ask: Ask, now: datetime) -> Entry | None:
 
 def decide(entry: Entry | None, ask: Ask, policy: Policy, now: datetime) -> Step:
     """Decide what to do with a call, given the usable entry for it."""
+    if entry is not None and not is_kept(ask, policy):
+        entry = None
     fresh = entry is not None and is_fresh(entry, ask, policy, now)
     asked = ask.directives
     if policy.offline:
         return Step.SERVE if entry is not None else Step.GIVE_UP
     if policy.only_if_cached or asked.only_if_cached:
         # Section 5.2.1.7; a stale answer will do where it would do for a failing TMDB (as in requests-cache).
-        within = entry is not None and may_be_stale(entry, ask, policy, now)
-        return Step.SERVE if fresh or within else Step.GIVE_UP
+        # A caller who names a limit means it.
+        if entry is None or fresh:
+            return Step.SERVE if fresh else Step.GIVE_UP
+        limited = asked.max_age is not None or asked.min_fresh > 0 or asked.max_stale > 0
+        within = _within_max_stale(entry, ask, policy, now)
+        return Step.SERVE if within or (not limited and may_be_stale(entry, ask, policy, now)) else Step.GIVE_UP
     if entry is None or policy.force_refresh:
         return Step.FETCH
     if fresh:
         return Step.SERVE
+    if _within_max_stale(entry, ask, policy, now):
+        return Step.SERVE
     late = (now - entry.expires_at).total_seconds()
     wants_new = policy.refresh or asked.no_cache or asked.max_age is not None
     # Not fresh though its time is not up (min-fresh, no-cache in the answer): no matter of staleness.
-    if not wants_new and 0 <= late < asked.max_stale:
-        return Step.SERVE  # section 5.2.1.2
     if not wants_new and 0 <= late < policy.stale_while_revalidate:
         return Step.SERVE_AND_REFRESH  # RFC 5861 section 3
     return Step.VALIDATE if entry.etag else Step.FETCH
@@ -121,13 +127,27 @@ def is_fresh(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
         return False
     if entry.expires_at - now <= timedelta(seconds=asked.min_fresh):
         return False
-    age = entry.age(now).total_seconds()
-    if asked.max_age is not None and age >= asked.max_age:
+    if _is_too_old(entry, ask, now):
         return False
     wanted = policy.call_expire_after
-    if isinstance(wanted, float) and age >= wanted:
+    if isinstance(wanted, float) and entry.age(now).total_seconds() >= wanted:
+        return False
+    if isinstance(wanted, datetime) and now >= wanted:
         return False
     return not (policy.cache_control and cache_control.of_answer(entry.headers, now).revalidate)
+
+
+def _is_too_old(entry: Entry, ask: Ask, now: datetime) -> bool:
+    """Say whether the entry is older than the caller's max-age, the time on its way here included (section 4.2.3)."""
+    limit = ask.directives.max_age
+    return limit is not None and cache_control.age_of(entry.headers) + entry.age(now).total_seconds() >= limit
+
+
+def _within_max_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
+    """Say whether the entry is stale by no more than the caller puts up with (section 5.2.1.2)."""
+    if policy.refresh or ask.directives.no_cache or _is_too_old(entry, ask, now):
+        return False
+    return 0 <= (now - entry.expires_at).total_seconds() < ask.directives.max_stale
 
 
 def is_fresh_by_time(entry: Entry, now: datetime) -> bool:
@@ -137,7 +157,7 @@ def is_fresh_by_time(entry: Entry, now: datetime) -> bool:
 
 def may_be_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
     """Say whether the entry may stand in for a TMDB that fails (RFC 5861 section 4)."""
-    if ask.directives.no_cache or policy.force_refresh:
+    if ask.directives.no_cache or policy.force_refresh or not is_kept(ask, policy):
         return False
     limit = ask.directives.stale_if_error
     if limit is None:
@@ -183,7 +203,7 @@ def _failure(reply: Reply) -> tuple[str, Any]:
 def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: datetime) -> str:
     if not reply.keepable:
         return "the answer repeats a credential or came by way of a private call"
-    if expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
+    if not is_kept(ask, policy) or expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
         return "set not to be cached"
     if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:
         return "its Cache-Control forbids it"
@@ -198,24 +218,36 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         # TMDB lists codes 21 and 40 with HTTP 200.
         if data.get("success") is False:
             return "a 200 that says it failed"
-        missing = [part for part in ask.appended if part not in data]
-        if missing:
-            return f"appended {missing[0]} is missing"
+        if "success" not in data and "status_code" in data and "status_message" in data:
+            return "a 200 that is an error"
+    missing = [part for part in ask.appended if isinstance(data, list) or part not in data]
+    if missing:
+        return f"appended {missing[0]} is missing"
     return ""
 
 
 def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Expiration:
-    """Return how long an answer is to be fresh: the call's own wish before the URL's before the settings'."""
+    """Return how long an answer is to be fresh: by its own header, where that rules, before the settings."""
     if reply.status == 404:
         return policy.not_found_expire_after
-    if policy.call_expire_after is not None:
-        return policy.call_expire_after
-    if policy.url_expiration is not None and (found := policy.url_expiration(ask.url)) is not None:
-        return found
     if policy.cache_control:
         said = cache_control.of_answer(reply.headers, now)
         if said.lifetime is not None:
             return said.lifetime
+    return _wanted(ask, policy)
+
+
+def is_kept(ask: Ask, policy: Policy) -> bool:
+    """Say whether the settings let answers to this call be kept at all."""
+    return _wanted(ask, policy) != DO_NOT_CACHE
+
+
+def _wanted(ask: Ask, policy: Policy) -> Expiration:
+    """Return the expiration of the settings: the call's own wish before the URL's before that for all."""
+    if policy.call_expire_after is not None:
+        return policy.call_expire_after
+    if policy.url_expiration is not None and (found := policy.url_expiration(ask.url)) is not None:
+        return found
     wanted = policy.expire_after
     if isinstance(wanted, Mapping):
         return wanted.get(ask.kind, expiration.DEFAULT)

@@ -1,0 +1,54 @@
+"""Refreshing behind the caller's back: once per key at a time, by a few threads."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+_THREADS = 4
+
+
+class Refresher:
+    """Runs refreshes in the background; what is under way at exit is waited for."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: set[str] = set()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def submit(self, key: str, refresh: Callable[[], object]) -> None:
+        """Run a refresh, unless one for the same key is under way."""
+        with self._lock:
+            if key in self._under_way:
+                return
+            self._under_way.add(key)
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tmdb-mongo-cache")
+            pool = self._pool
+        try:
+            pool.submit(self._run, key, refresh)
+        except RuntimeError:  # the interpreter is on its way out
+            self._done(key)
+
+    def _run(self, key: str, refresh: Callable[[], object]) -> None:
+        try:
+            refresh()
+        except Exception as error:  # noqa: BLE001  nobody waits for it; the next call asks again
+            logger.debug("%s: the refresh failed: %s", key, type(error).__name__)
+        finally:
+            self._done(key)
+
+    def _done(self, key: str) -> None:
+        with self._lock:
+            self._under_way.discard(key)
+
+    def close(self) -> None:
+        """Wait for what is under way; idempotent."""
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()

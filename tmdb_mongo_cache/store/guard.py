@@ -1,0 +1,76 @@
+"""The store as the flow uses it: whatever the database does, nothing is raised."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..config import CacheConfig
+from ..errors import CacheError
+from ..stats import Counters
+from ..tmdb.entry import Entry
+
+if TYPE_CHECKING:
+    from .mongo import MongoStore
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+
+class Found(NamedTuple):
+    """What a look-up gave: the entry, if there is one, and whether the database answered at all."""
+
+    entry: Entry | None
+    reachable: bool
+
+
+class GuardedStore:
+    """A store that never raises: one warning when MongoDB is lost, one line when it is back."""
+
+    def __init__(self, config: CacheConfig, counters: Counters) -> None:
+        self._config = config
+        self._counters = counters
+        self._lost = False
+
+    @cached_property
+    def store(self) -> MongoStore:
+        """The store itself, for those who want its errors."""
+        # pymongo takes longer to import than all the rest: not before there is something to look up.
+        from .mongo import MongoStore
+
+        return MongoStore(self._config)
+
+    def get(self, key: str) -> Found:
+        """Look up an entry."""
+        try:
+            entry = self.store.get(key)
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            self._note_loss(error)
+            return Found(None, False)
+        if self._lost:
+            self._lost = False
+            logger.info("MongoDB answers again")
+        return Found(entry, True)
+
+    def put(self, entry: Entry, data: Any) -> bool:
+        """Store an entry; say whether it was stored."""
+        return self._write(lambda: self.store.put(entry, data))
+
+    def renew(self, entry: Entry) -> bool:
+        """Write the times and headers of a confirmed entry; say whether they were written."""
+        return self._write(lambda: self.store.renew(entry))
+
+    def _write(self, write: Callable[[], bool | None]) -> bool:
+        try:
+            return write() is not False
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            self._note_loss(error)
+            return False
+
+    def _note_loss(self, error: Exception) -> None:
+        self._counters.add("store_errors")
+        if not self._lost:
+            self._lost = True
+            text = str(error) if isinstance(error, CacheError) else type(error).__name__
+            logger.warning("calls go straight to TMDB for now: %s", text)
