@@ -167,6 +167,11 @@ class CacheConfig:
         return f"CacheConfig({', '.join([f'uri={uri!r}', *shown])})"
 
 
+def config_environment() -> tuple[str | None, ...]:
+    """Return what the environment says of the settings, to see whether it has changed."""
+    return tuple(os.environ.get(name) for name in _VARIABLES)
+
+
 def _rebuild(values: dict[str, Any]) -> CacheConfig:
     return CacheConfig(**values)
 
@@ -278,3 +283,5 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "offline": _read_flag,
     "disabled": _read_flag,
 }
+
+_VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)

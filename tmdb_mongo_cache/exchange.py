@@ -44,6 +44,14 @@ _FAILURES = (
 _inside: ContextVar[requests.Session | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
 
 
+def session_class() -> type[requests.Session]:
+    """Return requests' own ``Session``, also while ``requests_cache.install_cache()`` has a subclass in its place."""
+    for candidate in requests.sessions.Session.__mro__:
+        if candidate.__module__ == "requests.sessions":
+            return candidate
+    return requests.sessions.Session
+
+
 class _NoResponse(Exception):
     """Raised to hand a caller what somebody's own ``send`` (a test's mock) returned instead of a response."""
 

@@ -82,6 +82,9 @@ def from_entry(
         hop_url = url if index == 0 else fill_url(hop.url, url)
         history.append(_build(hop, hop_url, _redirected(request, hop_url), stream=False))
         history[-1].history = history[:-1]
+        location = hop.headers.get("Location")
+        if location is not None:
+            history[-1].headers["Location"] = fill_url(location, url)
     final_url = fill_url(entry.url, url) if entry.history and entry.url else url
     response = _build(entry, final_url, _redirected(request, final_url), stream=stream)
     response.history = list(history)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .cache import TMDBCache
-from .config import CacheConfig
+from .config import CacheConfig, config_environment
 from .errors import ConfigError
 from .tmdb import expiration
 from .tmdb.policy import Policy
@@ -34,7 +34,7 @@ _scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=
 _lock = threading.Lock()
 _installed: TMDBCache | None = None
 _installed_active: Active | None = None
-_default: TMDBCache | None = None
+_default: tuple[tuple[str | None, ...], TMDBCache] | None = None
 
 
 def active() -> Active | None:
@@ -93,10 +93,11 @@ def usual_cache() -> TMDBCache:
     installed = installed_cache()
     if installed is not None:
         return installed
+    environment = config_environment()
     with _lock:
-        if _default is None:
-            _default = TMDBCache()
-        return _default
+        if _default is None or _default[0] != environment:
+            _default = (environment, TMDBCache())
+        return _default[1]
 
 
 def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any]) -> tuple[TMDBCache, bool]:

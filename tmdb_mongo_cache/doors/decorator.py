@@ -157,7 +157,7 @@ def _runner(function: Any, within: Callable[[], Any]) -> Callable[..., Any]:
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.iscoroutinefunction(function):
-        return lambda call, _, args, kwargs: _run_coroutine(call(*args, **kwargs), within)
+        return lambda call, _, args, kwargs: _coroutine(call, args, kwargs, within)
     if inspect.isgeneratorfunction(function):
         return lambda call, _, args, kwargs: _run_generator(call(*args, **kwargs), within)
     if inspect.isasyncgenfunction(function):
@@ -170,9 +170,27 @@ def _runner(function: Any, within: Callable[[], Any]) -> Callable[..., Any]:
     return run
 
 
-async def _run_coroutine(coroutine: Coroutine[Any, Any, Any], within: Callable[[], Any]) -> Any:
+def _coroutine(
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], within: Callable[[], Any]
+) -> Coroutine[Any, Any, Any]:
+    """Return the coroutine of a call; the function's own is made when it starts, lest it complain of being unused."""
+    try:
+        inspect.signature(call).bind(*args, **kwargs)
+    except TypeError:
+        call(*args, **kwargs)  # raises what the function raises for wrong arguments
+    except ValueError:
+        pass  # it has no signature to look at
+    coroutine = _run_coroutine(call, args, kwargs, within)
+    for name in ("__name__", "__qualname__"):
+        setattr(coroutine, name, getattr(call, name, getattr(coroutine, name)))
+    return coroutine
+
+
+async def _run_coroutine(
+    call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], within: Callable[[], Any]
+) -> Any:
     with within():
-        return await coroutine
+        return await call(*args, **kwargs)
 
 
 def _run_generator(generator: Generator[Any, Any, Any], within: Callable[[], Any]) -> Generator[Any, Any, Any]:
@@ -238,7 +256,7 @@ def _decorate_class(cls: type, cache: TMDBCache | None, changes: Mapping[str, An
     return cls
 
 
-class _Inherited(wrapt.FunctionWrapper):  # type: ignore[misc]
+class _Inherited(_Decorated):
     """A method that a decorated class inherits: found anew at each call, as ``super()`` finds it."""
 
     @classmethod
@@ -247,11 +265,11 @@ class _Inherited(wrapt.FunctionWrapper):  # type: ignore[misc]
         if isinstance(value, staticmethod | functools.partialmethod):
             return value
         if isinstance(value, property):
-            parts = [
+            fget, fset, fdel = (
                 part and functools.wraps(part)(functools.partial(_call_part, owner, name, part, kind))
                 for kind, part in (("fget", value.fget), ("fset", value.fset), ("fdel", value.fdel))
-            ]
-            return property(*parts, doc=value.__doc__)
+            )
+            return property(fget, fset, fdel, value.__doc__)
 
         def call(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             found = _next_in_line(owner, name, instance)

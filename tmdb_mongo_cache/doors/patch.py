@@ -20,7 +20,6 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-import requests
 import wrapt
 
 from .. import exchange, scope
@@ -40,15 +39,7 @@ class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
         return self if instance is None else super().__get__(instance, owner)
 
 
-def _session_class() -> type[requests.Session]:
-    # requests_cache.install_cache() puts a subclass in its place.
-    for candidate in requests.sessions.Session.__mro__:
-        if candidate.__module__ == "requests.sessions":
-            return candidate
-    return requests.sessions.Session
-
-
-_SESSION = _session_class()
+_SESSION = exchange.session_class()
 
 
 def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

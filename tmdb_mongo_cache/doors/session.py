@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from requests import PreparedRequest, Response
@@ -16,7 +16,13 @@ from ..config import CacheConfig
 _call: ContextVar[dict[str, Any] | None] = ContextVar("tmdb_mongo_cache_session_call", default=None)
 
 
-class TMDBSession(requests.Session):
+if TYPE_CHECKING:
+    _Base = requests.Session
+else:
+    _Base = exchange.session_class()
+
+
+class TMDBSession(_Base):
     """A ``requests.Session`` whose TMDB calls are cached; all others go as they always do.
 
     Args:

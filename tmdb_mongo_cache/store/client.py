@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from time import monotonic
 from typing import Any
 
 import pymongo
@@ -21,6 +23,7 @@ from pymongo.errors import (
     OperationFailure,
     PyMongoError,
 )
+from pymongo.write_concern import WriteConcern
 
 from ..config import PREFIX, CacheConfig, mask
 from ..errors import ConfigError, StoreError, StoreUnavailable
@@ -32,6 +35,9 @@ DEFAULT_URI = "mongodb://localhost:27017"
 
 CONNECT_TIMEOUT = 1.0
 """Seconds the first operation of a process may cost, which has the connection to make."""
+
+CONNECT_EVERY = 10.0
+"""Seconds from one such attempt to the next, while none has succeeded."""
 
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
@@ -113,6 +119,13 @@ def _after_fork() -> None:
         connection.after_fork()
 
 
+def _at_exit() -> None:
+    # Clients that nobody closed, as those of install().
+    for connection in list(_connections):
+        connection.close()
+
+
+atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
@@ -129,6 +142,7 @@ class Connection:
         self._opened: tuple[int, MongoClient[dict[str, Any]], Collection[dict[str, Any]]] | None = None
         self._closed = False
         self._reached = False
+        self._attempted = -math.inf
         self.where = "the client given" if config.client is not None else mask(config.uri or "the default URI")
         _connections.add(self)
 
@@ -136,12 +150,15 @@ class Connection:
         """Make this usable in a forked child: the parent may have held the lock."""
         self._lock = threading.Lock()
         self._reached = False
+        self._attempted = -math.inf
 
-    @property
-    def timeout(self) -> float:
-        """Seconds the next operation may cost."""
+    def _timeout(self) -> float:
+        """Return the seconds that the next operation may cost."""
         wanted = float(self._config.store_timeout)  # type: ignore[arg-type]
-        return wanted if self._reached else max(wanted, CONNECT_TIMEOUT)
+        if self._reached or monotonic() - self._attempted < CONNECT_EVERY:
+            return wanted
+        self._attempted = monotonic()
+        return max(wanted, CONNECT_TIMEOUT)
 
     @contextmanager
     def operation(self, timeout: float | None = None) -> Iterator[Collection[dict[str, Any]]]:
@@ -151,7 +168,7 @@ class Connection:
             timeout: seconds; None takes ``store_timeout``, infinity takes no deadline.
         """
         collection = self._collection()
-        limit = self.timeout if timeout is None else timeout
+        limit = self._timeout() if timeout is None else timeout
         with translated(self.where), nullcontext() if math.isinf(limit) else pymongo.timeout(limit):
             yield collection
         self._reached = True
@@ -172,7 +189,9 @@ class Connection:
                 self.where = mask(uri)
                 client = open_client(uri)
             database = client.get_database(self._config.database)
-            collection = database.get_collection(self._config.collection, codec_options=CODEC)
+            # One member's word is enough for a cache, unless the URI or the client asks for more.
+            concern = WriteConcern(1) if client.write_concern.is_server_default else client.write_concern
+            collection = database.get_collection(self._config.collection, codec_options=CODEC, write_concern=concern)
             self._opened = (os.getpid(), client, collection)
             return collection
 

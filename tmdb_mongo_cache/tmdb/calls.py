@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 from . import directives, endpoints, keys, privacy, secrets, urls
 from .endpoints import Endpoint
@@ -90,7 +90,10 @@ def strip_url(url: str) -> str:
 def fill_url(stripped: str, url: str) -> str:
     """Put this caller's credentials into an URL that was stripped of another's; what it has none for goes."""
     own = {name: value for name, value in urls.pairs(urlsplit(url).query) if secrets.is_credential(name)}
-    parts = urlsplit(stripped)
+    try:
+        parts = urlsplit(stripped)
+    except ValueError:  # a Location that somebody else has written
+        return stripped
     filled = []
     for item in parts.query.split("&"):
         name, _, value = item.partition("=")
@@ -141,5 +144,5 @@ def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:
     )
     location = header(hop.headers, "location")
     if location is not None:
-        headers["Location"] = strip_url(urljoin(hop.url, location))
+        headers["Location"] = strip_url(location)
     return Hop(strip_url(hop.url), hop.status, hop.reason, headers, hop.body)

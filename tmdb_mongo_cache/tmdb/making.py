@@ -55,7 +55,8 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     The time of the fetch stays, and with it the end of the six months.
     """
     came = {k: v for k, v in kept_form(call, reply).headers.items() if k.lower() not in _NOT_UPDATED}
-    names = {name.lower() for name in came}
+    # How old the answer was when it came has nothing to say of this one.
+    names = {"age", *(name.lower() for name in came)}
     headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | came
     wanted = policy.expiration_of(replace(reply, status=entry.status, headers=headers), call.ask, rules, now)
     expires = expiration.expires_at(wanted, entry.timestamp, now)
