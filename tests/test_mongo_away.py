@@ -217,7 +217,7 @@ class TestWrongUri:
             CacheConfig(uri=uri)
         assert one_sentence(caught.value)
 
-    @pytest.mark.parametrize("tail", ["127.0.0.1:port", "127.0.0.1:99999", "[::1", "p@127.0.0.1", "a/?authMechanism=X"])
+    @pytest.mark.parametrize("tail", ["127.0.0.1:port", "127.0.0.1:99999", "[::1", "p@127.0.0.1"])
     def test_found_out_later(self, tmdb, make_cache, tail, caplog):
         """A URI that pymongo refuses is a ConfigError by name, and costs no call its answer."""
         cache = make_cache(uri=f"mongodb://somebody:{PASSWORD}@{tail}")
@@ -252,16 +252,17 @@ class TestPassword:
         assert len(warnings(caplog)) == 1
         return "\n".join(texts)
 
-    def test_unreachable(self, tmdb, cache_at, away, caplog):
+    def test_unreachable(self, tmdb, cache_at, refused, caplog):
         """The password of the URI is in no log line, repr or error when MongoDB is away."""
-        text = self.leaked(cache_at(f"somebody:{PASSWORD}@{away}"), tmdb, caplog)
+        text = self.leaked(cache_at(f"somebody:{PASSWORD}@{refused}"), tmdb, caplog)
         assert PASSWORD not in text
         assert API_KEY not in text
-        assert away in text
+        assert refused in text
 
     def test_refusing(self, tmdb, make_cache, mongo_uri, caplog):
         """A MongoDB that refuses user and password costs no call its answer, and shows neither."""
-        cache = make_cache(uri=mongo_uri.replace("://", f"://somebody:{PASSWORD}@"))
+        uri = mongo_uri.replace("://", f"://somebody:{PASSWORD}@") + "&serverSelectionTimeoutMS=100"
+        cache = make_cache(uri=uri, store_timeout=0.1)
         text = self.leaked(cache, tmdb, caplog)
         assert PASSWORD not in text
         assert "check the user" in text

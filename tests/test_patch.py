@@ -188,9 +188,7 @@ def test_other_hosts_are_untouched(installed, session, collection):
             for response in (session.get(other.url + "/3/movie/1", params=KEY), requests.get(other.url + "/x")):
                 assert type(response) is requests.Response
                 assert not hasattr(response, "from_cache")
-                assert not {"cache-status", "age"} & {
-                    name.lower() for name in response.headers if name == "Cache-Status"
-                }
+                assert "Cache-Status" not in response.headers
         assert other.count == 4
         plain = {"host", "user-agent", "accept-encoding", "accept", "connection"}
         assert all({name.lower() for name in call.headers} == plain for call in other.calls)

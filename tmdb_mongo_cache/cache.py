@@ -191,7 +191,7 @@ class TMDBCache:
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        return self._guarded.store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
+        return self._guarded.store.delete({"media_type": media_type, "tmdb_id": _as_kept(tmdb_id)})
 
     def clear(self) -> int:
         """Empty the collection; return how many documents that were.
@@ -224,7 +224,9 @@ class TMDBCache:
         """
         from .store.mongo import entries_query
 
-        return self._guarded.store.entries(entries_query(media_type, tmdb_id, endpoint, expired, _utcnow()), limit)
+        return self._guarded.store.entries(
+            entries_query(media_type, _as_kept(tmdb_id), endpoint, expired, _utcnow()), limit
+        )
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
@@ -241,6 +243,11 @@ class TMDBCache:
 
     def __repr__(self) -> str:
         return f"TMDBCache({self.config!r})"
+
+
+def _as_kept(tmdb_id: Any) -> Any:
+    # TMDB's numbers are kept as numbers, however somebody writes them.
+    return int(tmdb_id) if isinstance(tmdb_id, str) and tmdb_id.isdecimal() and len(tmdb_id) < 19 else tmdb_id
 
 
 def _utcnow() -> datetime:

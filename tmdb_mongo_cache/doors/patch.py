@@ -78,7 +78,8 @@ def _has_own_cache(session: Any) -> bool:
     if getattr(session, "_tmdb_own_cache", False):
         return True
     module = sys.modules.get("requests_cache.session")
-    return module is not None and isinstance(session, module.CacheMixin)
+    # () while another thread is importing it.
+    return module is not None and isinstance(session, getattr(module, "CacheMixin", ()))
 
 
 def _is_in(method: Any) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import atexit
-import math
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from time import monotonic
 from typing import Any
 
-import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -27,17 +24,12 @@ from pymongo.write_concern import WriteConcern
 
 from ..config import PREFIX, CacheConfig, mask
 from ..errors import ConfigError, StoreError, StoreUnavailable
+from .deadline import Deadline
 from .document import CODEC
 from .embedded import shared_server
 from .mongod import embedded_available
 
 DEFAULT_URI = "mongodb://localhost:27017"
-
-CONNECT_TIMEOUT = 1.0
-"""Seconds the first operation of a process may cost, which has the connection to make."""
-
-CONNECT_EVERY = 10.0
-"""Seconds from one such attempt to the next, while none has succeeded."""
 
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
@@ -59,8 +51,8 @@ def resolve_uri(uri: str | None) -> str:
     return "embedded" if embedded_available() else DEFAULT_URI
 
 
-def open_client(uri: str, **options: Any) -> MongoClient[dict[str, Any]]:
-    """Make a client for a URI, or for the embedded server, which is started if need be.
+def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[str, Any]]:
+    """Make a client for a URI (or a list of hosts), or for the embedded server, which is started if need be.
 
     Raises:
         ConfigError: the URI or an option cannot be used.
@@ -68,14 +60,16 @@ def open_client(uri: str, **options: Any) -> MongoClient[dict[str, Any]]:
     """
     address = shared_server().start() if uri == "embedded" else uri
     given = {name.lower() for name in options}
-    given.update(option.partition("=")[0].lower() for option in address.partition("?")[2].split("&"))
+    for one in [address] if isinstance(address, str) else address:
+        given.update(option.partition("=")[0].lower() for option in one.partition("?")[2].split("&"))
     defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
     try:
         return MongoClient(address, **{**defaults, **options})
     except (InvalidURI, ConfigurationError, ValueError, TypeError):
         # Not "from" it: pymongo's text may repeat a part of the password.
         raise ConfigError(
-            f"MongoDB cannot be used with the URI {mask(uri)} and its options; "
+            f"MongoDB cannot be used with the URI {mask(uri if isinstance(uri, str) else ','.join(uri))} "
+            "and its options; "
             "it should look like mongodb://user:password@host:27017, with '@', ':' and '/' in a password escaped"
         ) from None
 
@@ -141,37 +135,26 @@ class Connection:
         self._lock = threading.Lock()
         self._opened: tuple[int, MongoClient[dict[str, Any]], Collection[dict[str, Any]]] | None = None
         self._closed = False
-        self._reached = False
-        self._attempted = -math.inf
+        self._deadline = Deadline(float(config.store_timeout))  # type: ignore[arg-type]
         self.where = "the client given" if config.client is not None else mask(config.uri or "the default URI")
         _connections.add(self)
 
     def after_fork(self) -> None:
         """Make this usable in a forked child: the parent may have held the lock."""
         self._lock = threading.Lock()
-        self._reached = False
-        self._attempted = -math.inf
-
-    def _timeout(self) -> float:
-        """Return the seconds that the next operation may cost."""
-        wanted = float(self._config.store_timeout)  # type: ignore[arg-type]
-        if self._reached or monotonic() - self._attempted < CONNECT_EVERY:
-            return wanted
-        self._attempted = monotonic()
-        return max(wanted, CONNECT_TIMEOUT)
+        self._deadline.forget()
 
     @contextmanager
-    def operation(self, timeout: float | None = None) -> Iterator[Collection[dict[str, Any]]]:
-        """Give the collection for one operation, with a deadline, its errors translated.
+    def operation(self, *, bounded: bool = True) -> Iterator[Collection[dict[str, Any]]]:
+        """Give the collection for one operation, its errors translated.
 
         Args:
-            timeout: seconds; None takes ``store_timeout``, infinity takes no deadline.
+            bounded: by ``store_timeout``; False for what somebody waits for.
         """
         collection = self._collection()
-        limit = self._timeout() if timeout is None else timeout
-        with translated(self.where), nullcontext() if math.isinf(limit) else pymongo.timeout(limit):
+        client = collection.database.client
+        with translated(self.where), self._deadline.applied(client) if bounded else nullcontext():
             yield collection
-        self._reached = True
 
     def _collection(self) -> Collection[dict[str, Any]]:
         opened = self._opened

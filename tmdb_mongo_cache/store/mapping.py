@@ -6,13 +6,11 @@ requests-cache's own MongoDB backend writes it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timezone
 from typing import Any
 
-import pymongo
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 from requests import Response
@@ -25,7 +23,8 @@ from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..tmdb import calls, expiration, policy, urls
 from ..tmdb.entry import Entry, Hop, Reply
-from .client import CONNECT_TIMEOUT, open_client, resolve_uri, translated
+from .client import open_client, resolve_uri, translated
+from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
 
 TMDB_PREFIX = f"GET {urls.HOST}/"
@@ -74,19 +73,16 @@ class MongoStorage(MongoDict):
         )
         self.collection = client[db_name].get_collection(collection_name, codec_options=CODEC)
         self.hosts = hosts
-        self.store_timeout = store_timeout
-        self._reached = False
+        self._deadline = Deadline(store_timeout)
 
     def bounded(self) -> AbstractContextManager[Any]:
         """Give operations within the deadline that one call may cost."""
-        wanted = self.store_timeout if self._reached else max(self.store_timeout, CONNECT_TIMEOUT)
-        return nullcontext() if math.isinf(wanted) else pymongo.timeout(wanted)
+        return self._deadline.applied(self.connection)
 
     @contextmanager
     def _operation(self) -> Iterator[None]:
         with translated(f"{self.collection.database.name}.{self.collection.name}"):
             yield
-        self._reached = True
 
     def __getitem__(self, key: str) -> Any:
         with self._operation():

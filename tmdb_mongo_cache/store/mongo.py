@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -86,12 +85,12 @@ class MongoStore:
 
     def delete(self, query: Mapping[str, Any]) -> int:
         """Delete what the query matches; return how many documents that were."""
-        with self.connection.operation(math.inf) as collection:
+        with self.connection.operation(bounded=False) as collection:
             return collection.delete_many(query).deleted_count
 
     def entries(self, query: Mapping[str, Any], limit: int) -> Iterator[EntryInfo]:
         """List entries in the order of their keys; 0 for no limit."""
-        with self.connection.operation(math.inf) as collection:
+        with self.connection.operation(bounded=False) as collection:
             cursor = collection.find(query, _INFO).sort("_id", 1).limit(limit)
             while True:
                 try:
@@ -108,7 +107,7 @@ class MongoStore:
 
     def count(self) -> int:
         """Return how many documents there are, by the collection's own statistics."""
-        with self.connection.operation(math.inf) as collection:
+        with self.connection.operation(bounded=False) as collection:
             return collection.estimated_document_count()
 
     def close(self) -> None:
@@ -125,11 +124,6 @@ class MongoStore:
         except StoreError as error:
             # Look-ups go by _id alone: without an index nothing is wrong, only slow to purge.
             logger.debug("the indexes could not be made: %s", error)
-
-
-def title_query(media_type: str, tmdb_id: int | str) -> dict[str, Any]:
-    """Match every entry about one title, person or other thing."""
-    return {"media_type": media_type, "tmdb_id": tmdb_id}
 
 
 def entries_query(

@@ -31,7 +31,7 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
     if media_type and tmdb_id is None and endpoint and endpoint.count("/") == 3 and isinstance(data, dict):
         # Asked for by another database's id (/3/movie/tt0137523): the answer has TMDB's own.
         given = data.get("id")
-        tmdb_id = given if isinstance(given, int) and 0 <= given < 2**63 else None
+        tmdb_id = given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**63 else None
     return Entry(
         key=call.key,
         status=reply.status,

@@ -6,7 +6,6 @@ another document is named.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any
 
+from . import bodies, expiration
 from . import directives as cache_control
-from . import expiration
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
 from .expiration import DO_NOT_CACHE, Expiration
@@ -181,7 +180,9 @@ def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validatin
             return Judged(Verdict.SERVE_STALE, failure)
         return Judged(Verdict.PASS_ON, failure)
     why = _why_not_kept(reply, ask, policy, data, now)
-    return Judged(Verdict.PASS_ON, why) if why else Judged(Verdict.STORE, data=data)
+    if why:
+        return Judged(Verdict.PASS_ON, why)
+    return Judged(Verdict.STORE, data=None if isinstance(data, bodies.Outline) else data)
 
 
 def _failure(reply: Reply) -> tuple[str, Any]:
@@ -193,9 +194,7 @@ def _failure(reply: Reply) -> tuple[str, Any]:
     if reply.status not in (200, 404):
         return "", None
     try:
-        return "", json.loads(reply.body)
-    except RecursionError:
-        return "", None  # deeper than Python reads: the caller's own trouble, not TMDB's
+        return "", bodies.parse(reply.body)
     except ValueError:
         return ("a body that is not JSON", None) if reply.status == 200 else ("", None)
 

@@ -1,0 +1,53 @@
+"""What one operation may cost a call, and whether it is worth trying at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+
+import pymongo
+from pymongo import MongoClient
+from pymongo.errors import ServerSelectionTimeoutError
+
+CONNECT_TIMEOUT = 1.0
+"""Seconds an operation may cost that has the connection to make, where ``store_timeout`` is less."""
+
+CONNECT_EVERY = 10.0
+"""Seconds between two such operations, while no server is known; those in between fail at once."""
+
+
+class Deadline:
+    """Bounds operations by ``store_timeout``, and one now and then, while no server is known, by a second.
+
+    pymongo looks for a server in steps of half a second, whatever the deadline:
+    so while none is known only one caller looks, and the others do not wait.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._attempted = -math.inf
+
+    @contextmanager
+    def applied(self, client: MongoClient[dict[str, Any]]) -> Iterator[None]:
+        """Bound what is done within.
+
+        Raises:
+            ServerSelectionTimeoutError: no server is known, and it was tried not long ago.
+        """
+        limit = self._seconds
+        if not client.topology_description.has_readable_server():
+            now = monotonic()
+            if now - self._attempted < CONNECT_EVERY:
+                raise ServerSelectionTimeoutError("no server is known, and it is too early to look again")
+            self._attempted = now
+            limit = max(limit, CONNECT_TIMEOUT)
+        with pymongo.timeout(limit):
+            yield
+        self._attempted = -math.inf
+
+    def forget(self) -> None:
+        """Begin anew, as after a fork."""
+        self._attempted = -math.inf
