@@ -23,12 +23,13 @@ class Deadline:
     """Bounds operations by ``store_timeout``, and one now and then, while no server is known, by a second.
 
     pymongo looks for a server in steps of half a second, whatever the deadline:
-    so while none is known only one caller looks, and the others do not wait.
+    so while none is known only one caller looks, and the others do not wait;
+    but for the first connection of all, which all who come meanwhile wait for.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._attempted = -math.inf
+        self.forget()
 
     @contextmanager
     def applied(self, client: MongoClient[dict[str, Any]]) -> Iterator[None]:
@@ -39,15 +40,20 @@ class Deadline:
         """
         limit = self._seconds
         if not client.topology_description.has_readable_server():
-            now = monotonic()
-            if now - self._attempted < CONNECT_EVERY:
-                raise ServerSelectionTimeoutError("no server is known, and it is too early to look again")
-            self._attempted = now
             limit = max(limit, CONNECT_TIMEOUT)
+            now = monotonic()
+            since = now - self._attempted
+            if since >= CONNECT_EVERY:
+                self._attempted = now
+            elif self._reached or since >= limit:
+                raise ServerSelectionTimeoutError("no server is known, and it is too early to look again")
+            else:
+                limit -= since
         with pymongo.timeout(limit):
             yield
-        self._attempted = -math.inf
+        self._reached, self._attempted = True, -math.inf
 
     def forget(self) -> None:
         """Begin anew, as after a fork."""
         self._attempted = -math.inf
+        self._reached = False
