@@ -169,7 +169,7 @@ def test_a_pattern_sees_the_url_without_its_credentials() -> None:
     ],
 )
 def test_with_cache_control_tmdbs_headers_decide(headers: dict[str, str], expected: float) -> None:
-    """With cache_control=True max-age less its age, or Expires, decides, over URL patterns too; else the settings do."""
+    """With cache_control=True max-age less its age, or Expires, rules, over URL patterns too; else the settings do."""
     assert lifetime(headers=headers, cache_control=True, expire_after=900) == expected
     assert lifetime(headers=headers, cache_control=True, urls_expire_after={"*/movie/*": 900}) == expected
     assert lifetime(headers=headers, expire_after=900) == 900
