@@ -29,7 +29,8 @@ class Deadline:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.forget()
+        self._attempted = -math.inf
+        self._reached = False
 
     @contextmanager
     def applied(self, client: MongoClient[dict[str, Any]]) -> Iterator[None]:
@@ -55,5 +56,4 @@ class Deadline:
 
     def forget(self) -> None:
         """Begin anew, as after a fork."""
-        self._attempted = -math.inf
-        self._reached = False
+        self._attempted, self._reached = -math.inf, False
