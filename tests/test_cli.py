@@ -66,6 +66,31 @@ def test_help_and_version() -> None:
     assert "No such command" in done.stderr
 
 
+def test_help_keeps_its_examples_in_lines() -> None:
+    """The examples in --help stand in a line each, and nothing of their markup shows."""
+    for command in ([], ["run"]):
+        said = Runner({"COLUMNS": "80"}).start("-m", "tmdb_mongo_cache", *command, "--help").stdout
+        assert "\\b" not in said
+        assert "\b" not in said
+        assert any(line.strip().startswith("tmdb-mongo-cache run ") for line in said.splitlines())
+
+
+def test_unknown_variable_is_noticed(mongo_uri: str) -> None:
+    """A variable that looks like a setting and is none is named in a warning."""
+    done = Runner({"TMDB_CACHE_EXPIRE_AFTRE": "60"}).start(
+        "-c", "import tmdb_mongo_cache as t; t.install(); t.TMDBCache()"
+    )
+    assert done.stderr.count("TMDB_CACHE_EXPIRE_AFTRE") == 1
+
+
+def test_stand_in_as_a_process_says_what_is_wrong() -> None:
+    """A port that cannot be used is one sentence."""
+    done = Runner({}).start("-m", "tmdb_mongo_cache.standin", "--port", "99999", check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "99999" in done.stderr
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -177,9 +177,8 @@ def test_no_text_shows_the_password_of_a_uri(
 @pytest.mark.parametrize("password", ["s3cr3t/passw0rd", "s3cr3t@passw0rd", "s3cr3t%passw0rd", "s3cr3t:passw0rd"])
 def test_an_error_of_the_database_does_not_show_the_password(password: str) -> None:
     """Whoever uses a cache whose URI pymongo refuses gets one sentence without the password."""
-    cache = TMDBCache(uri=f"mongodb://adm1n:{password}@localhost:1")
     with pytest.raises(CacheError) as caught:
-        cache.clear()
+        TMDBCache(uri=f"mongodb://adm1n:{password}@localhost:1").clear()
     cause = caught.value.__cause__
     assert not re.search("s3cr3t|passw0rd", f"{caught.value!r} {cause!r}")
     assert "\n" not in str(caught.value)

@@ -113,10 +113,10 @@ def test_nothing_below_imports_a_door(module: str) -> None:
     assert "doors" not in own(module)
 
 
-@pytest.mark.parametrize("module", modules_of("config") + modules_of("errors"))
+@pytest.mark.parametrize("module", modules_of("config") + modules_of("environment") + modules_of("errors"))
 def test_settings_and_errors_know_only_rules(module: str) -> None:
     """The settings and the errors import no flow and no store."""
-    assert own(module) <= {"tmdb", "errors"}
+    assert own(module) <= {"environment", "tmdb", "errors"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if layer(m) not in ("standin", "demo")])

@@ -97,19 +97,61 @@ def test_broken_sitecustomize_is_reported_as_always(runner: Runner, tls_tmdb: St
 
 
 def test_other_interpreter_is_left_alone(runner: Runner, tmp_path: Path) -> None:
-    """A Python without this package runs as it would, silently, and hands nothing on to its children."""
+    """A Python without this package runs as it would, after one line, and hands nothing on to its children."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     code = "import os, sys; print('PYTHONPATH' in os.environ, any('site' == os.path.basename(p) for p in sys.path))"
     done = runner.run(bare / "bin" / "python", "-c", code)
     assert done.stdout == "False False\n"
-    assert done.stderr == ""
+    assert done.stderr == f"tmdb-mongo-cache is not installed for this Python: {bare}/bin/python\n"
+    # It is said of the program, not of every Python that a cached program starts.
+    starts = f"import subprocess; print(subprocess.run([{str(bare / 'bin' / 'python')!r}, '-c', '1']).returncode)"
+    child = runner.run("-c", starts)
+    assert (child.stdout, child.stderr) == ("0\n", "")
 
 
 def test_without_requests_nothing_is_imported(runner: Runner) -> None:
     """A program that does not use requests pays for no import of it, nor of pymongo."""
     code = "import sys; print(sorted({'requests', 'pymongo', 'requests_cache', 'click'} & set(sys.modules)))"
     assert runner.run("-c", code).stdout == "[]\n"
+
+
+def test_own_modules_of_famous_names(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
+    """A program with a module of its own called requests, or dataclasses, runs as it does without the cache."""
+    (tmp_path / "a" / "requests").mkdir(parents=True)
+    (tmp_path / "a" / "requests" / "__init__.py").write_text("name = 'not that one'\n", encoding="utf-8")
+    (tmp_path / "a" / "main.py").write_text("import requests\nprint(requests.name)\n", encoding="utf-8")
+    assert runner.run(tmp_path / "a" / "main.py").stdout == "not that one\n"
+    (tmp_path / "dataclasses.py").write_text(CALL + "\n", encoding="utf-8")
+    done = runner.run(tmp_path / "dataclasses.py", check=False)
+    plain = runner.start(tmp_path / "dataclasses.py", check=False)
+    assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
+
+
+def test_a_folder_does_not_hide_a_command(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the same name, without a __main__, does not stand before a command."""
+    (tmp_path / "true").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert runner.run("true").stderr == ""
+
+
+def test_executable_without_a_first_line(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
+    """An executable script without a #! line is run with Python, as one that is not executable is."""
+    script = tmp_path / "script"
+    script.write_text(CALL + "\n", encoding="utf-8")
+    for mode in (0o755, 0o644):
+        script.chmod(mode)
+        assert runner.run(script).stdout == "1\n"
+    assert tls_tmdb.count == 1
+
+
+def test_current_folder_in_pythonpath(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty entry of PYTHONPATH goes on meaning the current folder."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "helper_mod.py").write_text("name = 'found'\n", encoding="utf-8")
+    (tmp_path / "sub" / "s.py").write_text("import helper_mod; print(helper_mod.name)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert runner.run(Path("sub/s.py"), PYTHONPATH=":/nowhere").stdout == "found\n"
 
 
 def test_options_are_settings(runner: Runner, tls_tmdb: StandIn) -> None:

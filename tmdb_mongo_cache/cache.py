@@ -47,6 +47,7 @@ class Outcome(NamedTuple):
     reply: Reply | None = None
     stored: Entry | None = None
     revalidated: bool = False
+    offline: bool = False
 
 
 class TMDBCache:
@@ -89,7 +90,7 @@ class TMDBCache:
         step = policy.decide(entry, call.ask, rules, now)
         logger.debug("%s: %s", call.key, step.name.lower())
         if step is Step.GIVE_UP:
-            return Outcome(cache_status(fwd="uri-miss", detail="only-if-cached"), now)
+            return Outcome(cache_status(fwd="uri-miss", detail="only-if-cached"), now, offline=rules.offline)
         if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
             if step is Step.SERVE_AND_REFRESH:
                 validate = entry.etag is not None
@@ -231,7 +232,12 @@ class TMDBCache:
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
         self._refresher.close()
-        self._guarded.store.close()
+        self._guarded.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called; calls then go straight to TMDB."""
+        return self._guarded.closed
 
     def __enter__(self) -> TMDBCache:
         return self

@@ -7,15 +7,14 @@ True (for ever) and False (never).
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from .environment import read_environment
 from .errors import ConfigError
 from .tmdb import expiration
 from .tmdb.expiration import Expiration
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 ExpireAfter = float | timedelta | datetime
 """One expiration as a user gives it."""
 
-PREFIX = "TMDB_CACHE_"
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _HOST = re.compile(r"[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
 _URI = re.compile(r"mongodb(?:\+srv)?://\S+")
 
@@ -66,7 +63,7 @@ class CacheConfig:
         ConfigError: a value that cannot be used; the text says what could.
     """
 
-    uri: str | None = field(default=None, repr=False)
+    uri: str | None = None
     client: MongoClient[dict[str, Any]] | None = None
     database: str = "tmdb_cache_db"
     collection: str = "tmdb_cache"
@@ -140,36 +137,35 @@ class CacheConfig:
             TypeError: an unknown keyword.
             ConfigError: a variable whose value cannot be used.
         """
-        found: dict[str, Any] = {}
-        for name, read in _READERS.items():
-            text = os.environ.get(PREFIX + name.upper(), "").strip()
-            # A URI from the environment must not fight with a client given by hand.
-            if not text or name in config or (name == "uri" and config.get("client") is not None):
-                continue
-            try:
-                found[name] = read(text)
-            except ValueError:
-                shown = "its value" if name == "uri" else repr(text)
-                raise ConfigError(f"{PREFIX}{name.upper()}: cannot make sense of {shown}") from None
-        return cls(**{**found, **config})
+        # A URI from the environment must not fight with a client given by hand.
+        without = {*config, "uri"} if config.get("client") is not None else set(config)
+        return cls._of({**read_environment(without), **config})
+
+    @classmethod
+    def _of(cls, settings: Mapping[str, Any]) -> CacheConfig:
+        known = {item.name for item in fields(cls)}
+        for name in settings:
+            if name not in known:
+                raise TypeError(f"unknown setting {name!r}; there are: {', '.join(sorted(known))}")
+        return cls(**settings)
 
     def changed(self, **config: Any) -> CacheConfig:
         """Return these settings with some of them changed."""
-        return replace(self, **config)
+        return self._of({**{item.name: getattr(self, item.name) for item in fields(self)}, **config})
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Checked again on arrival; what was worked out from the settings does not travel.
         return _rebuild, ({item.name: getattr(self, item.name) for item in fields(self)},)
 
+    def __hash__(self) -> int:
+        return hash((self.uri, id(self.client), self.database, self.collection, self.hosts))
+
     def __repr__(self) -> str:
-        shown = [f"{item.name}={getattr(self, item.name)!r}" for item in fields(self) if item.repr]
-        uri = None if self.uri is None else mask(self.uri)
-        return f"CacheConfig({', '.join([f'uri={uri!r}', *shown])})"
-
-
-def config_environment() -> tuple[str | None, ...]:
-    """Return what the environment says of the settings, to see whether it has changed."""
-    return tuple(os.environ.get(name) for name in _VARIABLES)
+        shown = {item.name: repr(getattr(self, item.name)) for item in fields(self)}
+        shown["uri"] = repr(None if self.uri is None else mask(self.uri))
+        if self.client is not None:
+            shown["client"] = "MongoClient(…)"  # its own repr shows some of its secrets
+        return f"CacheConfig({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
 
 def _rebuild(values: dict[str, Any]) -> CacheConfig:
@@ -188,6 +184,8 @@ def _check_uri(uri: object) -> None:
         raise ConfigError(
             f"uri must be a MongoDB URI like mongodb://localhost:27017, or 'embedded'; {shown} is neither"
         )
+    if "@" in uri.partition("://")[2].partition("?")[0].partition("/")[2]:
+        raise ConfigError("uri has a '/' before its '@': in a credential, '/' is written %2F and '@' %40")
 
 
 def _hosts(value: Any) -> frozenset[str]:
@@ -238,50 +236,3 @@ def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
         return cast("Expiration | None", get_url_expiration(url, normal))
 
     return find
-
-
-def _read_flag(text: str) -> bool:
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off"):
-        return False
-    raise ValueError(text)
-
-
-def _read_seconds(text: str) -> float:
-    match = re.fullmatch(r"(-1|[0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", text)
-    if match is None:
-        raise ValueError(text)
-    return float(match[1]) * (1 if match[1] == "-1" else _UNITS[match[2]])
-
-
-def _read_limit(text: str) -> float | bool:
-    return _read_flag(text) if text.lower() in ("true", "yes", "on", "false", "no", "off") else _read_seconds(text)
-
-
-def _read_expirations(text: str) -> dict[str, float]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError(text)
-    return {key: _read_seconds(str(value)) for key, value in found.items()}
-
-
-_READERS: dict[str, Callable[[str], Any]] = {
-    "uri": str,
-    "database": str,
-    "collection": str,
-    "expire_after": lambda text: _read_expirations(text) if text.startswith("{") else _read_seconds(text),
-    "urls_expire_after": _read_expirations,
-    "cache_control": _read_flag,
-    "stale_if_error": _read_limit,
-    "stale_while_revalidate": _read_limit,
-    "not_found_expire_after": _read_seconds,
-    "memory_ttl": _read_seconds,
-    "memory_max_bytes": int,
-    "hosts": str,
-    "store_timeout": _read_seconds,
-    "offline": _read_flag,
-    "disabled": _read_flag,
-}
-
-_VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)

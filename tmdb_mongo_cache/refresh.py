@@ -7,15 +7,22 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from .forks import RenewedAfterFork
+
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _THREADS = 4
 
 
-class Refresher:
+class Refresher(RenewedAfterFork):
     """Runs refreshes in the background; what is under way at exit is waited for."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: the pool's threads stayed with the parent."""
         self._lock = threading.Lock()
         self._under_way: set[str] = set()
         self._pool: ThreadPoolExecutor | None = None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from .cache import TMDBCache
-from .config import CacheConfig, config_environment
+from .config import CacheConfig
+from .environment import config_environment
 from .errors import ConfigError
 from .tmdb import expiration
 from .tmdb.policy import Policy
@@ -55,7 +56,9 @@ def entered(scope: Scope | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _scope.reset(token)
+        # A coroutine that was dropped half-way is closed in whatever context the collector runs in.
+        with suppress(ValueError):
+            _scope.reset(token)
 
 
 def scope_of(cache: TMDBCache, changes: Mapping[str, Any] | None = None, *, inherited: bool = False) -> Scope:
@@ -88,14 +91,12 @@ def usual_cache() -> TMDBCache:
     """Return the cache that is meant when none is named: the one in force, or one made from the environment."""
     global _default
     found = active()
-    if found is not None:
-        return found.cache
-    installed = installed_cache()
-    if installed is not None:
-        return installed
+    for cache in (None if found is None else found.cache, installed_cache()):
+        if cache is not None and not cache.closed:
+            return cache
     environment = config_environment()
     with _lock:
-        if _default is None or _default[0] != environment:
+        if _default is None or _default[0] != environment or _default[1].closed:
             _default = (environment, TMDBCache())
         return _default[1]
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from time import perf_counter
 
 from ..cache import TMDBCache
-from ..config import PREFIX, CacheConfig
+from ..config import CacheConfig
+from ..environment import PREFIX
 from ..errors import CacheError
+from ..store.client import Connection
 
 SCRIPT = Path(__file__).with_name("legacy_script.py")
 DATABASE = "tmdb_cache_demo"
@@ -68,12 +70,29 @@ def run_twice(uri: str) -> Result:
         DemoFailed: the script failed.
     """
     real = bool(os.environ.get("TMDB_API_KEY"))
-    with TMDBCache(CacheConfig(uri=uri, database=DATABASE)) as cache, _upstream(cache, real=real) as (env, count):
-        cache.clear()
-        env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE}
-        first, second = _run(env, count), _run(env, count)
-        cache.clear()
-    return Result(first, second, real)
+    # Of its own: two demonstrations at a time must not meet.
+    database = f"{DATABASE}_{os.getpid()}"
+    config = CacheConfig(uri=uri, database=database)
+    with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _dropped(config):
+        env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": database}
+        return Result(_run(env, count), _run(env, count), real)
+
+
+@contextmanager
+def _dropped(config: CacheConfig) -> Iterator[None]:
+    """Drop the database before and after."""
+    connection = Connection(config)
+
+    def drop() -> None:
+        with connection.operation(bounded=False) as collection:
+            collection.database.client.drop_database(config.database)
+
+    drop()
+    try:
+        yield
+    finally:
+        drop()
+        connection.close()
 
 
 @contextmanager
@@ -81,6 +100,7 @@ def _upstream(cache: TMDBCache, *, real: bool) -> Iterator[tuple[dict[str, str],
     """Give the environment in which the script reaches TMDB, and a count of the calls since a moment."""
     own = {f"{PREFIX}{name}" for name in ("MONGOD", "URI")}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name in own}
+    clean["PYTHONIOENCODING"] = "utf-8"
     if real:
         yield clean, lambda since: sum(entry.timestamp >= since for entry in cache.entries())
         return

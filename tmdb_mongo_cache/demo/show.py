@@ -19,29 +19,27 @@ def demonstrate(uri: str) -> None:
         CacheError: MongoDB cannot be used, or the script failed.
     """
     console = Console(highlight=False)
-    console.print(
-        f"\n[bold]tmdb-mongo-cache run {SCRIPT.name}[/bold], twice: an old script that knows nothing of a cache.\n"
-    )
-    with console.status("running it …"):
+    with console.status("running an old script twice …"):
         result = run_twice(uri)
+    console.print(f"\n[bold]tmdb-mongo-cache run {SCRIPT.name}[/bold], twice: an old script that knows no cache.\n")
     for line in result.second.lines:
-        console.print(Text(line, style="dim"), overflow="ellipsis", no_wrap=True)
+        # Whole where somebody reads it later, in one line each where somebody looks on.
+        short = console.is_terminal
+        console.print(Text(line, style="dim"), no_wrap=True, overflow="ellipsis" if short else "ignore", crop=short)
     console.print()
     console.print(_table(result))
-    console.print(f"\n{_verdict(result)}", soft_wrap=True)
+    console.print(f"\n{_verdict(result)}")
     if result.real:
-        console.print("[dim]Upstream was TMDB itself, with your TMDB_API_KEY.[/dim]", soft_wrap=True)
+        console.print("[dim]Upstream was TMDB itself, with your TMDB_API_KEY.[/dim]")
     else:
         console.print(
             f"[dim]Upstream was a stand-in for TMDB on this machine that waits {1000 * LATENCY:.0f} ms before each "
-            "answer; set TMDB_API_KEY to use TMDB itself. The films are made up.[/dim]",
-            soft_wrap=True,
+            "answer; set TMDB_API_KEY to use TMDB itself. The films are made up.[/dim]"
         )
+    console.print("[dim]Your own: [/dim][bold]tmdb-mongo-cache run your_script.py[/bold]")
     console.print(
-        "[dim]Your own: [/dim][bold]tmdb-mongo-cache run your_script.py[/bold]\n"
         "[dim]This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by "
-        "TMDB.[/dim]\n",
-        soft_wrap=True,
+        "TMDB.[/dim]\n"
     )
 
 

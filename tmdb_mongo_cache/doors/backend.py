@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from requests_cache.backends.base import BaseCache
 from requests_cache.cache_keys import get_matched_headers, redact_response
 from requests_cache.models.response import CachedResponse
 from requests_cache.policy import DEFAULT_IGNORED_PARAMS
+from requests_cache.policy.expiration import get_expiration_seconds
 from requests_cache.policy.settings import CacheSettings
 from requests_cache.session import CachedSession
 
@@ -48,6 +51,10 @@ class MongoBackend(BaseCache):
     other hosts lie in the same collection under requests-cache's keys. A MongoDB
     that fails makes a miss of a look-up and nothing of a write.
 
+    A session without an ``expire_after`` keeps other hosts' answers for ever, as
+    requests-cache does, and TMDB's for as long as every other door
+    (``TMDB_CACHE_EXPIRE_AFTER``, else 24 hours), for all of them share them.
+
     Args:
         db_name: name of the database.
         connection: a ready ``MongoClient``, which is left open. None makes one of
@@ -82,7 +89,12 @@ class MongoBackend(BaseCache):
         if connection is not None and not hasattr(connection, "get_database"):
             raise ConfigError("connection must be a pymongo.MongoClient")
         super().__init__(cache_name=name)
-        own: dict[str, Any] = {"hosts": frozenset(config.hosts), "store_timeout": config.store_timeout}
+        own: dict[str, Any] = {
+            "hosts": frozenset(config.hosts),
+            "rules": config.policy,
+            "store_timeout": config.store_timeout,
+        }
+        self._lost = False
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,
@@ -93,6 +105,7 @@ class MongoBackend(BaseCache):
             **own,
             **for_client,
         )
+        self._rules = config.policy
         self.redirects: MongoStorage = MongoStorage(
             name,
             f"{config.collection}_redirects",
@@ -113,6 +126,10 @@ class MongoBackend(BaseCache):
             if getattr(value, name) == _DEFAULTS.get(name, getattr(CacheSettings(), name)):
                 setattr(value, name, given)
         self._current = value
+        if value.stale_if_error and hasattr(self, "_rules"):
+            limit = value.stale_if_error
+            seconds = math.inf if limit is True else get_expiration_seconds(limit)
+            self.responses.rules = replace(self._rules, stale_if_error=seconds if seconds >= 0 else math.inf)
 
     def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
         """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
@@ -161,8 +178,11 @@ class MongoBackend(BaseCache):
             with self.responses.bounded():
                 found = self.responses.get(key) if key.startswith(TMDB_PREFIX) else super().get_response(key)
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            logger.warning("looking up failed, calling instead: %s", _said(error))
+            self._note_loss("calls go out uncached for now", error)
             return default
+        if self._lost:
+            self._lost = False
+            logger.info("MongoDB answers again")
         return found if _is_whole(found) else default
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
@@ -173,7 +193,12 @@ class MongoBackend(BaseCache):
             with self.responses.bounded():
                 super().save_response(_without_credentials(response, self._settings), cache_key, expires)
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            logger.warning("an answer was not stored: %s", _said(error))
+            self._note_loss("an answer was not stored", error)
+
+    def _note_loss(self, what: str, error: Exception) -> None:
+        if not self._lost:
+            self._lost = True
+            logger.warning("%s: %s", what, secrets.redact(str(error)) or type(error).__name__)
 
     def update(self, other: BaseCache) -> None:
         """Take over the responses of another cache, TMDB's under this package's keys."""
@@ -240,7 +265,3 @@ def _is_named(item: str, names: set[str]) -> bool:
 
 def _carries_credential(item: str) -> bool:
     return item.partition("=")[0] in ("authorization", "cookie", "proxy-authorization")
-
-
-def _said(error: Exception) -> str:
-    return secrets.redact(str(error)) or type(error).__name__

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import click
 
 from .._version import __version__
-from ..config import PREFIX, CacheConfig
+from ..config import CacheConfig
+from ..environment import PREFIX
 from ..errors import CacheError, ConfigError
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -17,12 +19,12 @@ _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tmdb-mongo-cache")
 def cli() -> None:
-    r"""Put a MongoDB cache under every program that calls TMDB with requests.
+    """Put a MongoDB cache under every program that calls TMDB with requests.
 
     \b
     tmdb-mongo-cache demo                    see it work
     tmdb-mongo-cache run old_script.py       run a program with it, unchanged
-    """
+    """  # noqa: D301  click ends a paragraph that it must not fill with this character
 
 
 @cli.command(context_settings=_PASSED_ON)
@@ -31,7 +33,8 @@ def cli() -> None:
 @click.option(
     "--expire-after",
     metavar="TIME",
-    help="How long answers are fresh: 90, 30m, 36h, 7d, or -1 for never.  [env: TMDB_CACHE_EXPIRE_AFTER]",
+    help="How long answers are fresh: 90, 30m, 36h, 7d, or -1 for as long as TMDB's terms allow.  "
+    "[env: TMDB_CACHE_EXPIRE_AFTER]",
 )
 @click.option("--stale-if-error", metavar="TIME", help="How long past that they serve when TMDB fails.")
 @click.option("--offline", is_flag=True, help="Never call TMDB.")
@@ -44,7 +47,7 @@ def run(
     offline: bool,
     program: tuple[str, ...],
 ) -> None:
-    r"""Run a program with its TMDB calls cached, and nothing in it changed.
+    """Run a program with its TMDB calls cached, and nothing in it changed.
 
     PROGRAM is a script, "-m" and a module, or any command, with its arguments;
     the Pythons it starts are cached as well.
@@ -55,7 +58,7 @@ def run(
     tmdb-mongo-cache run gunicorn app:app
 
     All settings can be given in the environment as TMDB_CACHE_<NAME>.
-    """
+    """  # noqa: D301  as above
     from .runner import run as run_program
 
     given = {
@@ -86,8 +89,6 @@ def demo() -> None:
 
 def _check(settings: dict[str, str]) -> None:
     """Check the settings before the program begins, where a mistake can still be answered."""
-    import os
-
     os.environ.update(settings)
     config = CacheConfig.from_env()
     if config.uri and config.uri != "embedded":

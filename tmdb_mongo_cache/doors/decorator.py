@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 
 from .. import scope
 from ..cache import TMDBCache
+from ..config import CacheConfig
 from . import patch
 from .classes import decorate_class
 from .running import DecoratedFunction, runner
@@ -20,15 +21,18 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 @overload
 def cached_tmdb(wrapped: Decorated, /) -> Decorated: ...
 @overload
-def cached_tmdb(*, cache: TMDBCache | None = None, **settings: Any) -> Callable[[Decorated], Decorated]: ...
+def cached_tmdb(
+    *, cache: TMDBCache | CacheConfig | None = None, **settings: Any
+) -> Callable[[Decorated], Decorated]: ...
 
 
-def cached_tmdb(wrapped: Any = None, /, *, cache: TMDBCache | None = None, **settings: Any) -> Any:
+def cached_tmdb(wrapped: Any = None, /, *, cache: TMDBCache | CacheConfig | None = None, **settings: Any) -> Any:
     """Cache the TMDB calls made with requests while a function runs.
 
     For functions, methods, classmethods, staticmethods, classes (all their
     methods), coroutines, generators and async generators; below or above
-    ``@classmethod``, ``@staticmethod`` and ``@property``. Name, signature,
+    ``@classmethod``, ``@staticmethod`` and ``@property``, and below
+    ``@contextmanager``. Name, signature,
     docstring and pickling stay as they were. Threads that the function starts
     (``threading.Thread``, ``ThreadPoolExecutor``) belong to it; other calls of
     the program do not.
@@ -47,6 +51,8 @@ def cached_tmdb(wrapped: Any = None, /, *, cache: TMDBCache | None = None, **set
         ConfigError: a value that cannot be used.
     """
     changes = scope.call_settings(**settings)
+    if isinstance(cache, CacheConfig):
+        cache = TMDBCache(cache)
     if cache is not None and not isinstance(cache, TMDBCache):
         raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
     if wrapped is None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import wrapt
 
-from .. import exchange, scope
+from .. import exchange, scope, sending
 from ..cache import TMDBCache
 from ..config import CacheConfig
 
@@ -48,7 +48,7 @@ def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwa
         return wrapped(*args, **kwargs)
     if instance is None and args:  # called through the class
         instance, wrapped, args = args[0], partial(wrapped, args[0]), args[1:]
-    if exchange.is_inside(instance) or _has_own_cache(instance):
+    if sending.is_inside(instance) or _has_own_cache(instance):
         return wrapped(*args, **kwargs)
     if not args and "request" in kwargs:
         kwargs = dict(kwargs)
@@ -63,9 +63,9 @@ def _request(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], 
         return wrapped(*args, **kwargs)
     if not isinstance(vars(_SESSION)["send"], _Patch):
         _mend()
-    if exchange.is_inside(instance if instance is not None or not args else args[0]):
+    if sending.is_inside(instance if instance is not None or not args else args[0]):
         # A call that an adapter makes while it sends another: no redirect, a call of its own.
-        with exchange.inside(None):
+        with sending.inside(None):
             return wrapped(*args, **kwargs)
     return wrapped(*args, **kwargs)
 
@@ -153,9 +153,8 @@ def install(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> TMDB
     """
     with _lock:
         before = scope.installed_cache()
-        if before is not None and cache is None and not config:
-            return before
-        if before is not None and cache is None and CacheConfig.from_env(**config) == before.config:
+        same = cache is None and (not config or before is None or CacheConfig.from_env(**config) == before.config)
+        if before is not None and not before.closed and same:
             return before
         found = scope.chosen_cache(cache, config)[0] if cache is not None or config else TMDBCache()
         scope.set_installed(found)

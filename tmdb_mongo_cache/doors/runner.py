@@ -9,6 +9,7 @@ opentelemetry-instrument do it). A Python that ignores ``PYTHONPATH`` (``-I``,
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -16,12 +17,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..errors import CacheError
+from ..errors import ConfigError
 
 SITE = Path(__file__).with_name("site")
 
+FIRST = "TMDB_CACHE_RUN_FIRST"
+"""Set for the first Python under ``run``, which says so if it has not this package."""
 
-class CommandNotFound(CacheError):
+
+class CommandNotFound(ConfigError):
     """Raised when there is nothing to run by the name given."""
 
 
@@ -39,7 +43,7 @@ def command_line(arguments: Sequence[str]) -> list[str]:
     if first.startswith("-"):
         raise CommandNotFound(f"unknown option {first}; options of the program go behind its name")
     path = Path(first)
-    if path.suffix in (".py", ".pyw", ".pyc", ".pyz") or path.is_dir():
+    if path.suffix in (".py", ".pyw", ".pyc", ".pyz") or (path / "__main__.py").is_file():
         if not path.exists():
             raise CommandNotFound(f"there is no file {first}; give the path of a script, -m and a module, or a command")
         return [sys.executable, *arguments]
@@ -54,8 +58,11 @@ def command_line(arguments: Sequence[str]) -> list[str]:
 def environment(base: Mapping[str, str]) -> dict[str, str]:
     """Return the environment in which every Python installs the cache."""
     found = dict(base)
-    rest = [entry for entry in found.get("PYTHONPATH", "").split(os.pathsep) if entry and entry != str(SITE)]
+    before = found.get("PYTHONPATH", "")
+    # An empty entry means the current folder; an empty variable means nothing.
+    rest = [entry for entry in before.split(os.pathsep) if entry != str(SITE)] if before else []
     found["PYTHONPATH"] = os.pathsep.join([str(SITE), *rest])
+    found[FIRST] = "1"
     return found
 
 
@@ -80,5 +87,7 @@ def run(arguments: Sequence[str], settings: Mapping[str, str]) -> int:
         try:
             os.execve(line[0], line, env)  # noqa: S606  it is the user's own program
         except OSError as error:
+            if error.errno == errno.ENOEXEC:  # executable, but without a first line that says by what
+                os.execve(sys.executable, [sys.executable, *line], env)  # noqa: S606  as above
             raise CommandNotFound(f"{arguments[0]} cannot be started: {error.strerror}") from error
     return subprocess.run(line, env=env, check=False).returncode  # noqa: S603  it is the user's own program

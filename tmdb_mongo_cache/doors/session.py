@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from requests import PreparedRequest, Response
 
-from .. import exchange, scope
+from .. import exchange, scope, sending
 from ..cache import TMDBCache
 from ..config import CacheConfig
 
@@ -60,10 +60,15 @@ class TMDBSession(_Base):
         changes = _changes(expire_after, only_if_cached, refresh, force_refresh)
         token = _call.set(changes)
         try:
-            with exchange.inside(None) if exchange.is_inside(self) else nullcontext():
+            with sending.inside(None) if sending.is_inside(self) else nullcontext():
                 return super().request(method, url, *args, **kwargs)
         finally:
             _call.reset(token)
+
+    def get(self, url: str | bytes, params: Any = None, **kwargs: Any) -> Response:
+        """Send a GET; see the class for the arguments that requests has not."""
+        kwargs.setdefault("allow_redirects", True)
+        return self.request("GET", url, params=params, **kwargs)
 
     def send(
         self,
@@ -77,7 +82,7 @@ class TMDBSession(_Base):
     ) -> Response:
         """Send a prepared request; see the class for the arguments that requests has not."""
         original = super().send
-        if exchange.is_inside(self):
+        if sending.is_inside(self):
             return original(request, **kwargs)
         changes = {**(_call.get() or {}), **_changes(expire_after, only_if_cached, refresh, force_refresh)}
         found = self._scope(changes)

@@ -19,7 +19,13 @@ def main() -> None:
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with StandIn(tls=options.tls, port=options.port) as tmdb:
+    try:
+        standin = StandIn(tls=options.tls, port=options.port)
+    except ImportError:
+        parser.error("--tls needs the extra: pip install 'tmdb-mongo-cache[embedded]'")
+    except (OSError, OverflowError) as error:
+        parser.error(f"port {options.port} cannot be used: {getattr(error, 'strerror', None) or error}")
+    with standin as tmdb:
         lines = [tmdb.url, f"Try:  curl '{tmdb.url}/3/movie/550?api_key=any'"]
         if options.tls:
             lines += ["Let a program take it for TMDB:"]

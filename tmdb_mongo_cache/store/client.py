@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
+import math
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
@@ -22,14 +23,18 @@ from pymongo.errors import (
 )
 from pymongo.write_concern import WriteConcern
 
-from ..config import PREFIX, CacheConfig, mask
+from ..config import CacheConfig, mask
+from ..environment import PREFIX
 from ..errors import ConfigError, StoreError, StoreUnavailable
+from ..forks import RenewedAfterFork
 from .deadline import Deadline
 from .document import CODEC
 from .embedded import shared_server
 from .mongod import embedded_available
+from .opening import PATIENCE, Opening
 
 DEFAULT_URI = "mongodb://localhost:27017"
+EMBEDDED = "the embedded server"
 
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
@@ -67,10 +72,11 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
         return MongoClient(address, **{**defaults, **options})
     except (InvalidURI, ConfigurationError, ValueError, TypeError):
         # Not "from" it: pymongo's text may repeat a part of the password.
+        shown = mask(uri if isinstance(uri, str) else ",".join(uri))
         raise ConfigError(
-            f"MongoDB cannot be used with the URI {mask(uri if isinstance(uri, str) else ','.join(uri))} "
-            "and its options; "
-            "it should look like mongodb://user:password@host:27017, with '@', ':' and '/' in a password escaped"
+            f"MongoDB cannot be used with the URI {shown} and its options: it should look like "
+            "mongodb://user:password@host:27017, with '@', ':' and '/' in a password escaped, and a "
+            "mongodb+srv:// host must be known to DNS"
         ) from None
 
 
@@ -102,46 +108,38 @@ def translated(where: str) -> Iterator[None]:
 
 
 def _unavailable(where: str) -> StoreUnavailable:
+    if where == EMBEDDED:
+        return StoreUnavailable("the embedded MongoDB does not answer; it is started again when it is gone")
     return StoreUnavailable(f"MongoDB at {where} does not answer: start it, or set {PREFIX}URI to one that runs")
 
 
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+class _Open(NamedTuple):
+    """What is open: a client, and the collection in it."""
+
+    client: MongoClient[dict[str, Any]]
+    collection: Collection[dict[str, Any]]
 
 
-def _after_fork() -> None:
-    for connection in list(_connections):
-        connection.after_fork()
-
-
-def _at_exit() -> None:
-    # Clients that nobody closed, as those of install().
-    for connection in list(_connections):
-        connection.close()
-
-
-atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class Connection:
+class Connection(RenewedAfterFork):
     """One client per process, opened when it is first needed, and the collection in it.
 
-    A fork makes a new client: pymongo's are not safe across one.
+    A fork makes a new client: pymongo's are not safe across one. A client that
+    nobody closes is closed with this object, or at exit.
     """
 
     def __init__(self, config: CacheConfig) -> None:
         self._config = config
-        self._lock = threading.Lock()
-        self._opened: tuple[int, MongoClient[dict[str, Any]], Collection[dict[str, Any]]] | None = None
         self._closed = False
         self._deadline = Deadline(float(config.store_timeout))  # type: ignore[arg-type]
         self.where = "the client given" if config.client is not None else mask(config.uri or "the default URI")
-        _connections.add(self)
+        self.after_fork()
+        super().__init__()
 
     def after_fork(self) -> None:
-        """Make this usable in a forked child: the parent may have held the lock."""
+        """Begin anew, in a forked child: the parent may have held the lock, and its client is its own."""
         self._lock = threading.Lock()
+        self._open: _Open | None = None
+        self._opening: Opening[_Open] | None = None
         self._deadline.forget()
 
     @contextmanager
@@ -150,51 +148,84 @@ class Connection:
 
         Args:
             bounded: by ``store_timeout``; False for what somebody waits for.
-        """
-        collection = self._collection()
-        client = collection.database.client
-        with translated(self.where), self._deadline.applied(client) if bounded else nullcontext():
-            yield collection
 
-    def _collection(self) -> Collection[dict[str, Any]]:
-        opened = self._opened
-        if opened is not None and opened[0] == os.getpid():
-            return opened[2]
+        Raises:
+            StoreError: it cannot be opened, or the operation failed.
+        """
+        found = self._open or self._opened(PATIENCE if bounded else math.inf)
+        try:
+            with translated(self.where), self._deadline.applied(found.client) if bounded else nullcontext():
+                yield found.collection
+        except StoreUnavailable:
+            self._lost(found)
+            raise
+
+    def _opened(self, patience: float) -> _Open:
         with self._lock:
-            opened = self._opened
-            if opened is not None and opened[0] == os.getpid():
-                return opened[2]
             if self._closed:
                 raise StoreError("this cache is closed; make a new one")
-            client = self._config.client
-            if client is None:
-                uri = resolve_uri(self._config.uri)
-                self.where = mask(uri)
-                client = open_client(uri)
-            database = client.get_database(self._config.database)
-            # One member's word is enough for a cache, unless the URI or the client asks for more.
-            concern = WriteConcern(1) if client.write_concern.is_server_default else client.write_concern
-            collection = database.get_collection(self._config.collection, codec_options=CODEC, write_concern=concern)
-            self._opened = (os.getpid(), client, collection)
-            return collection
+            first = self._opening is None
+            if self._opening is None or self._opening.is_worth_repeating:
+                self._opening = Opening(self._make)
+            opening = self._opening
+        # Who comes while it is opened again does not wait: the first time it may take a moment.
+        found = opening.result(patience if first or not self._deadline.was_reached else 0)
+        self._open = found
+        return found
+
+    def _make(self) -> _Open:
+        client = self._config.client
+        if client is None:
+            uri = resolve_uri(self._config.uri)
+            self.where = EMBEDDED if uri == "embedded" else mask(uri)
+            client = open_client(uri)
+            close_with(self, client)
+        database = client.get_database(self._config.database)
+        # One member's word is enough for a cache, unless the URI or the client asks for more.
+        concern = WriteConcern(1) if client.write_concern.is_server_default else client.write_concern
+        collection = database.get_collection(self._config.collection, codec_options=CODEC, write_concern=concern)
+        return _Open(client, collection)
+
+    def _lost(self, found: _Open) -> None:
+        """Open anew where that can help: an embedded server that was killed is started again."""
+        if self._config.client is None and self.where == EMBEDDED:
+            with self._lock:
+                if self._open is found:
+                    self._open, self._opening = None, None
 
     def close(self) -> None:
         """Close the client, unless it was given; idempotent."""
         with self._lock:
-            opened, self._opened, self._closed = self._opened, None, True
-        if opened is not None and opened[0] == os.getpid() and self._config.client is None:
-            opened[1].close()
+            found, self._open, self._closed = self._open, None, True
+        if found is not None and self._config.client is None:
+            found.client.close()
+
+
+def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> None:
+    """Close a client when its owner goes, or at exit; not in a forked child, whose it is not."""
+
+    def close(pid: int = os.getpid()) -> None:
+        if os.getpid() == pid:
+            client.close()
+
+    weakref.finalize(owner, close)
 
 
 def check_uri(uri: str | None) -> None:
     """Check that a URI can be used at all, without connecting.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: it cannot, or it has an option that pymongo does not know.
     """
     found = resolve_uri(uri)
-    if found != "embedded":
-        open_client(found, connect=False).close()
+    if found == "embedded":
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            open_client(found, connect=False).close()
+        except UserWarning as warning:
+            raise ConfigError(f"{mask(found)}: {str(warning).rstrip('.')}") from None
 
 
 def client_options(options: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ it. A wrong type, a missing field or an unknown schema makes it no entry.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -34,6 +35,9 @@ LARGEST = 16 * 2**20 - 16 * 2**10
 
 UNREADABLE = (BSONError, ValueError, OverflowError, TypeError, RecursionError)
 """What reading a document from the wire may raise when its bytes are not what they should be."""
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # in no header (RFC 9110 section 5.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,4 +207,6 @@ def _is_time(value: Any) -> TypeGuard[datetime]:
 
 
 def _are_headers(value: Any) -> TypeGuard[Mapping[str, str]]:
-    return isinstance(value, Mapping) and all(isinstance(k, str) and isinstance(v, str) for k, v in value.items())
+    if not isinstance(value, Mapping) or not all(isinstance(k, str) and isinstance(v, str) for k, v in value.items()):
+        return False
+    return not _CONTROL.search("".join(value)) and not _CONTROL.search("".join(value.values()))

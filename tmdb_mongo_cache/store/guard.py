@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config import CacheConfig
 from ..errors import CacheError
+from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
 
@@ -25,21 +26,38 @@ class Found(NamedTuple):
     reachable: bool
 
 
-class GuardedStore:
+class GuardedStore(RenewedAfterFork):
     """A store that never raises: one warning when MongoDB is lost, one line when it is back."""
 
     def __init__(self, config: CacheConfig, counters: Counters) -> None:
         self._config = config
         self._counters = counters
+        self._store: MongoStore | None = None
+        self.closed = False
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child."""
+        self._lock = threading.Lock()
         self._lost = False
 
-    @cached_property
+    @property
     def store(self) -> MongoStore:
         """The store itself, for those who want its errors."""
-        # pymongo takes longer to import than all the rest: not before there is something to look up.
-        from .mongo import MongoStore
+        if self._store is None:
+            # pymongo takes longer to import than all the rest: not before there is something to look up.
+            from .mongo import MongoStore
 
-        return MongoStore(self._config)
+            with self._lock:
+                if self._store is None:
+                    self._store = MongoStore(self._config)
+        return self._store
+
+    def close(self) -> None:
+        """Close the store; idempotent."""
+        self.closed = True
+        self.store.close()
 
     def get(self, key: str) -> Found:
         """Look up an entry."""
@@ -72,5 +90,5 @@ class GuardedStore:
         self._counters.add("store_errors")
         if not self._lost:
             self._lost = True
-            text = str(error) if isinstance(error, CacheError) else type(error).__name__
+            text = str(error) if isinstance(error, CacheError | ImportError) else type(error).__name__
             logger.warning("calls go straight to TMDB for now: %s", text)

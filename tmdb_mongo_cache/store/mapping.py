@@ -7,7 +7,7 @@ requests-cache's own MongoDB backend writes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import timezone
 from typing import Any
 
@@ -21,16 +21,15 @@ from requests_cache.models.request import CachedRequest
 from requests_cache.models.response import CachedResponse
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
+from ..config import mask
 from ..tmdb import calls, expiration, policy, urls
 from ..tmdb.entry import Entry, Hop, Reply
-from .client import open_client, resolve_uri, translated
+from .client import EMBEDDED, close_with, open_client, resolve_uri, translated
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
 
 TMDB_PREFIX = f"GET {urls.HOST}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
-
-_RULES = policy.Policy()
 
 
 class MongoStorage(MongoDict):
@@ -43,6 +42,7 @@ class MongoStorage(MongoDict):
         serializer: requests-cache's, for what is not TMDB's.
         decode_content: as in requests-cache; False keeps bodies byte for byte.
         hosts: what counts as TMDB besides its own hosts.
+        rules: the settings for TMDB's answers; its expirations count where the session has none.
         store_timeout: seconds that :meth:`bounded` allows.
         options: for ``MongoClient``; None as a value leaves its default.
 
@@ -59,11 +59,15 @@ class MongoStorage(MongoDict):
         serializer: SerializerType | None = bson_document_serializer,
         decode_content: bool = False,
         hosts: frozenset[str] = frozenset(),
+        rules: policy.Policy | None = None,
         store_timeout: float = 0.25,
         **options: Any,
     ) -> None:
         self._own = connection is None
         client = connection if connection is not None else _connect(options)
+        if connection is None:
+            close_with(self, client)
+        self.where = _where(options) if connection is None else "the client given"
         super().__init__(
             db_name,
             collection_name,
@@ -73,15 +77,18 @@ class MongoStorage(MongoDict):
         )
         self.collection = client[db_name].get_collection(collection_name, codec_options=CODEC)
         self.hosts = hosts
+        self.rules = rules or policy.Policy()
         self._deadline = Deadline(store_timeout)
 
-    def bounded(self) -> AbstractContextManager[Any]:
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
         """Give operations within the deadline that one call may cost."""
-        return self._deadline.applied(self.connection)
+        with translated(self.where), self._deadline.applied(self.connection):
+            yield
 
     @contextmanager
     def _operation(self) -> Iterator[None]:
-        with translated(f"{self.collection.database.name}.{self.collection.name}"):
+        with translated(self.where):
             yield
 
     def __getitem__(self, key: str) -> Any:
@@ -111,7 +118,7 @@ class MongoStorage(MongoDict):
         if isinstance(value, Response):
             call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
             if call is not None:
-                entry, data = _to_entry(key, value, call)
+                entry, data = _to_entry(key, value, call, self.rules)
                 raw, _ = (None, False) if entry is None else to_bson(entry, data)
                 if raw is not None:
                     with self._operation():
@@ -155,6 +162,14 @@ class MongoStorage(MongoDict):
             self.connection.close()
 
 
+def _where(options: Mapping[str, Any]) -> str:
+    host = options.get("host")
+    if host is None and not options.get("port"):
+        uri = resolve_uri(None)
+        return EMBEDDED if uri == "embedded" else mask(uri)
+    return mask(host) if isinstance(host, str) else "the hosts given" if host else "localhost"
+
+
 def _connect(options: Mapping[str, Any]) -> MongoClient[dict[str, Any]]:
     given = {name: value for name, value in options.items() if value is not None}
     host = given.pop("host", None)
@@ -193,7 +208,7 @@ def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
     )
 
 
-def _to_entry(key: str, value: Any, call: calls.Call) -> tuple[Entry | None, Any]:
+def _to_entry(key: str, value: Any, call: calls.Call, rules: policy.Policy) -> tuple[Entry | None, Any]:
     """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
     if call.straight:
         return None, None
@@ -209,12 +224,12 @@ def _to_entry(key: str, value: Any, call: calls.Call) -> tuple[Entry | None, Any
         ),
     )
     fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
-    judged = policy.judge(reply, call.ask, None, _RULES, False, fetched)
+    judged = policy.judge(reply, call.ask, None, rules, False, fetched)
     kept = calls.kept_form(call, reply)
     if judged.verdict is not policy.Verdict.STORE or not kept.keepable:
         return None, None
-    last = fetched + expiration.LONGEST
-    expires = last if value.expires is None else min(value.expires, last)
+    wanted = value.expires or policy.expiration_of(reply, call.ask, rules, fetched)
+    expires = expiration.expires_at(wanted, fetched, fetched)
     entry = Entry(
         key=key,
         status=kept.status,
@@ -223,7 +238,7 @@ def _to_entry(key: str, value: Any, call: calls.Call) -> tuple[Entry | None, Any
         body=kept.body,
         timestamp=fetched,
         expires_at=expires,
-        purge_at=expiration.purge_at(expires, fetched, policy.retention(_RULES)),
+        purge_at=expiration.purge_at(expires, fetched, policy.retention(rules)),
         tmdb_id=call.endpoint.tmdb_id,
         media_type=call.endpoint.media_type,
         endpoint=call.endpoint.template,

@@ -60,10 +60,12 @@ def classify(
     endpoint = endpoints.find(path)
     if straight:
         return Call("", straight, Ask(directives=asked), endpoint, hosts, url, headers)
+    parts = keys.appended_parts(target.query)
     ask = Ask(
         url=strip_url(url),
         kind=endpoint.kind,
-        appended=_sure_parts(keys.appended_parts(target.query), endpoint),
+        appended=parts,
+        sure_parts=_sure_parts(parts, endpoint),
         directives=asked,
         follows_redirects=follows_redirects,
     )

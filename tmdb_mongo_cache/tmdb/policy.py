@@ -19,6 +19,9 @@ from .directives import NONE, Directives
 from .entry import Entry, Reply, header
 from .expiration import DO_NOT_CACHE, Expiration
 
+CLOCKS_APART = timedelta(minutes=15)
+"""How far another machine's clock may be ahead; what is said to have come later than that is not believed."""
+
 NOT_FOUND_CODES = frozenset({6, 34, 37})
 """TMDB's ``status_code`` for "there is no such thing" (developer.themoviedb.org, errors)."""
 
@@ -47,6 +50,7 @@ class Ask:
     url: str = ""
     kind: str = "unknown"
     appended: tuple[str, ...] = ()
+    sure_parts: tuple[str, ...] = ()
     directives: Directives = NONE
     follows_redirects: bool = True
 
@@ -83,6 +87,8 @@ class Judged:
 def usable(entry: Entry | None, ask: Ask, now: datetime) -> Entry | None:
     """Return the entry if it may be served at all: not past its purge, and reached the way this caller goes."""
     if entry is None or now >= entry.purge_at or now - entry.timestamp >= expiration.LONGEST:
+        return None
+    if max(entry.timestamp, entry.validated_at or entry.timestamp) - now > CLOCKS_APART:
         return None
     if entry.history and not ask.follows_redirects:
         return None
@@ -219,9 +225,12 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
             return "a 200 that says it failed"
         if "success" not in data and "status_code" in data and "status_message" in data:
             return "a 200 that is an error"
-    missing = [part for part in ask.appended if isinstance(data, list) or part not in data]
+    members = data if isinstance(data, dict) else {}
+    missing = [part for part in ask.sure_parts if part not in members]
     if missing:
         return f"appended {missing[0]} is missing"
+    if ask.appended and not any(part in members for part in ask.appended):
+        return "nothing of what was appended is there"
     return ""
 
 

@@ -58,7 +58,11 @@ def credentials(url: str, headers: Mapping[str, str | bytes]) -> frozenset[str]:
     for name, value in headers.items():
         if name.lower() in _CREDENTIAL_HEADERS:
             text = value.decode("latin-1") if isinstance(value, bytes) else value
-            found.update(re.split(r"[\s=;,]+", text))
+            if name.lower() == "cookie":
+                found.update(item.partition("=")[2].strip() for item in text.split(";"))
+            else:
+                # The first word says what kind of credential follows; a lone word is one.
+                found.update(text.split()[1:] or text.split())
     return frozenset(value for value in found if len(value) >= _SHORTEST_SECRET)
 
 

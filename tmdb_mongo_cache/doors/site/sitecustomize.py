@@ -29,6 +29,7 @@ def _chain() -> None:
 
 
 def _install() -> None:
+    first = os.environ.pop("TMDB_CACHE_RUN_FIRST", None)
     try:
         from tmdb_mongo_cache.doors import startup
     except Exception:  # noqa: BLE001  whatever is wrong with it, this program is not to suffer
@@ -37,6 +38,8 @@ def _install() -> None:
         os.environ["PYTHONPATH"] = os.pathsep.join(entry for entry in path if not _is_here(entry))
         if not os.environ["PYTHONPATH"]:
             del os.environ["PYTHONPATH"]
+        if first:
+            sys.stderr.write("tmdb-mongo-cache is not installed for this Python: " + sys.executable + "\n")
         return
     startup.install_with_requests()
 

@@ -1,0 +1,112 @@
+"""The settings as the environment has them: ``TMDB_CACHE_<NAME>``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Container
+from typing import Any
+
+from .errors import ConfigError
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+PREFIX = "TMDB_CACHE_"
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def read_environment(without: Container[str]) -> dict[str, Any]:
+    """Read the settings that the environment has; an empty variable is no variable.
+
+    Args:
+        without: names of settings that are given otherwise.
+
+    Raises:
+        ConfigError: a variable whose value cannot be used.
+    """
+    found: dict[str, Any] = {}
+    for name, read in _READERS.items():
+        text = os.environ.get(PREFIX + name.upper(), "").strip()
+        if not text or name in without:
+            continue
+        try:
+            found[name] = read(text)
+        except ValueError:
+            raise ConfigError(f"{PREFIX}{name.upper()}: cannot make sense of {text!r}; {_hint(read)}") from None
+    _warn_of_unknown_variables()
+    return found
+
+
+def config_environment() -> tuple[str | None, ...]:
+    """Return what the environment says of the settings, to see whether it has changed."""
+    return tuple(os.environ.get(name) for name in _VARIABLES)
+
+
+def _hint(read: Callable[[str], Any]) -> str:
+    if read is _read_flag:
+        return "it is 1 or 0"
+    if read is int:
+        return "it is a number of bytes"
+    if read is _read_expirations:
+        return 'it is JSON like {"*/movie/*": "7d"}'
+    return "it is seconds, or a number with s, m, h, d or w like 36h, or -1 for as long as TMDB's terms allow"
+
+
+_warned: set[str] = set()
+
+
+def _warn_of_unknown_variables() -> None:
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in _VARIABLES and name not in _OTHER_VARIABLES and name not in _warned:
+            _warned.add(name)
+            logger.warning("%s is set, but there is no such setting", name)
+
+
+def _read_flag(text: str) -> bool:
+    if text.lower() in ("1", "true", "yes", "on"):
+        return True
+    if text.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError(text)
+
+
+def _read_seconds(text: str) -> float:
+    match = re.fullmatch(r"(-1|[0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", text)
+    if match is None:
+        raise ValueError(text)
+    return float(match[1]) * (1 if match[1] == "-1" else _UNITS[match[2]])
+
+
+def _read_limit(text: str) -> float | bool:
+    return _read_flag(text) if text.lower() in ("true", "yes", "on", "false", "no", "off") else _read_seconds(text)
+
+
+def _read_expirations(text: str) -> dict[str, float]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(text)
+    return {key: _read_seconds(str(value)) for key, value in found.items()}
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "uri": str,
+    "database": str,
+    "collection": str,
+    "expire_after": lambda text: _read_expirations(text) if text.startswith("{") else _read_seconds(text),
+    "urls_expire_after": _read_expirations,
+    "cache_control": _read_flag,
+    "stale_if_error": _read_limit,
+    "stale_while_revalidate": _read_limit,
+    "not_found_expire_after": _read_seconds,
+    "memory_ttl": _read_seconds,
+    "memory_max_bytes": int,
+    "hosts": str,
+    "store_timeout": _read_seconds,
+    "offline": _read_flag,
+    "disabled": _read_flag,
+}
+
+_VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)
+_OTHER_VARIABLES = frozenset({f"{PREFIX}MONGOD", f"{PREFIX}RUN_FIRST"})
