@@ -152,7 +152,11 @@ class Connection(RenewedAfterFork):
         Raises:
             StoreError: it cannot be opened, or the operation failed.
         """
-        found = self._open or self._opened(PATIENCE if bounded else math.inf)
+        found = self._open
+        if found is None:
+            # Who comes while it is opened again goes on without; the first time it may take a moment.
+            patience = (0 if self._deadline.was_reached else PATIENCE) if bounded else math.inf
+            found = self._opened(patience)
         try:
             with translated(self.where), self._deadline.applied(found.client) if bounded else nullcontext():
                 yield found.collection
@@ -164,13 +168,14 @@ class Connection(RenewedAfterFork):
         with self._lock:
             if self._closed:
                 raise StoreError("this cache is closed; make a new one")
-            first = self._opening is None
             if self._opening is None or self._opening.is_worth_repeating:
                 self._opening = Opening(self._make)
             opening = self._opening
-        # Who comes while it is opened again does not wait: the first time it may take a moment.
-        found = opening.result(patience if first or not self._deadline.was_reached else 0)
-        self._open = found
+        found = opening.result(patience)
+        with self._lock:
+            if self._closed:
+                raise StoreError("this cache is closed; make a new one")
+            self._open = found
         return found
 
     def _make(self) -> _Open:
@@ -190,8 +195,10 @@ class Connection(RenewedAfterFork):
         """Open anew where that can help: an embedded server that was killed is started again."""
         if self._config.client is None and self.where == EMBEDDED:
             with self._lock:
-                if self._open is found:
-                    self._open, self._opening = None, None
+                if self._open is not found:
+                    return
+                self._open, self._opening = None, None
+            found.client.close()
 
     def close(self) -> None:
         """Close the client, unless it was given; idempotent."""
