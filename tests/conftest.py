@@ -1,9 +1,12 @@
-"""Fixtures: a real mongod shared by the whole run, a stand-in TMDB for each test, and nothing of the user's."""
+"""Fixtures: one mongod for the whole run, a stand-in TMDB for each test, caches on both, and nothing of the user's."""
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,12 +14,14 @@ from uuid import uuid4
 import pymongo
 import pytest
 import requests
+import requests_cache
 
 import tmdb_mongo_cache
-from tmdb_mongo_cache import TMDBCache
+from tmdb_mongo_cache import MongoBackend, TMDBCache, TMDBSession, cached_tmdb, enabled, install
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
+from .flowkit import ANY_KEY, MOVIE, expire, get
 from .running import Runner
 
 
@@ -90,6 +95,121 @@ def make_cache(mongo_uri: str, database: str, tmdb: StandIn) -> Iterator[Callabl
 def cache(make_cache: Callable[..., TMDBCache]) -> TMDBCache:
     """A cache with the default settings."""
     return make_cache()
+
+
+@pytest.fixture
+def film(tmdb: StandIn) -> str:
+    """The URL of a film."""
+    return tmdb.url + MOVIE
+
+
+@pytest.fixture
+def ask(tmdb: StandIn) -> Callable[..., bool | None]:
+    """Make a call and say whether it came from the cache; None where it was not cached at all."""
+
+    def ask(number: int = 1, **options: Any) -> bool | None:
+        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=ANY_KEY, **options)
+        assert response.json()["id"] == number
+        return getattr(response, "from_cache", None)
+
+    return ask
+
+
+@pytest.fixture
+def installed(cache: TMDBCache) -> TMDBCache:
+    """The cache that every session of the program takes."""
+    install(cache)
+    return cache
+
+
+@pytest.fixture
+def decorate(cache: TMDBCache) -> Callable[..., Any]:
+    """cached_tmdb with this test's cache."""
+    return cached_tmdb(cache=cache)
+
+
+@pytest.fixture
+def session(cache: TMDBCache) -> Iterator[TMDBSession]:
+    """A TMDBSession with this test's cache."""
+    with TMDBSession(cache) as session:
+        session.params = dict(ANY_KEY)
+        yield session
+
+
+@pytest.fixture(params=["get", "request", "send"])
+def call(session: TMDBSession, film: str, request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """One way to ask the TMDBSession for the film, as a function of the arguments for one call."""
+
+    def send(**options: Any) -> requests.Response:
+        return session.send(session.prepare_request(requests.Request("GET", film)), **options)
+
+    return {
+        "get": lambda **options: session.get(film, **options),
+        "request": lambda **options: session.request("GET", film, **options),
+        "send": send,
+    }[request.param]
+
+
+@pytest.fixture
+def plain_session() -> Iterator[requests.Session]:
+    """A session of requests."""
+    with requests.Session() as session:
+        yield session
+
+
+@pytest.fixture
+def make_session(
+    mongo: pymongo.MongoClient[dict[str, Any]], database: str
+) -> Iterator[Callable[..., requests_cache.CachedSession]]:
+    """Make requests-cache sessions on this test's database; the stand-in is any other host to them."""
+    made: list[requests_cache.CachedSession] = []
+
+    def make(*, backend: dict[str, Any] | None = None, **settings: Any) -> requests_cache.CachedSession:
+        found = MongoBackend(database, connection=mongo, **(backend or {}))
+        session = requests_cache.CachedSession(backend=found, **settings)
+        made.append(session)
+        return session
+
+    yield make
+    for session in made:
+        session.close()
+
+
+@pytest.fixture
+def stored(tmdb: StandIn, cache: TMDBCache, collection: Any) -> dict[str, Any]:
+    """Store a fresh entry; return its document."""
+    with enabled(cache):
+        get(tmdb)
+    return collection.find_one({})
+
+
+@pytest.fixture
+def superseded(tmdb: StandIn, stored: dict[str, Any]) -> dict[str, Any]:
+    """Store a fresh entry and give TMDB another answer; return the entry's document."""
+    tmdb.change(MOVIE)
+    return stored
+
+
+@pytest.fixture
+def expired(collection: Any, stored: dict[str, Any]) -> dict[str, Any]:
+    """Store an entry that has expired; return its document."""
+    return expire(collection, stored["_id"])
+
+
+@pytest.fixture
+def unchanged() -> Iterator[None]:
+    """The classes of sessions, threads and pools are at the end what they were at the start."""
+    kinds = (requests.Session, threading.Thread, threading.Timer, ThreadPoolExecutor)
+    before = [dict(vars(kind)) for kind in kinds]
+    yield
+    assert [dict(vars(kind)) for kind in kinds] == before
+
+
+@pytest.fixture
+def collected(unchanged: None) -> Iterator[None]:
+    """What a test leaves to the garbage collector is gone when the classes are looked at."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import requests_cache
 
 from tmdb_mongo_cache import TMDBSession, cached_tmdb, install, uninstall
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
+
 HOUR = 3600
 DAY = 24 * HOUR
 CALLS = {
@@ -35,19 +36,19 @@ class Pair:
 
     def _ask_ours(self, url, **options):
         if self.door == "session":
-            return self.ours.get(url, params=KEY, **options)
+            return self.ours.get(url, params=ANY_KEY, **options)
         headers = options.pop("headers", {})
         install(self.cache)
         try:
             # install() has no arguments for single calls: the decorator's settings are its way.
-            return cached_tmdb(**options)(self.ours.get)(url, params=KEY, headers=headers)
+            return cached_tmdb(**options)(self.ours.get)(url, params=ANY_KEY, headers=headers)
         finally:
             uninstall()
 
     def call(self, path, kind="plain", **options):
         """Make a call both ways; return what requests-cache decided, and what we did."""
         decisions = []
-        for ask in (lambda url, **o: self.theirs.get(url, params=KEY, **o), self._ask_ours):
+        for ask in (lambda url, **o: self.theirs.get(url, params=ANY_KEY, **o), self._ask_ours):
             before = self.tmdb.count
             try:
                 response = ask(self.tmdb.url + path, **CALLS[kind], **options)

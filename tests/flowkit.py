@@ -1,15 +1,19 @@
-"""What the tests of the flow share: calls to the stand-in, and edits of what is in the database."""
+"""What the tests of whole calls share: making them, looking at what came of them, editing what is stored."""
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import requests
 
+from tmdb_mongo_cache import enabled
+
 MOVIE = "/3/movie/550"
 KEY = "GET api.themoviedb.org/3/movie/550"
 API_KEY = "0123456789abcdef0123456789abcdef"
+ANY_KEY = {"api_key": "any"}
 
 
 def get(tmdb: Any, path: str = MOVIE, *, session: Any = requests, params: Any = None, **options: Any) -> Any:
@@ -46,3 +50,25 @@ def recent(moment: datetime) -> bool:
     """Say whether an aware time is that of this test."""
     assert moment.tzinfo is not None
     return abs(moment - datetime.now(timezone.utc)) < timedelta(seconds=30)
+
+
+def warnings(caplog: Any) -> list[logging.LogRecord]:
+    """Return what this package has logged that a user should look at."""
+    return [r for r in caplog.records if r.name.startswith("tmdb_mongo_cache") and r.levelno >= logging.WARNING]
+
+
+def replaced(tmdb: Any, cache: Any, collection: Any) -> bool:
+    """Say whether the next call fetches a new answer, stores it and serves it from then on."""
+    before = tmdb.count
+    with enabled(cache):
+        first, second = get(tmdb), get(tmdb)
+    assert (first.status_code, first.json()["id"] > 0) == (200, True)
+    assert second.content == first.content
+    assert "if-none-match" not in {name.lower() for name in tmdb.calls[before].headers}
+    document = collection.find_one({"_id": KEY})
+    return (tmdb.count - before, first.from_cache, second.from_cache, document["body"]) == (
+        1,
+        False,
+        True,
+        first.content,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import bson
@@ -15,33 +15,23 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
 from tmdb_mongo_cache.standin import StandIn
 
-KEY = "0123456789abcdef0123456789abcdef"
+from .flowkit import API_KEY
 
 
 @pytest.fixture
 def make_session(
-    mongo: pymongo.MongoClient[dict[str, Any]], database: str, tmdb: StandIn, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., requests_cache.CachedSession]]:
-    """Make requests-cache sessions on this test's database, which take the stand-in for TMDB."""
+    make_session: Callable[..., requests_cache.CachedSession], tmdb: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., requests_cache.CachedSession]:
+    """Make requests-cache sessions that take the stand-in for TMDB."""
     monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    made: list[requests_cache.CachedSession] = []
-
-    def make(*, backend: dict[str, Any] | None = None, **settings: Any) -> requests_cache.CachedSession:
-        found = MongoBackend(database, connection=mongo, **(backend or {}))
-        session = requests_cache.CachedSession(backend=found, **settings)
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
+    return make_session
 
 
 def test_what_the_backend_stored_every_door_finds(
     make_session: Callable[..., Any], cache: TMDBCache, tmdb: StandIn
 ) -> None:
     """An answer that came through requests-cache is served to install(), byte for byte."""
-    live = make_session().get(f"{tmdb.url}/3/movie/550?language=de&api_key={KEY}")
+    live = make_session().get(f"{tmdb.url}/3/movie/550?language=de&api_key={API_KEY}")
     with tmdb_mongo_cache.enabled(cache):
         found = requests.get(f"{tmdb.url}/3/movie/550", params={"api_key": "another-key", "language": "de"}, timeout=5)
     assert found.from_cache  # type: ignore[attr-defined]
@@ -54,7 +44,7 @@ def test_what_another_door_stored_the_backend_finds(
 ) -> None:
     """An answer that came through install() is served to requests-cache, fresh until the same moment."""
     with tmdb_mongo_cache.enabled(cache):
-        live = requests.get(f"{tmdb.url}/3/movie/550?api_key={KEY}", timeout=5)
+        live = requests.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}", timeout=5)
     found = make_session().get(f"{tmdb.url}/3/movie/550?page=1&api_key=another-key")
     assert found.from_cache
     assert found.content == live.content
@@ -66,7 +56,7 @@ def test_what_another_door_stored_the_backend_finds(
 
 def test_documents_are_the_same(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
     """The backend writes TMDB's answers as documents of the design, data and all."""
-    live = make_session(expire_after=60).get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
+    live = make_session(expire_after=60).get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     document = collection.find_one()
     assert document["_id"] == "GET api.themoviedb.org/3/movie/550"
     assert (document["media_type"], document["tmdb_id"], document["endpoint"]) == ("movie", 550, "/3/movie/{movie_id}")
@@ -74,7 +64,7 @@ def test_documents_are_the_same(make_session: Callable[..., Any], tmdb: StandIn,
     assert document["body"] == live.content
     assert document["schema"] == 1
     assert abs((document["expires_at"] - document["timestamp"]).total_seconds() - 60) < 2
-    assert KEY.encode() not in bson.encode(document)
+    assert API_KEY.encode() not in bson.encode(document)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +84,7 @@ def test_private_is_refused(make_session: Callable[..., Any], tmdb: StandIn, col
     """What is private at TMDB is never stored and never found, however often it is asked for."""
     session = make_session(allowable_codes=range(200, 600))
     for _ in range(2):
-        assert not session.get(f"{tmdb.url}{path}", params={"api_key": KEY}).from_cache
+        assert not session.get(f"{tmdb.url}{path}", params={"api_key": API_KEY}).from_cache
     assert tmdb.count == 2
     assert collection.count_documents({}) == 0
 
@@ -103,8 +93,8 @@ def test_writes_are_refused(make_session: Callable[..., Any], tmdb: StandIn, col
     """Only GETs of TMDB are stored, whatever methods the session allows."""
     session = make_session(allowable_methods=requests_cache.ALL_METHODS, allowable_codes=range(200, 600))
     for _ in range(2):
-        session.post(f"{tmdb.url}/3/movie/550/rating", params={"api_key": KEY}, json={"value": 8})
-        session.head(f"{tmdb.url}/3/movie/550", params={"api_key": KEY})
+        session.post(f"{tmdb.url}/3/movie/550/rating", params={"api_key": API_KEY}, json={"value": 8})
+        session.head(f"{tmdb.url}/3/movie/550", params={"api_key": API_KEY})
     assert tmdb.count == 4
     assert collection.count_documents({}) == 0
 
@@ -116,15 +106,15 @@ def test_broken_answers_are_not_stored(
     """An answer that no door may keep is not kept by this one, even if the session allows its code."""
     session = make_session(allowable_codes=range(200, 600))
     tmdb.fail(fault)
-    session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
+    session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     assert collection.count_documents({}) == 0
 
 
 def test_expired_is_validated(make_session: Callable[..., Any], tmdb: StandIn) -> None:
     """requests-cache validates an expired entry with its ETag, and a 304 makes it fresh again."""
     session = make_session(expire_after=0)
-    session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
-    found = session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
+    session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
+    found = session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     assert found.from_cache
     assert [call.status for call in tmdb.calls] == [200, 304]
 
@@ -132,9 +122,9 @@ def test_expired_is_validated(make_session: Callable[..., Any], tmdb: StandIn) -
 def test_stale_if_error(make_session: Callable[..., Any], tmdb: StandIn) -> None:
     """requests-cache's stale_if_error serves the stored answer when TMDB fails."""
     session = make_session(expire_after=0, stale_if_error=True)
-    live = session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
+    live = session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     tmdb.fail("503")
-    assert session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}").content == live.content
+    assert session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}").content == live.content
 
 
 def test_settings_of_the_session_stay_its_own_keys(
@@ -142,7 +132,7 @@ def test_settings_of_the_session_stay_its_own_keys(
 ) -> None:
     """What a session matches by its own rules is found by that session, and by nobody who does not share them."""
     session = make_session(match_headers=["X-Flavour"], ignored_parameters=["language"])
-    url = f"{tmdb.url}/3/movie/550?api_key={KEY}&language="
+    url = f"{tmdb.url}/3/movie/550?api_key={API_KEY}&language="
     assert not session.get(url + "de", headers={"X-Flavour": "a"}).from_cache
     assert session.get(url + "fr", headers={"X-Flavour": "a"}).from_cache
     assert not session.get(url + "fr", headers={"X-Flavour": "b"}).from_cache
@@ -153,9 +143,9 @@ def test_settings_of_the_session_stay_its_own_keys(
 def test_key_fn(make_session: Callable[..., Any], tmdb: StandIn) -> None:
     """A key_fn of the user's makes the keys, but for what is private."""
     session = make_session(key_fn=lambda request, **_: "mine")
-    session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}")
-    assert session.get(f"{tmdb.url}/3/movie/551?api_key={KEY}").from_cache
-    assert not session.get(f"{tmdb.url}/3/account/1?api_key={KEY}").from_cache
+    session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
+    assert session.get(f"{tmdb.url}/3/movie/551?api_key={API_KEY}").from_cache
+    assert not session.get(f"{tmdb.url}/3/account/1?api_key={API_KEY}").from_cache
 
 
 def test_redirects_keep_no_credential(
@@ -163,14 +153,14 @@ def test_redirects_keep_no_credential(
 ) -> None:
     """After a redirect neither the entry nor its history nor the table of redirects holds a credential."""
     session = make_session()
-    tmdb.answer("/3/movie/1", status=301, headers={"Location": f"/3/movie/2?api_key={KEY}"}, body=b"")
+    tmdb.answer("/3/movie/1", status=301, headers={"Location": f"/3/movie/2?api_key={API_KEY}"}, body=b"")
     for _ in range(2):
-        found = session.get(f"{tmdb.url}/3/movie/1?api_key={KEY}", headers={"Authorization": f"Bearer {KEY}"})
+        found = session.get(f"{tmdb.url}/3/movie/1?api_key={API_KEY}", headers={"Authorization": f"Bearer {API_KEY}"})
     assert found.from_cache
     assert tmdb.count == 2
     for name in mongo[database].list_collection_names():
         for document in mongo[database][name].find():
-            assert KEY.encode() not in bson.encode(document)
+            assert API_KEY.encode() not in bson.encode(document)
 
 
 def test_unknown_option() -> None:
@@ -208,6 +198,6 @@ def test_lost_database(tmdb: StandIn, monkeypatch: pytest.MonkeyPatch, caplog: p
     """Without MongoDB the session's calls go to TMDB: no exception, and no 30 seconds."""
     monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "0.05")
     session = requests_cache.CachedSession(backend=MongoBackend(host="mongodb://127.0.0.1:9/"))
-    assert session.get(f"{tmdb.url}/3/movie/550?api_key={KEY}").status_code == 200
-    assert KEY not in caplog.text
+    assert session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}").status_code == 200
+    assert API_KEY not in caplog.text
     session.close()

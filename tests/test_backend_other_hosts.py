@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import bson
-import pymongo
 import pytest
 import requests
 import requests_cache
 
-from tmdb_mongo_cache import MongoBackend
 from tmdb_mongo_cache.standin import StandIn
-
-
-@pytest.fixture
-def make_session(
-    mongo: pymongo.MongoClient[dict[str, Any]], database: str
-) -> Iterator[Callable[..., requests_cache.CachedSession]]:
-    """Make requests-cache sessions on this test's database; the stand-in is any other host to them."""
-    made: list[requests_cache.CachedSession] = []
-
-    def make(*, backend: dict[str, Any] | None = None, **settings: Any) -> requests_cache.CachedSession:
-        session = requests_cache.CachedSession(
-            backend=MongoBackend(database, connection=mongo, **(backend or {})), **settings
-        )
-        made.append(session)
-        return session
-
-    yield make
-    for session in made:
-        session.close()
 
 
 def test_keys_and_collection(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:

@@ -1,7 +1,6 @@
 """cached_tmdb on each kind of callable; only what runs within is cached."""
 
 import functools
-import threading
 
 import pytest
 import requests
@@ -12,36 +11,12 @@ from tmdb_mongo_cache import (
     is_installed,
 )
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
+
+pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 SETTINGS = ["plain", "empty", "cache", "settings"]
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1, **options):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY, **options)
-        assert response.json()["id"] == number
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    """cached_tmdb with this test's cache."""
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """The class of the sessions and the threads are at the end what they were at the start."""
-    before = dict(vars(requests.Session)), dict(vars(threading.Thread))
-    yield
-    assert (dict(vars(requests.Session)), dict(vars(threading.Thread))) == before
 
 
 def check(call, ask, tmdb):
@@ -243,8 +218,8 @@ def test_a_builtin_and_a_bound_method(decorate, ask, tmdb):
     """A bound method and a builtin can be decorated where they are."""
     with requests.Session() as session:
         get = decorate(session.get)
-        assert [get(tmdb.url + "/3/movie/1", params=KEY).from_cache for _ in range(2)] == [False, True]
-        assert not hasattr(session.get(tmdb.url + "/3/movie/1", params=KEY), "from_cache")
+        assert [get(tmdb.url + "/3/movie/1", params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
+        assert not hasattr(session.get(tmdb.url + "/3/movie/1", params=ANY_KEY), "from_cache")
     assert decorate(len)([1, 2]) == 2
 
 

@@ -3,40 +3,22 @@
 import asyncio
 import gc
 import inspect
-import threading
 import warnings
 
 import pytest
-import requests
 
-from tmdb_mongo_cache import cached_tmdb, disabled, install
+from tmdb_mongo_cache import disabled, install
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
-        return getattr(response, "from_cache", None)
-
-    return ask
+pytestmark = pytest.mark.usefixtures("collected")
 
 
-@pytest.fixture
-def decorate(cache):
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """The class of the sessions and the threads are at the end what they were at the start."""
-    before = dict(vars(requests.Session)), dict(vars(threading.Thread))
-    yield
-    gc.collect()
-    assert (dict(vars(requests.Session)), dict(vars(threading.Thread))) == before
+def warned(action):
+    """Return what an action warns of, and what it leaves to the garbage collector."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+        gc.collect()
+    return [str(warning.message) for warning in caught]
 
 
 class TestCoroutines:
@@ -174,11 +156,7 @@ class TestCoroutines:
         async def program():
             pass
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            program().close()
-            gc.collect()
-        assert [str(warning.message) for warning in caught] == []
+        assert warned(lambda: program().close()) == []
 
     def test_never_awaited(self, decorate):
         """A coroutine that is never awaited gives one warning, which names the program's function."""
@@ -187,11 +165,7 @@ class TestCoroutines:
         async def program():
             pass
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            program()
-            gc.collect()
-        assert ["program' was never awaited" in str(warning.message) for warning in caught] == [True]
+        assert ["program' was never awaited" in message for message in warned(program)] == [True]
 
     def test_wrong_arguments(self, decorate):
         """Wrong arguments are a TypeError at the call, not at the await."""

@@ -4,39 +4,10 @@ import asyncio
 import contextlib
 import gc
 import inspect
-import threading
 
 import pytest
-import requests
 
-from tmdb_mongo_cache import cached_tmdb
-
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """The class of the sessions and the threads are at the end what they were at the start."""
-    before = dict(vars(requests.Session)), dict(vars(threading.Thread))
-    yield
-    gc.collect()
-    assert (dict(vars(requests.Session)), dict(vars(threading.Thread))) == before
+pytestmark = pytest.mark.usefixtures("collected")
 
 
 class TestAsyncGenerators:

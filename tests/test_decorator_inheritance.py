@@ -5,27 +5,8 @@ import dataclasses
 import pickle
 
 import pytest
-import requests
 
 from tmdb_mongo_cache import cached_tmdb
-
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    return cached_tmdb(cache=cache)
 
 
 def test_a_subclass_of_a_decorated_class(decorate, ask):

@@ -9,32 +9,9 @@ import requests
 
 from tmdb_mongo_cache import cached_tmdb, install, uninstall
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
 
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """Sessions, threads and pools are at the end what they were at the start."""
-    kinds = (requests.Session, threading.Thread, threading.Timer, ThreadPoolExecutor)
-    before = [dict(vars(kind)) for kind in kinds]
-    yield
-    assert [dict(vars(kind)) for kind in kinds] == before
+pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 def test_a_pool_made_within(decorate, ask, tmdb):
@@ -126,7 +103,7 @@ def test_settings_reach_threads(cache, tmdb):
     @cached_tmdb(cache=cache, only_if_cached=True)
     def program():
         with ThreadPoolExecutor(1) as pool:
-            return pool.submit(requests.get, tmdb.url + "/3/movie/1", params=KEY).result().status_code
+            return pool.submit(requests.get, tmdb.url + "/3/movie/1", params=ANY_KEY).result().status_code
 
     assert program() == 504
 
@@ -153,7 +130,7 @@ def test_many_decorated_functions_at_once(make_cache, tmdb):
         def run():
             url = f"{tmdb.url}/3/movie/{number + 1}"
             with ThreadPoolExecutor(2) as pool:
-                return [pool.submit(requests.get, url, params=KEY).result().from_cache for _ in range(3)]
+                return [pool.submit(requests.get, url, params=ANY_KEY).result().from_cache for _ in range(3)]
 
         return [run() for _ in range(3)]
 

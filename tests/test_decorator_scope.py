@@ -12,33 +12,7 @@ from tmdb_mongo_cache import (
     install,
 )
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1, **options):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY, **options)
-        assert response.json()["id"] == number
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    """cached_tmdb with this test's cache."""
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """The class of the sessions and the threads are at the end what they were at the start."""
-    before = dict(vars(requests.Session)), dict(vars(threading.Thread))
-    yield
-    assert (dict(vars(requests.Session)), dict(vars(threading.Thread))) == before
+pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 def test_nested_decorators(make_cache, ask, tmdb):

@@ -1,7 +1,5 @@
 """The settings that cached_tmdb takes for the calls within."""
 
-import threading
-
 import pytest
 import requests
 
@@ -13,27 +11,9 @@ from tmdb_mongo_cache import (
     enabled,
 )
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
 
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1, **options):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY, **options)
-        assert response.json()["id"] == number
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """The class of the sessions and the threads are at the end what they were at the start."""
-    before = dict(vars(requests.Session)), dict(vars(threading.Thread))
-    yield
-    assert (dict(vars(requests.Session)), dict(vars(threading.Thread))) == before
+pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 class TestSettings:
@@ -71,7 +51,7 @@ class TestSettings:
         """only_if_cached=True gives a 504 for what is not in the cache and calls nobody."""
 
         def program():
-            return requests.get(tmdb.url + "/3/movie/1", params=KEY)
+            return requests.get(tmdb.url + "/3/movie/1", params=ANY_KEY)
 
         only = cached_tmdb(cache=cache, only_if_cached=True)(program)
         assert (only().status_code, tmdb.count) == (504, 0)

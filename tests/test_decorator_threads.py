@@ -4,36 +4,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import requests
 
-from tmdb_mongo_cache import cached_tmdb, disabled, enabled
+from tmdb_mongo_cache import disabled, enabled
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def ask(tmdb):
-    """Make a call and say whether it came from the cache; None where it was not cached at all."""
-
-    def ask(number=1):
-        response = requests.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
-        return getattr(response, "from_cache", None)
-
-    return ask
-
-
-@pytest.fixture
-def decorate(cache):
-    return cached_tmdb(cache=cache)
-
-
-@pytest.fixture(autouse=True)
-def unchanged():
-    """Sessions, threads and pools are at the end what they were at the start."""
-    kinds = (requests.Session, threading.Thread, threading.Timer, ThreadPoolExecutor)
-    before = [dict(vars(kind)) for kind in kinds]
-    yield
-    assert [dict(vars(kind)) for kind in kinds] == before
+pytestmark = pytest.mark.usefixtures("unchanged")
 
 
 class Subclass(threading.Thread):

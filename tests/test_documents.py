@@ -9,7 +9,7 @@ from bson import Binary, Decimal128, Int64, ObjectId, Regex, Timestamp
 
 from tmdb_mongo_cache import enabled
 
-from .flowkit import KEY, MOVIE, expire, get
+from .flowkit import KEY, expire, get, replaced
 
 FAR = datetime(9999, 12, 31, 23, 59, 59)
 WRONG = {
@@ -35,35 +35,9 @@ WRONG = {
 REQUIRED = ("schema", "status", "headers", "body", "timestamp", "expires_at", "purge_at")
 
 
-@pytest.fixture
-def stored(tmdb, cache, collection):
-    """Store a fresh entry; return its document."""
-    with enabled(cache):
-        get(tmdb)
-    tmdb.change(MOVIE)
-    return collection.find_one({})
-
-
-def replaced(tmdb, cache, collection):
-    """Say whether the next call fetches a new answer, stores it and serves it from then on."""
-    before = tmdb.count
-    with enabled(cache):
-        first, second = get(tmdb), get(tmdb)
-    assert (first.status_code, first.json()["id"] > 0) == (200, True)
-    assert second.content == first.content
-    assert "if-none-match" not in {name.lower() for name in tmdb.calls[before].headers}
-    document = collection.find_one({"_id": KEY})
-    return (tmdb.count - before, first.from_cache, second.from_cache, document["body"]) == (
-        1,
-        False,
-        True,
-        first.content,
-    )
-
-
 class TestFields:
     @pytest.mark.parametrize("name", REQUIRED)
-    def test_wrong(self, tmdb, cache, collection, stored, name):
+    def test_wrong(self, tmdb, cache, collection, superseded, name):
         """A field of a wrong type makes the document a miss, whatever the type."""
         allowed = {
             "body": ("bytes",),
@@ -75,29 +49,29 @@ class TestFields:
             if label in allowed.get(name, ()):
                 continue
             with contextlib.suppress(bson.errors.InvalidDocument):
-                collection.replace_one({"_id": KEY}, {**stored, name: value}, upsert=True)
+                collection.replace_one({"_id": KEY}, {**superseded, name: value}, upsert=True)
                 assert replaced(tmdb, cache, collection), label
 
     @pytest.mark.parametrize("name", REQUIRED)
-    def test_missing(self, tmdb, cache, collection, stored, name):
+    def test_missing(self, tmdb, cache, collection, superseded, name):
         """A document without a field is a miss."""
         collection.update_one({}, {"$unset": {name: ""}})
         assert replaced(tmdb, cache, collection)
 
     @pytest.mark.parametrize("value", [0, 2, 99, -1, 1.5, "1", True, [1], None])
-    def test_schema(self, tmdb, cache, collection, stored, value):
+    def test_schema(self, tmdb, cache, collection, superseded, value):
         """An unknown schema is a miss."""
         collection.update_one({}, {"$set": {"schema": value}})
         assert replaced(tmdb, cache, collection)
 
     @pytest.mark.parametrize("value", [0, 1, 99, 100, 204, 301, 304, 401, 503, 2**40, "200", 200.0, True, [200]])
-    def test_status(self, tmdb, cache, collection, stored, value):
+    def test_status(self, tmdb, cache, collection, superseded, value):
         """A status that is never stored is a miss."""
         collection.update_one({}, {"$set": {"status": value}})
         assert replaced(tmdb, cache, collection)
 
     @pytest.mark.parametrize("value", [{"X": 1}, {"X": ["a"]}, {"X": {"$a": 1}}, {"X": None}, [["X", "y"]], "X: y"])
-    def test_headers(self, tmdb, cache, collection, stored, value):
+    def test_headers(self, tmdb, cache, collection, superseded, value):
         """Headers that are not texts by name are a miss."""
         collection.update_one({}, {"$set": {"headers": value}})
         assert replaced(tmdb, cache, collection)
@@ -105,11 +79,11 @@ class TestFields:
     @pytest.mark.parametrize(
         "name", ["tmdb_id", "media_type", "endpoint", "data", "reason", "validated_at", "history", "url"]
     )
-    def test_of_no_weight(self, tmdb, cache, collection, stored, name):
+    def test_of_no_weight(self, tmdb, cache, collection, superseded, name):
         """A field that no answer is made of may hold anything: the answer is right, or fetched anew."""
         for value in WRONG.values():
             with contextlib.suppress(bson.errors.InvalidDocument):
-                collection.replace_one({"_id": KEY}, {**stored, name: value}, upsert=True)
+                collection.replace_one({"_id": KEY}, {**superseded, name: value}, upsert=True)
                 with enabled(cache):
                     response = get(tmdb)
                     assert response.json()["id"]
@@ -134,7 +108,7 @@ class TestFields:
         ],
     )
     @pytest.mark.parametrize("url", [None, 1, "http://[", "\x00", "http://evil.example/3/movie/550", "http://x/"])
-    def test_history(self, tmdb, cache, collection, stored, value, url):
+    def test_history(self, tmdb, cache, collection, superseded, value, url):
         """A history made up by somebody raises nothing."""
         collection.update_one({}, {"$set": {"history": value, "url": url}})
         with enabled(cache):
@@ -147,19 +121,19 @@ class TestHostileValues:
     @pytest.mark.parametrize(
         "tag", ['"a"\r\nX-Injected: yes', "\x00", "é" * 10, "\u2028", " leading", "x" * 100_000, "", '"\U0001f600"']
     )
-    def test_etag(self, tmdb, cache, collection, stored, tag):
+    def test_etag(self, tmdb, cache, collection, superseded, tag):
         """An ETag that cannot be sent is not sent; the answer is fetched without it."""
-        expire(collection, headers={**stored["headers"], "ETag": tag})
+        expire(collection, headers={**superseded["headers"], "ETag": tag})
         with enabled(cache):
             assert get(tmdb).json()["id"]
         assert all("x-injected" not in (name.lower() for name in call.headers) for call in tmdb.calls)
 
     @pytest.mark.parametrize("name", ["Age", "Cache-Control", "Expires", "Content-Type", "Content-Encoding", "Link"])
     @pytest.mark.parametrize("value", ["-1", "9" * 400, "١٢", "NaN", "\x00", ";;;===,,,", "é\r\nX: y", "charset="])
-    def test_header(self, tmdb, make_cache, collection, stored, name, value):
+    def test_header(self, tmdb, make_cache, collection, superseded, name, value):
         """A header with a hostile value raises nothing, whether or not TMDB's Cache-Control decides."""
         for cache in (make_cache(), make_cache(cache_control=True)):
-            collection.replace_one({"_id": KEY}, {**stored, "headers": {name: value}}, upsert=True)
+            collection.replace_one({"_id": KEY}, {**superseded, "headers": {name: value}}, upsert=True)
             with enabled(cache):
                 response = get(tmdb)
                 assert response.status_code == 200
@@ -168,7 +142,7 @@ class TestHostileValues:
 
     @pytest.mark.parametrize("name", ["timestamp", "expires_at", "purge_at"])
     @pytest.mark.parametrize("value", [datetime(1, 1, 1), FAR, datetime(1970, 1, 1)])
-    def test_dates(self, tmdb, make_cache, collection, stored, name, value):
+    def test_dates(self, tmdb, make_cache, collection, superseded, name, value):
         """Dates at the ends of time raise nothing."""
         cache = make_cache(stale_while_revalidate=60)
         collection.update_one({}, {"$set": {name: value}})
@@ -181,7 +155,7 @@ class TestHostileValues:
 
     @pytest.mark.parametrize("milliseconds", [2**63 - 1, -(2**63), 253402300800000, -62135596800001])
     @pytest.mark.parametrize("name", ["timestamp", "expires_at", "purge_at", "validated_at"])
-    def test_dates_out_of_range(self, tmdb, cache, collection, stored, name, milliseconds):
+    def test_dates_out_of_range(self, tmdb, cache, collection, superseded, name, milliseconds):
         """A date that Python cannot hold makes the document a miss."""
         from bson.datetime_ms import DatetimeMS
 
@@ -190,8 +164,8 @@ class TestHostileValues:
             assert get(tmdb).json()["id"]
             assert get(tmdb).from_cache
 
-    def test_from_the_future(self, tmdb, cache, collection, stored):
+    def test_from_the_future(self, tmdb, cache, collection, superseded):
         """However far off an entry's dates are, what is older than the terms allow is not served."""
-        old = stored["timestamp"] - timedelta(days=181)
+        old = superseded["timestamp"] - timedelta(days=181)
         collection.update_one({}, {"$set": {"timestamp": old, "expires_at": FAR, "purge_at": FAR}})
         assert replaced(tmdb, cache, collection)

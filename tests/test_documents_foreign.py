@@ -9,33 +9,7 @@ from bson.raw_bson import RawBSONDocument
 
 from tmdb_mongo_cache import enabled
 
-from .flowkit import KEY, MOVIE, get
-
-
-@pytest.fixture
-def stored(tmdb, cache, collection):
-    """Store a fresh entry; return its document."""
-    with enabled(cache):
-        get(tmdb)
-    tmdb.change(MOVIE)
-    return collection.find_one({})
-
-
-def replaced(tmdb, cache, collection):
-    """Say whether the next call fetches a new answer, stores it and serves it from then on."""
-    before = tmdb.count
-    with enabled(cache):
-        first, second = get(tmdb), get(tmdb)
-    assert (first.status_code, first.json()["id"] > 0) == (200, True)
-    assert second.content == first.content
-    assert "if-none-match" not in {name.lower() for name in tmdb.calls[before].headers}
-    document = collection.find_one({"_id": KEY})
-    return (tmdb.count - before, first.from_cache, second.from_cache, document["body"]) == (
-        1,
-        False,
-        True,
-        first.content,
-    )
+from .flowkit import KEY, get, replaced
 
 
 class TestForeignDocuments:
@@ -55,7 +29,7 @@ class TestForeignDocuments:
         collection.insert_one({**document, "_id": KEY})
         assert replaced(tmdb, cache, collection)
 
-    def test_never_unpickled(self, tmdb, cache, collection, stored, tmp_path):
+    def test_never_unpickled(self, tmdb, cache, collection, superseded, tmp_path):
         """Nothing in a document is ever executed."""
         import pickle
 
@@ -69,10 +43,10 @@ class TestForeignDocuments:
                 get(tmdb)
         assert not (tmp_path / "bang").exists()
 
-    def test_listed(self, tmdb, cache, collection, stored):
+    def test_listed(self, tmdb, cache, collection, superseded):
         """entries() lists what is an entry and passes over the rest; clear() takes it all."""
         collection.insert_many(
-            [{"_id": 1}, {"_id": "x", "schema": 2}, {"_id": {"a": 1}}, {**stored, "_id": "y", "status": "200"}]
+            [{"_id": 1}, {"_id": "x", "schema": 2}, {"_id": {"a": 1}}, {**superseded, "_id": "y", "status": "200"}]
         )
         assert [entry.key for entry in cache.entries()] == [KEY]
         assert cache.clear() == 5
@@ -80,20 +54,20 @@ class TestForeignDocuments:
 
 class TestBytes:
     @pytest.mark.parametrize("name", ["reason", "media_type", "endpoint", "headers.X"])
-    def test_invalid_utf8(self, tmdb, cache, collection, stored, name):
+    def test_invalid_utf8(self, tmdb, cache, collection, superseded, name):
         """A text that is not UTF-8 makes the document a miss."""
         head, _, tail = name.partition(".")
-        marked = {**stored, head: {**stored["headers"], tail: "MARKED"} if tail else "MARKED"}
+        marked = {**superseded, head: {**superseded["headers"], tail: "MARKED"} if tail else "MARKED"}
         encoded = bson.encode(marked).replace(b"MARKED", b"\xff\xfe\xc0\xaf\xed\xa0")
         collection.delete_many({})
         collection.insert_one(RawBSONDocument(encoded))
         assert replaced(tmdb, cache, collection)
         assert cache.clear() == 1
 
-    def test_fuzzed(self, tmdb, make_cache, mongo, database, collection, stored):
+    def test_fuzzed(self, tmdb, make_cache, mongo, database, collection, superseded):
         """Random damage to a document's bytes never raises and never changes an answer's status or length."""
         cache, dice = make_cache(), random.Random(550)
-        small = {**stored, "body": b'{"id": 550}', "data": {}, "headers": {"ETag": '"1"'}}
+        small = {**superseded, "body": b'{"id": 550}', "data": {}, "headers": {"ETag": '"1"'}}
         encoded = bson.encode(small)
         for _ in range(60):
             damaged = bytearray(encoded)

@@ -20,7 +20,8 @@ from tmdb_mongo_cache.tmdb.directives import of_answer, of_request
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.tmdb.policy import Ask, expiration_of, retention
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+from .entrykit import NOW
+
 DAY = 86400.0
 MOVIE = Ask(url="https://api.themoviedb.org/3/movie/550?api_key=", kind="details")
 

@@ -10,10 +10,9 @@ from urllib3 import HTTPResponse
 
 from tmdb_mongo_cache import enabled
 
+from .fidelitykit import BODIES, HEADERS
 from .flowkit import MOVIE, expire, get
-from .test_fidelity import BODIES, HEADERS
 
-BODY = BODIES["non-ascii"] * 50
 PACKED = gzip.compress(b"[" + b",".join([BODIES["non-ascii"]] * 50) + b"]")
 PLAIN = gzip.decompress(PACKED)
 

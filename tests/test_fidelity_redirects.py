@@ -6,8 +6,8 @@ import requests
 from tmdb_mongo_cache import TMDBSession, enabled
 from tmdb_mongo_cache.standin import StandIn
 
+from .fidelitykit import HEADERS, comparable, three
 from .flowkit import API_KEY, KEY, MOVIE, expire, get
-from .test_fidelity import comparable, three
 
 OLD = "/3/movie/550-fight-club"
 
@@ -17,7 +17,8 @@ def moved(tmdb):
     """Let one path redirect to another; return the Location."""
     location = f"{tmdb.url}{MOVIE}?api_key={API_KEY}"
     tmdb.answer(OLD, status=301, headers={"Location": location, "X-Hop": "1"}, body=b"moved")
-    tmdb.answer(MOVIE, headers={"Content-Type": "application/json", "ETag": '"1"'}, body=b'{"id": 550}')
+    headers = {"Content-Type": "application/json", "ETag": '"1"', "Date": HEADERS["Date"]}
+    tmdb.answer(MOVIE, headers=headers, body=b'{"id": 550}')
     return location
 
 

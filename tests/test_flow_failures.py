@@ -1,7 +1,5 @@
 """TMDB failing in each way it can: the last good answer, or exactly what there is without the cache."""
 
-import logging
-
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
@@ -9,7 +7,7 @@ from urllib3.util import Retry
 
 from tmdb_mongo_cache import disabled, enabled
 
-from .flowkit import API_KEY, MOVIE, expire, get, status_of
+from .flowkit import API_KEY, MOVIE, expire, get, status_of, warnings
 
 ERRORS = ["refuse", "reset", "timeout", "truncated"]
 STATUSES = ["429", "500", "502", "503", "504"]
@@ -32,40 +30,28 @@ def shown(outcome):
     return (first, second) if isinstance(first, int) else first
 
 
-def warnings(caplog):
-    return [r for r in caplog.records if r.name.startswith("tmdb_mongo_cache") and r.levelno >= logging.WARNING]
-
-
-@pytest.fixture
-def stored(tmdb, cache, collection):
-    """Store an entry that has expired; return its document."""
-    with enabled(cache):
-        get(tmdb)
-    return expire(collection)
-
-
 class TestStale:
     @pytest.mark.parametrize("name", FAILURES)
-    def test_served(self, tmdb, cache, collection, stored, name, caplog):
+    def test_served(self, tmdb, cache, collection, expired, name, caplog):
         """However TMDB fails, the last good answer is served, with one warning, and stays as it was."""
         tmdb.fail(name)
         with enabled(cache):
             response = get(tmdb, timeout=(1, 0.04))
-        assert (response.status_code, response.content) == (200, stored["body"])
+        assert (response.status_code, response.content) == (200, expired["body"])
         assert (response.from_cache, response.is_expired) == (True, True)
         assert "stored" not in status_of(response)
         assert len(warnings(caplog)) == 1
-        assert stored["_id"] in caplog.text
-        assert collection.find_one({}) == stored
+        assert expired["_id"] in caplog.text
+        assert collection.find_one({}) == expired
 
     @pytest.mark.parametrize("name", FAILURES)
-    def test_lapsed(self, tmdb, make_cache, collection, stored, name, caplog):
+    def test_lapsed(self, tmdb, make_cache, collection, expired, name, caplog):
         """When stale_if_error has lapsed a failure looks as it does without the cache, and the entry survives."""
         tmdb.fail(name)
         plain = attempt(tmdb)
         with enabled(make_cache(stale_if_error=30)):
             assert shown(attempt(tmdb)) == shown(plain)
-        assert collection.find_one({}) == stored
+        assert collection.find_one({}) == expired
         assert warnings(caplog) == []
 
     @pytest.mark.parametrize("name", FAILURES)
@@ -81,7 +67,7 @@ class TestStale:
             assert get(tmdb).from_cache
         assert warnings(caplog) == []
 
-    def test_off(self, tmdb, make_cache, stored):
+    def test_off(self, tmdb, make_cache, expired):
         """stale_if_error=0 and False serve nothing stale."""
         tmdb.fail("503")
         for value in (0, False):
@@ -98,7 +84,7 @@ class TestStale:
             expire(collection, since=180 * 86400)
             assert get(tmdb).status_code == 503
 
-    def test_caller_says(self, tmdb, cache, stored):
+    def test_caller_says(self, tmdb, cache, expired):
         """A caller's own stale-if-error goes before the setting (RFC 5861)."""
         tmdb.fail("503")
         with enabled(cache):
@@ -115,16 +101,16 @@ class TestStale:
             response = get(tmdb, missing)
         assert (response.status_code, response.from_cache) == (404, True)
 
-    def test_retries_used_up(self, tmdb, cache, stored):
+    def test_retries_used_up(self, tmdb, cache, expired):
         """A session whose own retries end in RetryError gets the last good answer."""
         tmdb.fail("503")
         with requests.Session() as session, enabled(cache):
             session.mount("http://", HTTPAdapter(max_retries=Retry(1, status_forcelist=[503], backoff_factor=0)))
             with disabled(), pytest.raises(requests.exceptions.RetryError):
                 get(tmdb, session=session)
-            assert get(tmdb, session=session).content == stored["body"]
+            assert get(tmdb, session=session).content == expired["body"]
 
-    def test_recovers(self, tmdb, cache, stored):
+    def test_recovers(self, tmdb, cache, expired):
         """After a failure the next call asks TMDB again."""
         tmdb.fail("500", times=1)
         with enabled(cache):
@@ -133,11 +119,11 @@ class TestStale:
             assert get(tmdb).from_cache
         assert [call.status for call in tmdb.calls] == [200, 500, 304]
 
-    def test_streamed(self, tmdb, cache, stored):
+    def test_streamed(self, tmdb, cache, expired):
         """A body that breaks off is covered by the last good answer also where the caller streams."""
         tmdb.fail("truncated")
         with enabled(cache), get(tmdb, stream=True) as response:
-            assert b"".join(response.iter_content(100)) == stored["body"]
+            assert b"".join(response.iter_content(100)) == expired["body"]
 
 
 class TestAsWithout:
@@ -157,7 +143,7 @@ class TestAsWithout:
         with enabled(cache):
             assert get(tmdb).headers["Retry-After"] == "7"
 
-    def test_callers_own_mistake(self, tmdb, cache, stored):
+    def test_callers_own_mistake(self, tmdb, cache, expired):
         """What requests refuses to send raises as always; a stored answer does not hide it."""
         with enabled(cache), requests.Session() as session:
             with pytest.raises(requests.exceptions.InvalidHeader):

@@ -12,14 +12,6 @@ from tmdb_mongo_cache import CacheError, OfflineError, disabled, enabled, instal
 from .flowkit import MOVIE, expire, get, sent
 
 
-@pytest.fixture
-def stored(tmdb, cache, collection):
-    """Store a fresh entry; return its document."""
-    with enabled(cache):
-        get(tmdb)
-    return collection.find_one({})
-
-
 class TestOffline:
     def test_hit(self, tmdb, make_cache, collection, stored):
         """Offline serves what is stored, fresh or not, without a call."""

@@ -19,14 +19,6 @@ def lifetime(collection, key=KEY):
     return (document["expires_at"] - document["timestamp"]).total_seconds()
 
 
-@pytest.fixture
-def stored(tmdb, cache, collection):
-    """Store a fresh entry; return its document."""
-    with enabled(cache):
-        get(tmdb)
-    return collection.find_one({})
-
-
 class TestCallersHeaders:
     def test_no_store(self, tmdb, cache, collection, stored):
         """no-store is neither looked up nor stored."""

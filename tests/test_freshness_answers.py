@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,27 +18,17 @@ from tmdb_mongo_cache.tmdb.entry import Entry, Reply
 from tmdb_mongo_cache.tmdb.expiration import DO_NOT_CACHE
 from tmdb_mongo_cache.tmdb.policy import Ask, Policy, Verdict, judge
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
-DAY = 86400
-OK = b'{"id":550,"title":"Fight Club"}'
+from .entrykit import DAY, NOW, OK, entry
+
 ASK = Ask(url="https://api.themoviedb.org/3/movie/550", kind="details")
 STORE, RENEW, AGAIN, STALE, PASS_ON = (
     Verdict.STORE, Verdict.RENEW, Verdict.FETCH_AGAIN, Verdict.SERVE_STALE, Verdict.PASS_ON
 )  # fmt: skip
 
 
-def entry(late: float = 60, etag: str | None = 'W/"a"') -> Entry:
+def expired(late: float = 60, **changes: Any) -> Entry:
     """Make an entry that expired so many seconds ago."""
-    return Entry(
-        key="GET api.themoviedb.org/3/movie/550",
-        status=200,
-        reason="OK",
-        headers={"ETag": etag} if etag else {},
-        body=OK,
-        timestamp=NOW - timedelta(days=20),
-        expires_at=NOW - timedelta(seconds=late),
-        purge_at=NOW + timedelta(days=100),
-    )
+    return entry(-late, 20 * DAY, **changes)
 
 
 def reply(status: int = 200, body: Any = OK, **headers: str) -> Reply:
@@ -56,7 +46,7 @@ def error(code: int, **more: Any) -> dict[str, Any]:
     return {"success": False, "status_code": code, "status_message": "…", **more}
 
 
-@pytest.mark.parametrize("found", [None, entry(), entry(-60), entry(30 * DAY)])
+@pytest.mark.parametrize("found", [None, expired(), expired(-60), expired(30 * DAY)])
 @pytest.mark.parametrize("body", [OK, b"[]", b"{}", b'\xef\xbb\xbf{"id":1}', b' {"success": true} ', b'{"id":1e400}'])
 def test_a_good_answer_is_stored(found: Entry | None, body: bytes) -> None:
     """A 200 with an object or a list is stored, whatever was there before."""
@@ -67,22 +57,22 @@ def test_a_good_answer_is_stored(found: Entry | None, body: bytes) -> None:
 def test_a_304_renews_the_entry(etag: str | None) -> None:
     """A 304 to our condition renews the entry; a weak and a strong tag are one (RFC 9110 section 8.8.3.2)."""
     answer = reply(304, b"", **({"ETag": etag} if etag else {}))
-    assert verdict(answer, entry(), validating=True) is RENEW
+    assert verdict(answer, expired(), validating=True) is RENEW
 
 
 def test_a_304_for_another_etag_is_no_renewal() -> None:
     """A 304 that speaks of another ETag than ours makes the call be made again without a condition."""
-    assert verdict(reply(304, b"", ETag='W/"b"'), entry(), validating=True) is AGAIN
+    assert verdict(reply(304, b"", ETag='W/"b"'), expired(), validating=True) is AGAIN
 
 
 def test_a_304_that_nobody_asked_for_is_passed_on() -> None:
     """A 304 without a condition of ours is neither stored nor a renewal."""
-    assert verdict(reply(304, b""), entry()) is PASS_ON
+    assert verdict(reply(304, b""), expired()) is PASS_ON
     assert verdict(reply(304, b"")) is PASS_ON
 
 
 @pytest.mark.parametrize("code", [34, 6, 37])
-@pytest.mark.parametrize("found", [None, entry()])
+@pytest.mark.parametrize("found", [None, expired()])
 def test_tmdbs_404_is_stored(code: int, found: Entry | None) -> None:
     """A 404 in which TMDB says that there is no such thing is kept, in place of what there was."""
     assert verdict(reply(404, error(code)), found) is STORE
@@ -90,7 +80,7 @@ def test_tmdbs_404_is_stored(code: int, found: Entry | None) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"34", error(7), error(22), {"status_code": "34"}, {}, b"{"])
-@pytest.mark.parametrize("found", [None, entry()])
+@pytest.mark.parametrize("found", [None, expired()])
 def test_another_404_is_passed_on(body: Any, found: Entry | None) -> None:
     """A 404 that is not TMDB's own word for "not found" is passed on and never stored."""
     assert verdict(reply(404, body), found) is PASS_ON
@@ -100,7 +90,7 @@ def test_another_404_is_passed_on(body: Any, found: Entry | None) -> None:
     ("status", "code"),
     [(401, 7), (401, 39), (403, 45), (400, 22), (400, 27), (422, 20), (405, 10), (410, 0)],
 )
-@pytest.mark.parametrize("found", [None, entry(), entry(-60)])
+@pytest.mark.parametrize("found", [None, expired(), expired(-60)])
 @pytest.mark.parametrize("headers", [{}, {"Cache_Control": "public, max-age=300", "ETag": 'W/"x"'}])
 def test_a_401_and_other_4xx_are_passed_on(
     status: int, code: int, found: Entry | None, headers: dict[str, str]
@@ -114,7 +104,7 @@ def test_a_401_and_other_4xx_are_passed_on(
 @pytest.mark.parametrize("status", [201, 202, 203, 204, 206, 300, 301, 302, 307])
 def test_other_statuses_are_passed_on(status: int) -> None:
     """Only a 200 and a 404 are ever stored."""
-    assert verdict(reply(status), entry()) is PASS_ON
+    assert verdict(reply(status), expired()) is PASS_ON
 
 
 FAILURES = [
@@ -136,11 +126,11 @@ FAILURES = [
 def test_when_tmdb_fails_the_last_good_answer_is_served(answer: Reply, validating: bool) -> None:
     """A 429, a 5xx, no connection, a time-out and a body that is no JSON are covered while stale_if_error lasts."""
     week = CacheConfig().policy
-    assert verdict(answer, entry(), validating=validating) is STALE
-    assert verdict(answer, entry(7 * DAY - 1), validating=validating) is STALE
-    assert verdict(answer, entry(7 * DAY + 1), validating=validating) is PASS_ON
+    assert verdict(answer, expired(), validating=validating) is STALE
+    assert verdict(answer, expired(7 * DAY - 1), validating=validating) is STALE
+    assert verdict(answer, expired(7 * DAY + 1), validating=validating) is PASS_ON
     assert verdict(answer, None) is PASS_ON
-    assert verdict(answer, entry(etag=None)) is STALE
+    assert verdict(answer, expired(etag=None)) is STALE
     for limit, late, expected in [
         (0, 1, PASS_ON),
         (False, 1, PASS_ON),
@@ -150,9 +140,9 @@ def test_when_tmdb_fails_the_last_good_answer_is_served(answer: Reply, validatin
         (-1, 19 * DAY, STALE),
         (timedelta(days=19), 18 * DAY, STALE),
     ]:
-        assert verdict(answer, entry(late), CacheConfig(stale_if_error=limit).policy) is expected
-    assert verdict(answer, entry(-60), replace(week, refresh=True)) is STALE
-    assert verdict(answer, entry(), replace(week, force_refresh=True)) is PASS_ON
+        assert verdict(answer, expired(late), CacheConfig(stale_if_error=limit).policy) is expected
+    assert verdict(answer, expired(-60), replace(week, refresh=True)) is STALE
+    assert verdict(answer, expired(), replace(week, force_refresh=True)) is PASS_ON
 
 
 @pytest.mark.parametrize("answer", FAILURES)
@@ -165,7 +155,7 @@ def test_the_caller_may_set_its_own_limit_for_a_failing_tmdb(answer: Reply) -> N
         ("no-cache", 60, PASS_ON),
     ]:
         ask = replace(ASK, directives=of_request({"Cache-Control": said}))
-        assert verdict(answer, entry(late), ask=ask) is expected
+        assert verdict(answer, expired(late), ask=ask) is expected
 
 
 @pytest.mark.parametrize(
@@ -182,13 +172,13 @@ def test_the_caller_may_set_its_own_limit_for_a_failing_tmdb(answer: Reply) -> N
         b"true",
     ],
 )
-@pytest.mark.parametrize("found", [None, entry()])
+@pytest.mark.parametrize("found", [None, expired()])
 def test_a_200_that_says_it_failed_is_passed_on(body: Any, found: Entry | None) -> None:
     """A 200 is no proof of success: what says that it failed, or is no object and no list, is never stored."""
     assert verdict(reply(200, body), found) is PASS_ON
 
 
-@pytest.mark.parametrize("found", [None, entry()])
+@pytest.mark.parametrize("found", [None, expired()])
 @pytest.mark.parametrize(
     ("query", "body", "expected"),
     [
@@ -229,7 +219,7 @@ def test_do_not_cache_stores_nothing(status: int, settings: dict[str, Any]) -> N
     rules = CacheConfig(**settings).policy
     answer = reply(status, OK if status == 200 else error(34), Cache_Control="max-age=60")
     assert verdict(answer, None, rules) is PASS_ON
-    assert verdict(reply(500), entry(), rules) is PASS_ON
+    assert verdict(reply(500), expired(), rules) is PASS_ON
     assert verdict(reply(), None, CacheConfig(not_found_expire_after=DO_NOT_CACHE).policy) is STORE
     assert verdict(reply(404, error(34)), None, CacheConfig(not_found_expire_after=DO_NOT_CACHE).policy) is PASS_ON
 
@@ -239,7 +229,7 @@ def test_what_an_answer_says_of_storing_counts_only_with_cache_control(said: str
     """no-store and private are obeyed with cache_control=True; else the path decides (certifications say private)."""
     assert verdict(reply(Cache_Control=said)) is STORE
     assert verdict(reply(Cache_Control=said), None, CacheConfig(cache_control=True).policy) is PASS_ON
-    assert verdict(reply(cache_control=said), entry(), CacheConfig(cache_control=True).policy) is PASS_ON
+    assert verdict(reply(cache_control=said), expired(), CacheConfig(cache_control=True).policy) is PASS_ON
     for other in ("public, max-age=0", "no-cache", "must-revalidate", "x=private"):
         assert verdict(reply(Cache_Control=other), None, CacheConfig(cache_control=True).policy) is STORE
 

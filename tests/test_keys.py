@@ -9,17 +9,14 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 import requests
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
-from requests import PreparedRequest
 
 from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, appended_parts, key_of_prepared, key_of_url
 from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS
 
-BASE = "https://api.themoviedb.org/3/movie/343611"
-fast = settings(max_examples=120, deadline=None)
+from .keykit import BASE, PAIRS, TEXT, fast, prepared_url
 
-TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 NAMES = st.one_of(
     TEXT, st.sampled_from(["language", "page", "append_to_response", "query", "region", "api_key", "include_adult"])
 )
@@ -70,16 +67,6 @@ URLS = st.builds(
 )
 
 
-def prepared_url(url: Any, params: Any = None) -> str | None:
-    """Return what requests sends for these arguments; None where it refuses them."""
-    request = PreparedRequest()
-    try:
-        request.prepare(method="GET", url=url, params=params)
-    except (ValueError, TypeError, OSError):
-        return None
-    return request.url
-
-
 def key(query: str = "", path: str = "/3/movie/343611") -> str:
     found = key_of_url(f"https://api.themoviedb.org{path}" + (f"?{query}" if query else ""))
     assert found is not None
@@ -126,9 +113,6 @@ def test_the_key_is_readable() -> None:
     """The key names the method, the host, the path and the params."""
     assert key("language=de") == "GET api.themoviedb.org/3/movie/343611?language=de"
     assert key() == "GET api.themoviedb.org/3/movie/343611"
-
-
-PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=5, unique_by=lambda pair: pair[0])
 
 
 @fast

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from requests import PreparedRequest
 
 from tmdb_mongo_cache.tmdb.calls import classify
 from tmdb_mongo_cache.tmdb.keys import key_of_prepared, key_of_url
 from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS
 
-BASE = "https://api.themoviedb.org/3/movie/343611"
+from .keykit import BASE, PAIRS, fast, prepared_url
+
 SECRET = "5ecre7c0ffee5ecre7c0ffee5ecre7c0"
-fast = settings(max_examples=120, deadline=None)
-
-TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-PAIRS = st.lists(st.tuples(TEXT, TEXT), max_size=5, unique_by=lambda pair: pair[0])
-
-
-def prepared_url(url: str) -> str | None:
-    request = PreparedRequest()
-    request.prepare(method="GET", url=url)
-    return request.url
 
 
 @fast

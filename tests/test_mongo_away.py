@@ -25,7 +25,7 @@ from tmdb_mongo_cache import (
 )
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .flowkit import API_KEY, MOVIE, get
+from .flowkit import API_KEY, MOVIE, get, warnings
 
 PASSWORD = "hunter2-passw0rd"
 
@@ -84,10 +84,6 @@ def cache_at(make_cache, database):
         return make_cache(uri=f"mongodb://{address}/?{options}", store_timeout=0.1, **settings)
 
     return make
-
-
-def warnings(caplog):
-    return [r for r in caplog.records if r.name.startswith("tmdb_mongo_cache") and r.levelno >= logging.WARNING]
 
 
 def one_sentence(error):

@@ -10,21 +10,20 @@ import responses
 
 from tmdb_mongo_cache import cached_tmdb, enabled, install, uninstall
 
+from .flowkit import ANY_KEY
+
 URL = "https://api.themoviedb.org/3/movie/550"
-KEY = {"api_key": "any"}
 BODY = {"id": 550, "title": "Made up"}
 
 
 @pytest.fixture
-def unchanged():
-    """The class holds at the end what it held at the start."""
-    before = dict(vars(requests.Session))
+def uninstalled(unchanged):
+    """After uninstall() the class holds what it held at the start."""
     yield
     uninstall()
-    assert dict(vars(requests.Session)) == before
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("uninstalled")
 class TestResponses:
     """The library `responses`, which patches HTTPAdapter.send."""
 
@@ -33,7 +32,7 @@ class TestResponses:
         install(cache)
         with responses.RequestsMock() as mocked:
             mocked.get(URL, json=BODY)
-            first, second = requests.get(URL, params=KEY), requests.get(URL, params=KEY)
+            first, second = requests.get(URL, params=ANY_KEY), requests.get(URL, params=ANY_KEY)
             assert len(mocked.calls) == 1
         assert (first.from_cache, second.from_cache) == (False, True)
         assert first.json() == second.json() == BODY
@@ -43,9 +42,9 @@ class TestResponses:
         with responses.RequestsMock() as mocked:
             mocked.get(URL, json=BODY)
             install(cache)
-            assert [requests.get(URL, params=KEY).from_cache for _ in range(2)] == [False, True]
+            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
             uninstall()
-            assert not hasattr(requests.get(URL, params=KEY), "from_cache")
+            assert not hasattr(requests.get(URL, params=ANY_KEY), "from_cache")
             assert len(mocked.calls) == 2
 
     def test_removed_while_installed(self, cache, tmdb):
@@ -54,14 +53,14 @@ class TestResponses:
         with responses.RequestsMock(assert_all_requests_are_fired=False):
             pass
         url = tmdb.url + "/3/movie/1"
-        assert [requests.get(url, params=KEY).from_cache for _ in range(2)] == [False, True]
+        assert [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
 
     def test_its_decorator_and_ours(self, cache):
         """@responses.activate and @cached_tmdb work on one function, in either order."""
 
         def program(url):
             responses.get(url, json=BODY)
-            return [requests.get(url, params=KEY).from_cache for _ in range(2)]
+            return [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)]
 
         assert responses.activate(cached_tmdb(cache=cache)(program))(URL) == [False, True]
         assert cached_tmdb(cache=cache)(responses.activate(program))(URL + "1") == [False, True]
@@ -72,11 +71,11 @@ class TestResponses:
         with responses.RequestsMock() as mocked:
             mocked.get(URL, json={"status_code": 7}, status=401)
             mocked.get(URL + "1", body=requests.ConnectTimeout("mine"))
-            assert requests.get(URL, params=KEY).status_code == 401
+            assert requests.get(URL, params=ANY_KEY).status_code == 401
             with pytest.raises(requests.ConnectTimeout, match="mine"):
-                requests.get(URL + "1", params=KEY)
+                requests.get(URL + "1", params=ANY_KEY)
             with pytest.raises(requests.ConnectionError, match="refused by Responses"):
-                requests.get(URL + "2", params=KEY)
+                requests.get(URL + "2", params=ANY_KEY)
         assert cache.stats().stored == 0
 
     def test_mocked_post(self, cache):
@@ -87,7 +86,7 @@ class TestResponses:
             assert requests.post(URL + "/rating", json={"value": 8}).status_code == 201
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("uninstalled")
 class TestRequestsMock:
     """The library requests-mock, which puts its own Session.send and get_adapter in place."""
 
@@ -96,7 +95,7 @@ class TestRequestsMock:
         install(cache)
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, json=BODY)
-            assert [requests.get(URL, params=KEY).json() for _ in range(3)] == [BODY] * 3
+            assert [requests.get(URL, params=ANY_KEY).json() for _ in range(3)] == [BODY] * 3
             assert mocked.called
         uninstall()
 
@@ -105,10 +104,10 @@ class TestRequestsMock:
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, json=BODY)
             install(cache)
-            assert [requests.get(URL, params=KEY).from_cache for _ in range(2)] == [False, True]
+            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
             assert mocked.call_count == 1
             uninstall()
-            assert requests.get(URL, params=KEY).json() == BODY
+            assert requests.get(URL, params=ANY_KEY).json() == BODY
 
     @pytest.mark.parametrize("order", ["ours first", "theirs first"])
     def test_stopped_while_installed(self, cache, tmdb, order):
@@ -122,7 +121,7 @@ class TestRequestsMock:
             mocker.start()
             install(cache)
         mocker.stop()
-        assert [requests.get(url, params=KEY).from_cache for _ in range(2)] == [False, True]
+        assert [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
         assert tmdb.count == 1
 
     def test_uninstalled_while_it_is_on(self, cache):
@@ -130,10 +129,10 @@ class TestRequestsMock:
         install(cache)
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, json=BODY)
-            requests.get(URL, params=KEY)
+            requests.get(URL, params=ANY_KEY)
             uninstall()
-            assert requests.get(URL, params=KEY).json() == BODY
-            assert not hasattr(requests.get(URL, params=KEY), "from_cache")
+            assert requests.get(URL, params=ANY_KEY).json() == BODY
+            assert not hasattr(requests.get(URL, params=ANY_KEY), "from_cache")
 
     def test_unmocked_and_failing(self, cache):
         """requests-mock's own exceptions reach the program."""
@@ -141,9 +140,9 @@ class TestRequestsMock:
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, exc=requests.ReadTimeout("mine"))
             with pytest.raises(requests.ReadTimeout, match="mine"):
-                requests.get(URL, params=KEY)
+                requests.get(URL, params=ANY_KEY)
             with pytest.raises(requests_mock.NoMockAddress):
-                requests.get(URL + "1", params=KEY)
+                requests.get(URL + "1", params=ANY_KEY)
 
     def test_an_adapter_of_it(self, cache):
         """requests-mock's adapter mounted on a session is cached like any other."""
@@ -152,11 +151,11 @@ class TestRequestsMock:
         adapter.register_uri("GET", URL, json=BODY)
         with requests.Session() as session:
             session.mount("https://", adapter)
-            assert [session.get(URL, params=KEY).from_cache for _ in range(2)] == [False, True]
+            assert [session.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
         assert adapter.call_count == 1
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("uninstalled")
 class TestRequestsCache:
     """requests-cache, whose sessions have their own cache."""
 
@@ -165,7 +164,7 @@ class TestRequestsCache:
         install(cache)
         with requests_cache.CachedSession(backend="memory") as session:
             for _ in range(2):
-                response = session.get(tmdb.url + "/3/movie/1", params=KEY)
+                response = session.get(tmdb.url + "/3/movie/1", params=ANY_KEY)
             assert isinstance(response, requests_cache.CachedResponse)
             assert "Cache-Status" not in response.headers
             assert len(session.cache.responses) == 1
@@ -178,7 +177,7 @@ class TestRequestsCache:
         tmdb.answer("/3/movie/1", status=301, headers={"Location": "/3/movie/2?api_key=any"})
         install(cache)
         with requests_cache.CachedSession(backend="memory") as session:
-            assert session.get(tmdb.url + "/3/movie/1", params=KEY).json()["id"] == 2
+            assert session.get(tmdb.url + "/3/movie/1", params=ANY_KEY).json()["id"] == 2
         assert collection.count_documents({}) == 0
 
     @pytest.mark.parametrize("first", ["ours", "theirs"])
@@ -194,27 +193,27 @@ class TestRequestsCache:
         try:
             for step in [lambda: install(cache), theirs] if first == "ours" else [theirs, lambda: install(cache)]:
                 step()
-            hits = [requests.get(url, params=KEY) for _ in range(2)]
+            hits = [requests.get(url, params=ANY_KEY) for _ in range(2)]
             assert isinstance(hits[1], requests_cache.CachedResponse)
-            assert [older.get(url, params=KEY).from_cache for _ in range(2)] == [False, True]
+            assert [older.get(url, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
             assert tmdb.count == 2
             if last == "theirs":
                 uninstall()
-                assert requests.get(url, params=KEY).from_cache
-                assert not hasattr(older.get(url, params=KEY), "from_cache")
+                assert requests.get(url, params=ANY_KEY).from_cache
+                assert not hasattr(older.get(url, params=ANY_KEY), "from_cache")
                 requests_cache.uninstall_cache()
             else:
                 requests_cache.uninstall_cache()
-                assert requests.get(url, params=KEY).cache_key == "GET api.themoviedb.org/3/movie/1"
+                assert requests.get(url, params=ANY_KEY).cache_key == "GET api.themoviedb.org/3/movie/1"
                 uninstall()
             assert requests.Session is kind
-            assert not hasattr(requests.get(url, params=KEY), "from_cache")
+            assert not hasattr(requests.get(url, params=ANY_KEY), "from_cache")
         finally:
             requests_cache.uninstall_cache()
             older.close()
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("uninstalled")
 class TestMocks:
     """unittest.mock, in a user's test."""
 
@@ -225,23 +224,23 @@ class TestMocks:
         url = tmdb.url + "/3/movie/1"
         install(cache)
         if known:
-            requests.get(url, params=KEY)
+            requests.get(url, params=ANY_KEY)
         held = vars(requests.Session)["send"]
         with mock.patch.object(requests.Session, "send", **options) as send:
             send.return_value = "mine"
-            assert [requests.get(url, params=KEY) for _ in range(2)] == ["mine"] * 2
+            assert [requests.get(url, params=ANY_KEY) for _ in range(2)] == ["mine"] * 2
             assert send.call_count == 2
         assert vars(requests.Session)["send"] is held
-        requests.get(url, params=KEY)
-        assert requests.get(url, params=KEY).from_cache
+        requests.get(url, params=ANY_KEY)
+        assert requests.get(url, params=ANY_KEY).from_cache
 
     def test_install_within_a_mock(self, cache, tmdb):
         """install() while Session.send is a mock: what the mock returns reaches the program; then all is well."""
         with mock.patch.object(requests.Session, "send", return_value="mine"):
             install(cache)
-            assert requests.get(URL, params=KEY) == "mine"
+            assert requests.get(URL, params=ANY_KEY) == "mine"
         url = tmdb.url + "/3/movie/1"
-        assert [requests.get(url, params=KEY).from_cache for _ in range(2)] == [False, True]
+        assert [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
 
     @pytest.mark.parametrize("path", ["/3/movie/1", "/3/account"])
     def test_a_fake_send(self, cache, tmdb, path, monkeypatch):
@@ -249,21 +248,21 @@ class TestMocks:
         install(cache)
         with monkeypatch.context() as patched:
             patched.setattr(requests.Session, "send", lambda self, request, **_: ("mine", request.method))
-            assert requests.get(tmdb.url + path, params=KEY) == ("mine", "GET")
+            assert requests.get(tmdb.url + path, params=ANY_KEY) == ("mine", "GET")
         assert tmdb.count == 0
-        assert requests.get(tmdb.url + path, params=KEY).status_code == 200
+        assert requests.get(tmdb.url + path, params=ANY_KEY).status_code == 200
 
     @pytest.mark.parametrize("target", ["requests.get", "requests.Session.request", "requests.Session.get"])
     def test_other_mocks(self, cache, target):
         """Mocks of requests.get, Session.request and Session.get are called and restored."""
         with enabled(cache), mock.patch(target, return_value="mine"):
             call = requests.Session().get if target.endswith("Session.get") else requests.get
-            assert call(URL, params=KEY) == "mine"
+            assert call(URL, params=ANY_KEY) == "mine"
 
     def test_mock_adapter_send(self, cache):
         """A mock of HTTPAdapter.send is asked once, and its answer is cached."""
         answer = requests.Response()
         answer.status_code, answer._content, answer.url = 200, b'{"id":1}', URL
         with enabled(cache), mock.patch.object(requests.adapters.HTTPAdapter, "send", return_value=answer) as send:
-            assert [requests.get(URL, params=KEY).json() for _ in range(2)] == [{"id": 1}] * 2
+            assert [requests.get(URL, params=ANY_KEY).json() for _ in range(2)] == [{"id": 1}] * 2
         assert send.call_count == 1

@@ -8,7 +8,7 @@ import wrapt
 
 from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled, install, is_installed, uninstall
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
 
 
 class Wrapt:
@@ -66,9 +66,9 @@ def works(tmdb):
 
     def check(other, *, seen, cached):
         path, count, calls = f"/3/movie/{next(numbers)}", tmdb.count, other.calls
-        found = [requests.get(tmdb.url + path, params=KEY) for _ in range(3)]
+        found = [requests.get(tmdb.url + path, params=ANY_KEY) for _ in range(3)]
         with requests.Session() as session:
-            prepared = requests.Request("GET", tmdb.url + path, params=KEY).prepare()
+            prepared = requests.Request("GET", tmdb.url + path, params=ANY_KEY).prepare()
             found.append(session.send(prepared))
         assert [response.json()["id"] for response in found] == [int(path.rpartition("/")[2])] * 4
         assert tmdb.count - count == (1 if cached else 4)
@@ -193,7 +193,7 @@ def test_a_tmdb_session_and_theirs(cache, other, tmdb):
         if both:
             install(cache)
         with TMDBSession(cache) as session:
-            found = [session.get(f"{tmdb.url}/3/movie/{number}", params=KEY).from_cache for _ in range(2)]
+            found = [session.get(f"{tmdb.url}/3/movie/{number}", params=ANY_KEY).from_cache for _ in range(2)]
         assert found == [False, True]
         assert (tmdb.count, other.calls) == (number, number)
 
@@ -227,15 +227,15 @@ def test_a_wrapper_of_request(cache, works, tmdb):
     try:
         install(cache)
         wrapt.wrap_function_wrapper("requests", "Session.request", request)
-        assert [requests.get(tmdb.url + "/3/movie/1", params=KEY).from_cache for _ in range(2)] == [False, True]
+        assert [requests.get(tmdb.url + "/3/movie/1", params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
         uninstall()
-        requests.get(tmdb.url + "/3/movie/1", params=KEY)
+        requests.get(tmdb.url + "/3/movie/1", params=ANY_KEY)
         assert (len(seen), tmdb.count) == (3, 2)
         requests.Session.request = requests.Session.request.__wrapped__
-        requests.get(tmdb.url + "/3/movie/1", params=KEY)
+        requests.get(tmdb.url + "/3/movie/1", params=ANY_KEY)
         assert (len(seen), tmdb.count) == (3, 3)
         install(cache)
-        assert requests.get(tmdb.url + "/3/movie/1", params=KEY).from_cache
+        assert requests.get(tmdb.url + "/3/movie/1", params=ANY_KEY).from_cache
     finally:
         uninstall()
         requests.Session.request = before

@@ -11,25 +11,7 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheConfig, ConfigError, TMDBCache, install, is_installed, uninstall
 from tmdb_mongo_cache.standin import StandIn
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def film(tmdb):
-    """The URL of a film."""
-    return tmdb.url + "/3/movie/550"
-
-
-@pytest.fixture
-def session():
-    with requests.Session() as session:
-        yield session
-
-
-@pytest.fixture
-def installed(cache):
-    install(cache)
-    return cache
+from .flowkit import ANY_KEY
 
 
 def test_install_returns_the_cache_it_was_given(cache):
@@ -64,7 +46,7 @@ def test_uninstall_leaves_the_class_as_it_was(installed, film):
     before = list(vars(requests.Session).items())
     for _ in range(2):
         install(installed)
-        requests.get(film, params=KEY)
+        requests.get(film, params=ANY_KEY)
         uninstall()
         after = list(vars(requests.Session).items())
         assert [name for name, _ in after] == [name for name, _ in before]
@@ -93,8 +75,8 @@ def test_install_takes_settings(mongo_uri, database, tmdb, film):
     with install(uri=mongo_uri, database=database, hosts=[tmdb.host], store_timeout=10) as cache:
         assert isinstance(cache, TMDBCache)
         assert cache.config.database == database
-        assert not requests.get(film, params=KEY).from_cache
-        assert requests.get(film, params=KEY).from_cache
+        assert not requests.get(film, params=ANY_KEY).from_cache
+        assert requests.get(film, params=ANY_KEY).from_cache
         assert install(uri=mongo_uri, database=database, hosts=[tmdb.host], store_timeout=10) is cache
         uninstall()
 
@@ -104,8 +86,8 @@ def test_install_takes_a_config(mongo_uri, database, tmdb, film):
     config = CacheConfig(uri=mongo_uri, database=database, hosts=[tmdb.host], store_timeout=10)
     with install(config) as cache:
         assert cache.config == config
-        requests.get(film, params=KEY)
-        assert requests.get(film, params=KEY).from_cache
+        requests.get(film, params=ANY_KEY)
+        assert requests.get(film, params=ANY_KEY).from_cache
         uninstall()
 
 
@@ -114,11 +96,11 @@ def test_install_with_other_settings_switches(make_cache, film, tmdb):
     first, second = make_cache(), make_cache(collection="other")
     before = dict(vars(requests.Session))
     install(first)
-    requests.get(film, params=KEY)
+    requests.get(film, params=ANY_KEY)
     assert install(second) is second
-    assert not requests.get(film, params=KEY).from_cache
+    assert not requests.get(film, params=ANY_KEY).from_cache
     assert install(first) is first
-    assert requests.get(film, params=KEY).from_cache
+    assert requests.get(film, params=ANY_KEY).from_cache
     uninstall()
     assert dict(vars(requests.Session)) == before
 
@@ -143,15 +125,15 @@ def test_a_failed_install_keeps_the_one_in_force(installed, film):
     with pytest.raises(ConfigError):
         install(stale_if_error="long")
     assert install() is installed
-    requests.get(film, params=KEY)
-    assert requests.get(film, params=KEY).from_cache
+    requests.get(film, params=ANY_KEY)
+    assert requests.get(film, params=ANY_KEY).from_cache
 
 
 def test_a_disabled_cache_sends_every_call(make_cache, film, tmdb):
     """install(disabled=True) is the off switch: every call goes to TMDB, as without the package."""
     install(make_cache(disabled=True))
     for _ in range(2):
-        assert not hasattr(requests.get(film, params=KEY), "from_cache")
+        assert not hasattr(requests.get(film, params=ANY_KEY), "from_cache")
     assert tmdb.count == 2
 
 
@@ -169,23 +151,26 @@ def test_the_class_stays_the_class(cache):
         requests.Session(unknown=1)
 
 
-def test_a_wrong_call_fails_as_it_did(installed, session):
+def test_a_wrong_call_fails_as_it_did(installed, plain_session):
     """A wrong argument raises the same kind of exception as without the cache."""
     with pytest.raises(TypeError):
-        session.get()
+        plain_session.get()
     with pytest.raises(TypeError):
-        session.send()
+        plain_session.send()
     with pytest.raises(ValueError, match="Request"):
-        session.send(requests.Request("GET", "https://api.themoviedb.org/3/movie/1"))
+        plain_session.send(requests.Request("GET", "https://api.themoviedb.org/3/movie/1"))
     with pytest.raises(requests.exceptions.MissingSchema):
         requests.get("api.themoviedb.org/3/movie/1")
 
 
-def test_other_hosts_are_untouched(installed, session, collection):
+def test_other_hosts_are_untouched(installed, plain_session, collection):
     """A call to another host goes as always: no attribute, no header, nothing stored, the same class."""
     with StandIn() as other:
         for _ in range(2):
-            for response in (session.get(other.url + "/3/movie/1", params=KEY), requests.get(other.url + "/x")):
+            for response in (
+                plain_session.get(other.url + "/3/movie/1", params=ANY_KEY),
+                requests.get(other.url + "/x"),
+            ):
                 assert type(response) is requests.Response
                 assert not hasattr(response, "from_cache")
                 assert "Cache-Status" not in response.headers
@@ -198,9 +183,9 @@ def test_other_hosts_are_untouched(installed, session, collection):
 
 def test_what_goes_to_tmdb_is_what_went_before(cache, film, tmdb):
     """A miss sends the same request as without the cache: no header of ours is on the wire."""
-    requests.get(film, params=KEY, headers={"X-Own": "1"})
+    requests.get(film, params=ANY_KEY, headers={"X-Own": "1"})
     install(cache)
-    requests.get(film, params=KEY, headers={"X-Own": "1"})
+    requests.get(film, params=ANY_KEY, headers={"X-Own": "1"})
     without, with_cache = tmdb.calls
     assert (without.path, without.query, without.headers) == (with_cache.path, with_cache.query, with_cache.headers)
 
@@ -208,8 +193,8 @@ def test_what_goes_to_tmdb_is_what_went_before(cache, film, tmdb):
 def test_nothing_is_printed(installed, film):
     """A miss and a hit print nothing."""
     with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(out):
-        requests.get(film, params=KEY)
-        requests.get(film, params=KEY)
+        requests.get(film, params=ANY_KEY)
+        requests.get(film, params=ANY_KEY)
     assert out.getvalue() == ""
 
 

@@ -4,15 +4,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from tmdb_mongo_cache import TMDBSession, install
+from tmdb_mongo_cache import TMDBSession
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def installed(cache):
-    install(cache)
-    return cache
+from .flowkit import ANY_KEY
 
 
 @pytest.fixture
@@ -24,9 +18,9 @@ def moved(tmdb):
 
 def test_a_redirect_is_one_call(installed, moved, tmdb):
     """A redirect enters the cache once, as one call: one miss, then one hit with the same history."""
-    live = requests.get(moved, params=KEY)
+    live = requests.get(moved, params=ANY_KEY)
     assert (tmdb.count, live.from_cache, live.json()["id"]) == (2, False, 2)
-    hit = requests.get(moved, params=KEY)
+    hit = requests.get(moved, params=ANY_KEY)
     assert (tmdb.count, hit.from_cache) == (2, True)
     assert (installed.stats().misses, installed.stats().hits, installed.stats().calls) == (1, 1, 2)
     assert [(hop.status_code, hop.url) for hop in hit.history] == [(hop.status_code, hop.url) for hop in live.history]
@@ -35,7 +29,7 @@ def test_a_redirect_is_one_call(installed, moved, tmdb):
 
 def test_a_redirect_stores_one_entry(installed, moved, collection):
     """A redirected call is stored under the key that was asked for."""
-    requests.get(moved, params=KEY)
+    requests.get(moved, params=ANY_KEY)
     assert [found["_id"] for found in collection.find()] == ["GET api.themoviedb.org/3/movie/1"]
 
 
@@ -50,17 +44,17 @@ def test_a_redirect_of_a_session_with_its_own_send(installed, moved, tmdb):
             return super().send(request, **kwargs)
 
     with Counting() as session:
-        session.get(moved, params=KEY)
+        session.get(moved, params=ANY_KEY)
         assert session.sent == 2
-        assert session.get(moved, params=KEY).from_cache
+        assert session.get(moved, params=ANY_KEY).from_cache
         assert session.sent == 3
     assert installed.stats().calls == 2
 
 
 def test_redirects_not_followed(installed, moved, tmdb):
     """allow_redirects=False gives the redirect itself, whatever is in the cache."""
-    requests.get(moved, params=KEY)
-    assert requests.get(moved, params=KEY, allow_redirects=False).status_code == 301
+    requests.get(moved, params=ANY_KEY)
+    assert requests.get(moved, params=ANY_KEY, allow_redirects=False).status_code == 301
 
 
 def test_a_call_of_a_hook_is_its_own(installed, tmdb):
@@ -68,10 +62,10 @@ def test_a_call_of_a_hook_is_its_own(installed, tmdb):
     seen = []
 
     def hook(response, **_):
-        seen.append(requests.get(tmdb.url + "/3/movie/8", params=KEY).from_cache)
+        seen.append(requests.get(tmdb.url + "/3/movie/8", params=ANY_KEY).from_cache)
 
     for _ in range(2):
-        requests.get(tmdb.url + "/3/movie/7", params=KEY, hooks={"response": hook})
+        requests.get(tmdb.url + "/3/movie/7", params=ANY_KEY, hooks={"response": hook})
     assert seen == [False, True]
     assert tmdb.count == 2
 
@@ -82,11 +76,11 @@ def test_a_hook_on_a_private_call(installed, tmdb):
 
     def hook(response, **_):
         with requests.Session() as other:
-            prepared = requests.Request("GET", tmdb.url + "/3/movie/8", params=KEY).prepare()
+            prepared = requests.Request("GET", tmdb.url + "/3/movie/8", params=ANY_KEY).prepare()
             seen.append(other.send(prepared).from_cache)
-            seen.append(other.get(tmdb.url + "/3/movie/8", params=KEY).from_cache)
+            seen.append(other.get(tmdb.url + "/3/movie/8", params=ANY_KEY).from_cache)
 
-    requests.get(tmdb.url + "/3/account", params=KEY, hooks={"response": hook})
+    requests.get(tmdb.url + "/3/account", params=ANY_KEY, hooks={"response": hook})
     assert seen == [False, True]
 
 
@@ -110,18 +104,18 @@ def test_a_call_of_an_adapter_is_its_own(installed, tmdb, way):
 
     def ask():
         if way == "get":
-            seen.append(requests.get(url, params=KEY).from_cache)
+            seen.append(requests.get(url, params=ANY_KEY).from_cache)
             return
         with TMDBSession(installed) if way == "TMDBSession" else requests.Session() as other:
             if way == "send":
-                seen.append(other.send(requests.Request("GET", url, params=KEY).prepare()).from_cache)
+                seen.append(other.send(requests.Request("GET", url, params=ANY_KEY).prepare()).from_cache)
             else:
-                seen.append(other.get(url, params=KEY).from_cache)
+                seen.append(other.get(url, params=ANY_KEY).from_cache)
 
     with requests.Session() as session:
         session.mount("http://", Asking(ask))
         for number in (1, 2, 2):
-            session.get(f"{tmdb.url}/3/movie/{number}", params=KEY)
+            session.get(f"{tmdb.url}/3/movie/{number}", params=ANY_KEY)
     assert seen == [False, True]
     assert tmdb.count == 3
 
@@ -132,7 +126,7 @@ def test_an_adapter_sees_misses_alone(installed, tmdb):
     with requests.Session() as session:
         session.mount(tmdb.url, Asking(lambda: seen.append(1)))
         for _ in range(3):
-            session.get(tmdb.url + "/3/movie/3", params=KEY)
+            session.get(tmdb.url + "/3/movie/3", params=ANY_KEY)
     assert len(seen) == 1
 
 
@@ -149,7 +143,7 @@ def test_hooks_see_every_answer(installed, tmdb, where):
         options = {"hooks": {"response": hook}} if where == "request" else {}
         if where == "session":
             session.hooks["response"].append(hook)
-        first, second = (session.get(tmdb.url + "/3/movie/3", params=KEY, **options) for _ in range(2))
+        first, second = (session.get(tmdb.url + "/3/movie/3", params=ANY_KEY, **options) for _ in range(2))
     assert seen == [False, True]
     assert (first.status_code, second) == (200, "mine")
 
@@ -162,5 +156,5 @@ def test_an_exception_in_a_hook_is_the_callers(installed, tmdb):
 
     for _ in range(2):
         with pytest.raises(KeyError, match="mine"):
-            requests.get(tmdb.url + "/3/movie/3", params=KEY, hooks={"response": hook})
+            requests.get(tmdb.url + "/3/movie/3", params=ANY_KEY, hooks={"response": hook})
     assert tmdb.count == 1

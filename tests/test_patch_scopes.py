@@ -9,7 +9,7 @@ import requests
 
 from tmdb_mongo_cache import ConfigError, TMDBCache, disabled, enabled, install, is_installed, uninstall
 
-KEY = {"api_key": "any"}
+from .flowkit import ANY_KEY
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def is_cached(tmdb):
     def ask(number=550):
         url = f"{tmdb.url}/3/movie/{number}"
         with requests.Session() as session:
-            session.get(url, params=KEY)
-            return getattr(session.get(url, params=KEY), "from_cache", None) is True
+            session.get(url, params=ANY_KEY)
+            return getattr(session.get(url, params=ANY_KEY), "from_cache", None) is True
 
     return ask
 
@@ -182,14 +182,14 @@ def test_install_is_for_every_thread(cache, is_cached):
     assert not is_cached()
 
 
-def test_enabled_is_for_its_task_alone(cache, is_cached):
-    """While an asyncio task is in enabled() or disabled(), its neighbours on the same thread are not."""
+def in_a_task_and_beside_it(scope, is_cached):
+    """Say whether a call within the scope in one task is cached, and one made meanwhile in another task."""
 
     async def main():
         inside, done = asyncio.Event(), asyncio.Event()
 
         async def one():
-            with enabled(cache):
+            with scope:
                 inside.set()
                 await done.wait()
                 return is_cached(1)
@@ -203,32 +203,18 @@ def test_enabled_is_for_its_task_alone(cache, is_cached):
 
         return await asyncio.gather(one(), two())
 
-    assert asyncio.run(main()) == [True, False]
+    return asyncio.run(main())
+
+
+def test_enabled_is_for_its_task_alone(cache, is_cached):
+    """While an asyncio task is in enabled() or disabled(), its neighbours on the same thread are not."""
+    assert in_a_task_and_beside_it(enabled(cache), is_cached) == [True, False]
 
 
 def test_disabled_is_for_its_task_alone(cache, is_cached):
     """While one task is in disabled(), its neighbour's calls are cached by install()."""
-
-    async def main():
-        inside, done = asyncio.Event(), asyncio.Event()
-
-        async def one():
-            with disabled():
-                inside.set()
-                await done.wait()
-                return is_cached(1)
-
-        async def two():
-            await inside.wait()
-            try:
-                return is_cached(2)
-            finally:
-                done.set()
-
-        return await asyncio.gather(one(), two())
-
     install(cache)
-    assert asyncio.run(main()) == [False, True]
+    assert in_a_task_and_beside_it(disabled(), is_cached) == [False, True]
 
 
 def test_many_threads_at_once(cache, is_cached):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ from tmdb_mongo_cache.tmdb.calls import Call, classify
 from tmdb_mongo_cache.tmdb.entry import Entry, Reply
 from tmdb_mongo_cache.tmdb.making import age_header, make_entry, renewed_entry
 
-NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+from .entrykit import NOW
+
 URL = "https://api.themoviedb.org/3/movie/550"
 HEADERS = {"ETag": 'W/"a"', "Content-Type": "application/json", "Content-Length": "9", "Age": "500", "X-Old": "1"}
 

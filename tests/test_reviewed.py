@@ -22,9 +22,8 @@ from tmdb_mongo_cache import CacheConfig, TMDBCache, TMDBSession, cached_tmdb
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tmdb import secrets
 
-from .flowkit import get
-
-KEY = "0123456789abcdef0123456789abcdef"
+from .embedded_helpers import eventually
+from .flowkit import API_KEY, get
 
 
 def test_a_client_that_nobody_closed_is_closed(mongo_uri: str, database: str, tmdb: StandIn) -> None:
@@ -64,8 +63,8 @@ def test_an_answer_from_the_future(
 
 def test_the_word_bearer_is_no_secret(cache: TMDBCache, tmdb: StandIn) -> None:
     """With a Bearer token a search for "Bearer", and an answer that says it, are cached."""
-    headers = {"Authorization": f"Bearer {KEY}", "Cookie": "language=german; theme=darkest"}
-    assert secrets.credentials("https://api.themoviedb.org/3/movie/1", headers) == {KEY, "german", "darkest"}
+    headers = {"Authorization": f"Bearer {API_KEY}", "Cookie": "language=german; theme=darkest"}
+    assert secrets.credentials("https://api.themoviedb.org/3/movie/1", headers) == {API_KEY, "german", "darkest"}
     with tmdb_mongo_cache.enabled(cache):
         for _ in range(2):
             found = get(tmdb, "/3/search/movie", params={"query": "Bearer language"}, headers=headers)
@@ -138,7 +137,7 @@ def test_refreshing_goes_on_in_a_forked_child(make_cache: Callable[..., TMDBCach
     with TMDBSession(cache) as session:
         get(tmdb, session=session)
         get(tmdb, session=session)
-        _until(lambda: tmdb.count == 2)
+        assert eventually(lambda: tmdb.count == 2, 10)
         pid = os.fork()
         if pid == 0:
             try:
@@ -191,10 +190,3 @@ def test_a_fault_of_the_cache_is_no_fault_of_the_program(
     assert tmdb.count == 1
     assert collection.count_documents({}) == 0
     assert [record.levelname for record in caplog.records if "the cache failed" in record.message] == ["WARNING"]
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 10
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()

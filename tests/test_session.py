@@ -12,41 +12,7 @@ from requests.auth import HTTPBasicAuth
 from tmdb_mongo_cache import CacheConfig, ConfigError, TMDBSession, disabled, enabled, install, uninstall
 from tmdb_mongo_cache.standin import StandIn
 
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def session(cache):
-    with TMDBSession(cache) as session:
-        session.params = dict(KEY)
-        yield session
-
-
-@pytest.fixture
-def film(tmdb):
-    return tmdb.url + "/3/movie/550"
-
-
-def ways(session, url):
-    """Return get, request and send, each as a function of the arguments for one call."""
-
-    def send(**options):
-        return session.send(session.prepare_request(requests.Request("GET", url)), **options)
-
-    return {
-        "get": lambda **options: session.get(url, **options),
-        "request": lambda **options: session.request("GET", url, **options),
-        "send": send,
-    }
-
-
-WAYS = ["get", "request", "send"]
-
-
-@pytest.fixture(params=WAYS)
-def call(session, film, request):
-    """One way to make the call."""
-    return ways(session, film)[request.param]
+from .flowkit import ANY_KEY
 
 
 def test_it_is_a_session(session):
@@ -60,7 +26,7 @@ def test_others_are_not_cached(session, film, tmdb):
     before = dict(vars(requests.Session))
     session.get(film)
     for _ in range(2):
-        assert not hasattr(requests.get(film, params=KEY), "from_cache")
+        assert not hasattr(requests.get(film, params=ANY_KEY), "from_cache")
     assert tmdb.count == 3
     assert dict(vars(requests.Session)) == before
 
@@ -92,11 +58,11 @@ def test_together_with_install(make_cache, film, tmdb, same):
     installed = own if same else make_cache(collection="installed")
     install(installed)
     with TMDBSession(own) as session:
-        found = [session.get(film, params=KEY) for _ in range(2)]
+        found = [session.get(film, params=ANY_KEY) for _ in range(2)]
         assert [response.from_cache for response in found] == [False, True]
         assert [response.headers["Cache-Status"].count("tmdb-mongo-cache") for response in found] == [1, 1]
-        assert session.get(film, params=KEY, refresh=True).from_cache
-        session.post(film + "/rating", params=KEY, json={"value": 1})
+        assert session.get(film, params=ANY_KEY, refresh=True).from_cache
+        session.post(film + "/rating", params=ANY_KEY, json={"value": 1})
     assert own.stats().calls == 4
     assert tmdb.count == 3
     if not same:
@@ -139,7 +105,7 @@ def test_a_disabled_cache(make_cache, film, tmdb):
     """TMDBSession(disabled=True) is a plain session."""
     with TMDBSession(make_cache(disabled=True)) as session:
         for _ in range(2):
-            assert not hasattr(session.get(film, params=KEY), "from_cache")
+            assert not hasattr(session.get(film, params=ANY_KEY), "from_cache")
     assert tmdb.count == 2
 
 
@@ -175,12 +141,12 @@ def test_pickling(mongo_uri, database, tmdb, film):
     settings = {"uri": mongo_uri, "database": database, "hosts": [tmdb.host], "store_timeout": 10, "expire_after": 60}
     with TMDBSession(**settings) as session:
         session.headers["X-Own"] = "1"
-        session.get(film, params=KEY)
+        session.get(film, params=ANY_KEY)
         with pickle.loads(pickle.dumps(session)) as other:
             assert type(other) is TMDBSession
             assert other.cache.config == session.cache.config
             assert other.headers == session.headers
-            assert other.get(film, params=KEY).from_cache
+            assert other.get(film, params=ANY_KEY).from_cache
 
 
 def test_close(mongo_uri, database, tmdb, film, cache):
@@ -189,7 +155,7 @@ def test_close(mongo_uri, database, tmdb, film, cache):
     for given in (TMDBSession(**settings), TMDBSession(CacheConfig(**settings)), TMDBSession(cache)):
         with given as session:
             assert session is given
-            assert session.get(film, params=KEY).status_code == 200
+            assert session.get(film, params=ANY_KEY).status_code == 200
         session.close()
     assert len(list(cache.entries())) == 1
 
@@ -217,8 +183,8 @@ def test_a_subclass(cache, film, tmdb):
             return super().send(request, **kwargs)
 
     with Client(cache) as session:
-        assert [session.get(film, params=KEY).from_cache for _ in range(2)] == [False, True]
-        assert session.get(film, params=KEY, refresh=True).from_cache
+        assert [session.get(film, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
+        assert session.get(film, params=ANY_KEY, refresh=True).from_cache
 
 
 def test_imported_after_install_cache():

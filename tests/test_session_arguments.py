@@ -6,43 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import requests
 
-from tmdb_mongo_cache import ConfigError, TMDBSession
-
-KEY = {"api_key": "any"}
-
-
-@pytest.fixture
-def session(cache):
-    with TMDBSession(cache) as session:
-        session.params = dict(KEY)
-        yield session
-
-
-@pytest.fixture
-def film(tmdb):
-    return tmdb.url + "/3/movie/550"
-
-
-def ways(session, url):
-    """Return get, request and send, each as a function of the arguments for one call."""
-
-    def send(**options):
-        return session.send(session.prepare_request(requests.Request("GET", url)), **options)
-
-    return {
-        "get": lambda **options: session.get(url, **options),
-        "request": lambda **options: session.request("GET", url, **options),
-        "send": send,
-    }
-
-
-WAYS = ["get", "request", "send"]
-
-
-@pytest.fixture(params=WAYS)
-def call(session, film, request):
-    """One way to make the call."""
-    return ways(session, film)[request.param]
+from tmdb_mongo_cache import ConfigError
 
 
 def test_it_is_cached(call, tmdb):
