@@ -158,7 +158,7 @@ class CacheConfig:
         return _rebuild, ({item.name: getattr(self, item.name) for item in fields(self)},)
 
     def __hash__(self) -> int:
-        return hash((self.uri, id(self.client), self.database, self.collection, self.hosts))
+        return hash((self.uri, self.database, self.collection, self.hosts))
 
     def __repr__(self) -> str:
         shown = {item.name: repr(getattr(self, item.name)) for item in fields(self)}
@@ -174,7 +174,7 @@ def _rebuild(values: dict[str, Any]) -> CacheConfig:
 
 def mask(uri: str) -> str:
     """Return a MongoDB URI for people to see: without user, password and options that carry secrets."""
-    uri = re.sub(r"^([a-z0-9+]+://).*@", r"\1***@", uri, flags=re.DOTALL | re.IGNORECASE)
+    uri = re.sub(r"^([a-z0-9+]+://)?.*@", r"\1***@", uri, flags=re.DOTALL | re.IGNORECASE)
     return re.sub(r"(?i)([?&;][^=&;]*(?:password|token|secret|properties)[^=&;]*=)[^&;]*", r"\1***", uri)
 
 

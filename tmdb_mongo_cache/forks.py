@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections.abc import Callable
 
 
 class RenewedAfterFork:
@@ -24,5 +25,10 @@ def _renew_all() -> None:
         found.after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)
+def in_forked_children(renew: Callable[[], None]) -> None:
+    """Have a module's own state renewed in every forked child."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=renew)
+
+
+in_forked_children(_renew_all)

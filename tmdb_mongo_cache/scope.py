@@ -13,6 +13,7 @@ from .cache import TMDBCache
 from .config import CacheConfig
 from .environment import config_environment
 from .errors import ConfigError
+from .forks import in_forked_children
 from .tmdb import expiration
 from .tmdb.policy import Policy
 
@@ -36,6 +37,14 @@ _lock = threading.Lock()
 _installed: TMDBCache | None = None
 _installed_active: Active | None = None
 _default: tuple[tuple[str | None, ...], TMDBCache] | None = None
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+in_forked_children(_after_fork)
 
 
 def active() -> Active | None:
@@ -95,6 +104,9 @@ def usual_cache() -> TMDBCache:
         if cache is not None and not cache.closed:
             return cache
     environment = config_environment()
+    default = _default
+    if default is not None and default[0] == environment and not default[1].closed:
+        return default[1]
     with _lock:
         if _default is None or _default[0] != environment or _default[1].closed:
             _default = (environment, TMDBCache())

@@ -71,21 +71,20 @@ def run_twice(uri: str) -> Result:
     """
     real = bool(os.environ.get("TMDB_API_KEY"))
     # Of its own: two demonstrations at a time must not meet.
-    database = f"{DATABASE}_{os.getpid()}"
-    config = CacheConfig(uri=uri, database=database)
+    config = CacheConfig(uri=uri, database=DATABASE, collection=f"run_{os.getpid()}")
     with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _dropped(config):
-        env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": database}
+        env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE, f"{PREFIX}COLLECTION": config.collection}
         return Result(_run(env, count), _run(env, count), real)
 
 
 @contextmanager
 def _dropped(config: CacheConfig) -> Iterator[None]:
-    """Drop the database before and after."""
+    """Drop the collection before and after."""
     connection = Connection(config)
 
     def drop() -> None:
         with connection.operation(bounded=False) as collection:
-            collection.database.client.drop_database(config.database)
+            collection.drop()
 
     drop()
     try:

@@ -88,6 +88,7 @@ class MongoBackend(BaseCache):
         self._given = {_RENAMED.get(option, option): value for option, value in options.items() if option in _SETTINGS}
         if connection is not None and not hasattr(connection, "get_database"):
             raise ConfigError("connection must be a pymongo.MongoClient")
+        self._rules = config.policy
         super().__init__(cache_name=name)
         own: dict[str, Any] = {
             "hosts": frozenset(config.hosts),
@@ -105,7 +106,6 @@ class MongoBackend(BaseCache):
             **own,
             **for_client,
         )
-        self._rules = config.policy
         self.redirects: MongoStorage = MongoStorage(
             name,
             f"{config.collection}_redirects",
@@ -126,10 +126,10 @@ class MongoBackend(BaseCache):
             if getattr(value, name) == _DEFAULTS.get(name, getattr(CacheSettings(), name)):
                 setattr(value, name, given)
         self._current = value
-        if value.stale_if_error and hasattr(self, "_rules"):
-            limit = value.stale_if_error
-            seconds = math.inf if limit is True else get_expiration_seconds(limit)
-            self.responses.rules = replace(self._rules, stale_if_error=seconds if seconds >= 0 else math.inf)
+        if hasattr(self, "responses"):
+            self.responses.rules = replace(
+                self._rules, stale_if_error=max(_kept_for(value), self._rules.stale_if_error)
+            )
 
     def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
         """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
@@ -240,6 +240,13 @@ class MongoBackend(BaseCache):
 
     def __repr__(self) -> str:
         return f"<MongoBackend(name={self.cache_name})>"
+
+
+def _kept_for(settings: CacheSettings) -> float:
+    """Return how long past its expiry an answer may be of use to a session, in seconds."""
+    limits = [settings.stale_if_error, settings.stale_while_revalidate]
+    seconds = [math.inf if limit is True else get_expiration_seconds(limit) for limit in limits if limit]
+    return max((math.inf if found < 0 else float(found) for found in seconds), default=0.0)
 
 
 def _is_whole(found: Any) -> bool:

@@ -25,9 +25,18 @@ import wrapt
 from .. import exchange, scope, sending
 from ..cache import TMDBCache
 from ..config import CacheConfig
+from ..forks import in_forked_children
 
 _lock = threading.RLock()
 _holders = 0
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+
+
+in_forked_children(_after_fork)
 
 
 class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -31,7 +31,7 @@ from .deadline import Deadline
 from .document import CODEC
 from .embedded import shared_server
 from .mongod import embedded_available
-from .opening import PATIENCE, Opening
+from .opening import Opening
 
 DEFAULT_URI = "mongodb://localhost:27017"
 EMBEDDED = "the embedded server"
@@ -39,6 +39,10 @@ EMBEDDED = "the embedded server"
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
 _DEFAULTS = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "appname": "tmdb-mongo-cache"}
+
+_GOODBYE = 0.25  # seconds
+
+CLOSED = "this cache is closed; make a new one"
 
 _AUTHENTICATION_FAILED = (18, 8000, 13)
 
@@ -70,9 +74,11 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
     try:
         return MongoClient(address, **{**defaults, **options})
+    except OSError as error:
+        raise ConfigError(f"a file that the options of the MongoDB URI name cannot be read: {error}") from None
     except (InvalidURI, ConfigurationError, ValueError, TypeError):
         # Not "from" it: pymongo's text may repeat a part of the password.
-        shown = mask(uri if isinstance(uri, str) else ",".join(uri))
+        shown = ",".join(mask(one) for one in ([uri] if isinstance(uri, str) else uri))
         raise ConfigError(
             f"MongoDB cannot be used with the URI {shown} and its options: it should look like "
             "mongodb://user:password@host:27017, with '@', ':' and '/' in a password escaped, and a "
@@ -139,6 +145,7 @@ class Connection(RenewedAfterFork):
         """Begin anew, in a forked child: the parent may have held the lock, and its client is its own."""
         self._lock = threading.Lock()
         self._open: _Open | None = None
+        self._close: weakref.finalize[[], Any] | None = None
         self._opening: Opening[_Open] | None = None
         self._deadline.forget()
 
@@ -152,70 +159,87 @@ class Connection(RenewedAfterFork):
         Raises:
             StoreError: it cannot be opened, or the operation failed.
         """
-        found = self._open
-        if found is None:
-            # Who comes while it is opened again goes on without; the first time it may take a moment.
-            patience = (0 if self._deadline.was_reached else PATIENCE) if bounded else math.inf
-            found = self._opened(patience)
+        found = self._open or self._opened(to_the_end=not bounded)
         try:
             with translated(self.where), self._deadline.applied(found.client) if bounded else nullcontext():
                 yield found.collection
         except StoreUnavailable:
-            self._lost(found)
+            if self.where == EMBEDDED:
+                revive_embedded(self._deadline)
             raise
 
-    def _opened(self, patience: float) -> _Open:
+    def _opened(self, *, to_the_end: bool) -> _Open:
         with self._lock:
             if self._closed:
-                raise StoreError("this cache is closed; make a new one")
-            if self._opening is None or self._opening.is_worth_repeating:
-                self._opening = Opening(self._make)
+                raise StoreError(CLOSED)
             opening = self._opening
-        found = opening.result(patience)
+            # Who asks by hand does not want to hear of an attempt of a minute ago.
+            if opening is None or opening.is_worth_repeating or (to_the_end and opening.has_failed):
+                opening = self._opening = Opening(self._make)
+        found = opening.result(to_the_end=to_the_end)
         with self._lock:
             if self._closed:
-                raise StoreError("this cache is closed; make a new one")
+                raise StoreError(CLOSED)
             self._open = found
         return found
 
     def _make(self) -> _Open:
-        client = self._config.client
+        client, close = self._config.client, None
         if client is None:
             uri = resolve_uri(self._config.uri)
             self.where = EMBEDDED if uri == "embedded" else mask(uri)
             client = open_client(uri)
-            close_with(self, client)
+            close = close_with(self, client)
         database = client.get_database(self._config.database)
         # One member's word is enough for a cache, unless the URI or the client asks for more.
         concern = WriteConcern(1) if client.write_concern.is_server_default else client.write_concern
         collection = database.get_collection(self._config.collection, codec_options=CODEC, write_concern=concern)
+        with self._lock:
+            self._close = close
+            closed = self._closed
+        if closed and close is not None:
+            close()
         return _Open(client, collection)
-
-    def _lost(self, found: _Open) -> None:
-        """Open anew where that can help: an embedded server that was killed is started again."""
-        if self._config.client is None and self.where == EMBEDDED:
-            with self._lock:
-                if self._open is not found:
-                    return
-                self._open, self._opening = None, None
-            found.client.close()
 
     def close(self) -> None:
         """Close the client, unless it was given; idempotent."""
         with self._lock:
-            found, self._open, self._closed = self._open, None, True
-        if found is not None and self._config.client is None:
-            found.client.close()
+            close, self._close, self._open, self._closed = self._close, None, None, True
+        if close is not None:
+            close()
 
 
-def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> None:
-    """Close a client when its owner goes, or at exit; not in a forked child, whose it is not."""
+def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> weakref.finalize[[], Any]:
+    """Have a client closed when its owner goes, or at exit; not in a forked child, whose it is not.
+
+    Returns:
+        what closes it now, and only once.
+    """
 
     def close(pid: int = os.getpid()) -> None:
         if os.getpid() == pid:
-            client.close()
+            # It says goodbye to the server, which may not be there.
+            with suppress(PyMongoError), pymongo.timeout(_GOODBYE):
+                client.close()
 
-    weakref.finalize(owner, close)
+    return weakref.finalize(owner, close)
+
+
+_reviving: Opening[str] | None = None
+
+
+def revive_embedded(deadline: Deadline) -> None:
+    """Start the embedded server again, in the background, if it is gone; clients find it at its old address."""
+    global _reviving
+    if (_reviving is not None and _reviving.is_under_way) or shared_server().pid is not None:
+        return
+
+    def start() -> str:
+        uri = shared_server().start()
+        deadline.forget()
+        return uri
+
+    _reviving = Opening(start)
 
 
 def check_uri(uri: str | None) -> None:

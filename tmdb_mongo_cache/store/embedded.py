@@ -181,9 +181,15 @@ def shared_server() -> EmbeddedServer:
 
 def _leave_at_exit() -> None:
     for server in list(_taking_part):
-        # Nobody is left to read an error; the next process to come finds things as they are.
-        with contextlib.suppress(OSError, EmbeddedServerError):
-            server.stop()
+        # A start that hangs is not waited for; the next process to come finds things as they are.
+        if not server._part.threads.acquire(timeout=1):
+            continue
+        try:
+            # Nobody is left to read an error.
+            with contextlib.suppress(OSError, EmbeddedServerError):
+                server.stop()
+        finally:
+            server._part.threads.release()
 
 
 _taking_part: set[EmbeddedServer] = set()  # kept alive until they leave

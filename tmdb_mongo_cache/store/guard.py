@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..config import CacheConfig
-from ..errors import CacheError
+from ..errors import CacheError, StoreError
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
@@ -45,6 +45,8 @@ class GuardedStore(RenewedAfterFork):
     @property
     def store(self) -> MongoStore:
         """The store itself, for those who want its errors."""
+        if self.closed:
+            raise StoreError("this cache is closed; make a new one")
         if self._store is None:
             # pymongo takes longer to import than all the rest: not before there is something to look up.
             from .mongo import MongoStore
@@ -56,8 +58,11 @@ class GuardedStore(RenewedAfterFork):
 
     def close(self) -> None:
         """Close the store; idempotent."""
-        self.closed = True
-        self.store.close()
+        with self._lock:
+            self.closed = True
+            store = self._store
+        if store is not None:
+            store.close()
 
     def get(self, key: str) -> Found:
         """Look up an entry."""

@@ -6,12 +6,13 @@ requests-cache's own MongoDB backend writes it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from requests import Response
 from requests.structures import CaseInsensitiveDict
@@ -22,11 +23,13 @@ from requests_cache.models.response import CachedResponse
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..config import mask
+from ..errors import ConfigError, StoreUnavailable
 from ..tmdb import calls, expiration, policy, urls
 from ..tmdb.entry import Entry, Hop, Reply
-from .client import EMBEDDED, close_with, open_client, resolve_uri, translated
+from .client import EMBEDDED, close_with, open_client, resolve_uri, revive_embedded, translated
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
+from .mongo import Indexes
 
 TMDB_PREFIX = f"GET {urls.HOST}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
@@ -63,11 +66,8 @@ class MongoStorage(MongoDict):
         store_timeout: float = 0.25,
         **options: Any,
     ) -> None:
-        self._own = connection is None
-        client = connection if connection is not None else _connect(options)
-        if connection is None:
-            close_with(self, client)
-        self.where = _where(options) if connection is None else "the client given"
+        client, self.where = (connection, "the client given") if connection is not None else _connect(options)
+        self._close = None if connection is not None else close_with(self, client)
         super().__init__(
             db_name,
             collection_name,
@@ -79,17 +79,23 @@ class MongoStorage(MongoDict):
         self.hosts = hosts
         self.rules = rules or policy.Policy()
         self._deadline = Deadline(store_timeout)
+        self._indexes = Indexes()
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """Give operations within the deadline that one call may cost."""
-        with translated(self.where), self._deadline.applied(self.connection):
+        with self._operation(), self._deadline.applied(self.connection):
             yield
 
     @contextmanager
-    def _operation(self) -> Iterator[None]:
-        with translated(self.where):
-            yield
+    def _operation(self) -> Iterator[Collection[dict[str, Any]]]:
+        try:
+            with translated(self.where):
+                yield self.collection
+        except StoreUnavailable:
+            if self.where == EMBEDDED:
+                revive_embedded(self._deadline)
+            raise
 
     def __getitem__(self, key: str) -> Any:
         with self._operation():
@@ -104,7 +110,7 @@ class MongoStorage(MongoDict):
         if document is None:
             raise KeyError(key)
         if "schema" in document:
-            entry = from_document(document, key)
+            entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)
             return _to_cached(entry)
@@ -121,6 +127,7 @@ class MongoStorage(MongoDict):
                 entry, data = _to_entry(key, value, call, self.rules)
                 raw, _ = (None, False) if entry is None else to_bson(entry, data)
                 if raw is not None:
+                    self._indexes.make(self._operation())
                     with self._operation():
                         self.collection.replace_one({"_id": key}, raw, upsert=True)
                 return
@@ -158,26 +165,20 @@ class MongoStorage(MongoDict):
 
     def close(self) -> None:
         """Close the client, unless it was given."""
-        if self._own:
-            self.connection.close()
+        if self._close is not None:
+            self._close()
 
 
-def _where(options: Mapping[str, Any]) -> str:
-    host = options.get("host")
-    if host is None and not options.get("port"):
-        uri = resolve_uri(None)
-        return EMBEDDED if uri == "embedded" else mask(uri)
-    return mask(host) if isinstance(host, str) else "the hosts given" if host else "localhost"
-
-
-def _connect(options: Mapping[str, Any]) -> MongoClient[dict[str, Any]]:
+def _connect(options: Mapping[str, Any]) -> tuple[MongoClient[dict[str, Any]], str]:
+    """Make a client of options; return it, and where that is, as people may see it."""
     given = {name: value for name, value in options.items() if value is not None}
     host = given.pop("host", None)
-    if host is None and "port" not in given:
-        return open_client(resolve_uri(None), **given)
-    if isinstance(host, str) and host.startswith(("mongodb://", "mongodb+srv://")):
-        return open_client(host, **given)
-    return open_client("localhost" if host is None else host, **given)
+    if host is None:
+        uri = resolve_uri(None) if "port" not in given else "localhost"
+        return open_client(uri, **given), EMBEDDED if uri == "embedded" else mask(uri)
+    if not isinstance(host, str) and not (isinstance(host, Sequence) and all(isinstance(one, str) for one in host)):
+        raise ConfigError("host must be a MongoDB URI, a host, or a list of hosts")
+    return open_client(host, **given), mask(host) if isinstance(host, str) else ", ".join(map(mask, host))
 
 
 def _to_cached(entry: Entry) -> CachedResponse:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from pymongo import IndexModel
+from pymongo.collection import Collection
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from ..config import CacheConfig
@@ -39,7 +41,7 @@ class MongoStore:
 
     def __init__(self, config: CacheConfig) -> None:
         self.connection = Connection(config)
-        self._indexed: int | None = None
+        self._indexes = Indexes()
 
     def get(self, key: str) -> Entry | None:
         """Look up one entry by its key."""
@@ -57,7 +59,7 @@ class MongoStore:
         raw, with_data = to_bson(entry, data)
         if raw is None:
             return False
-        self._make_indexes()
+        self._indexes.make(self.connection.operation())
         with self.connection.operation() as collection:
             try:
                 collection.replace_one({"_id": entry.key}, raw, upsert=True)
@@ -114,15 +116,22 @@ class MongoStore:
         """Close the connection; idempotent."""
         self.connection.close()
 
-    def _make_indexes(self) -> None:
-        if self._indexed == os.getpid():
+
+class Indexes:
+    """Makes the indexes of a collection before the first entry a process puts there."""
+
+    def __init__(self) -> None:
+        self._made_by: int | None = None
+
+    def make(self, operation: AbstractContextManager[Collection[dict[str, Any]]]) -> None:
+        """Make them, once per process; look-ups go by ``_id``, so without them nothing is wrong, only slow to purge."""
+        if self._made_by == os.getpid():
             return
-        self._indexed = os.getpid()
+        self._made_by = os.getpid()
         try:
-            with self.connection.operation() as collection:
+            with operation as collection:
                 collection.create_indexes(list(INDEXES))
         except StoreError as error:
-            # Look-ups go by _id alone: without an index nothing is wrong, only slow to purge.
             logger.debug("the indexes could not be made: %s", error)
 
 

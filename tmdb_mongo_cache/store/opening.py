@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from time import monotonic
@@ -13,7 +12,7 @@ from ..errors import CacheError, StoreUnavailable
 Opened = TypeVar("Opened")
 
 PATIENCE = 5.0
-"""Seconds the first call waits: the embedded server needs half a second, and a recovery some more."""
+"""Seconds that calls wait for an opening: the embedded server needs half a second, and a recovery some more."""
 
 AGAIN_AFTER = 60.0
 """Seconds before an opening that failed is tried again."""
@@ -23,38 +22,55 @@ class Opening(Generic[Opened]):
     """One attempt to open something, in a thread of its own."""
 
     def __init__(self, open_it: Callable[[], Opened]) -> None:
-        self._open_it = open_it
         self._done = threading.Event()
         self._opened: Opened | None = None
         self._error: CacheError | None = None
+        self._began = monotonic()
         self._ended = 0.0
-        threading.Thread(target=self._run, name="tmdb-mongo-cache-open", daemon=True).start()
+        # Handed over, not kept: it knows who wants the opening, and that would be a cycle.
+        threading.Thread(target=self._run, args=(open_it,), name="tmdb-mongo-cache-open", daemon=True).start()
 
-    def _run(self) -> None:
+    def _run(self, open_it: Callable[[], Opened]) -> None:
         try:
-            self._opened = self._open_it()
+            self._opened = open_it()
         except CacheError as error:
             self._error = error
         except Exception as error:  # noqa: BLE001  it is raised where the result is wanted
-            self._error = StoreUnavailable(f"MongoDB cannot be opened: {type(error).__name__}")
-        self._ended = monotonic()
-        self._done.set()
+            self._error = StoreUnavailable(f"MongoDB cannot be opened: {error or type(error).__name__}")
+        finally:
+            self._ended = monotonic()
+            self._done.set()
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it has not ended."""
+        return not self._done.is_set()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without a result."""
+        return self._done.is_set() and self._opened is None
 
     @property
     def is_worth_repeating(self) -> bool:
-        """Whether this has failed, some time ago."""
-        return self._error is not None and monotonic() - self._ended >= AGAIN_AFTER
+        """Whether it has failed some time ago."""
+        return self.has_failed and monotonic() - self._ended >= AGAIN_AFTER
 
-    def result(self, patience: float) -> Opened:
+    def result(self, *, to_the_end: bool = False) -> Opened:
         """Return what was opened.
 
         Args:
-            patience: seconds to wait for it.
+            to_the_end: wait however long it takes; else until :data:`PATIENCE` has passed since it began.
 
         Raises:
             StoreUnavailable: it is not open yet.
             CacheError: the opening failed.
         """
-        if not self._done.wait(None if math.isinf(patience) else patience) or self._opened is None:
-            raise self._error or StoreUnavailable("MongoDB is still starting; calls are cached as soon as it is there")
-        return self._opened
+        self._done.wait(None if to_the_end else max(0.0, self._began + PATIENCE - monotonic()))
+        if self._opened is not None:
+            return self._opened
+        error = self._error
+        if error is None:
+            raise StoreUnavailable("MongoDB is still starting; calls are cached as soon as it is there")
+        # A new one each time: an error that is raised again and again collects tracebacks.
+        raise type(error)(str(error))
