@@ -162,6 +162,7 @@ class CacheConfig:
 
     def __repr__(self) -> str:
         shown = {item.name: repr(getattr(self, item.name)) for item in fields(self)}
+        shown["hosts"] = repr(sorted(self.hosts))
         shown["uri"] = repr(None if self.uri is None else mask(self.uri))
         if self.client is not None:
             shown["client"] = "MongoClient(…)"  # its own repr shows some of its secrets
