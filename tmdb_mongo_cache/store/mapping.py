@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -26,6 +27,7 @@ from ..config import mask
 from ..errors import ConfigError, StoreUnavailable
 from ..tmdb import calls, expiration, policy, urls
 from ..tmdb.entry import Entry, Hop, Reply
+from ..tmdb.making import make_entry
 from .client import EMBEDDED, close_with, open_client, resolve_uri, revive_embedded, translated
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
@@ -229,21 +231,14 @@ def _to_entry(key: str, value: Any, call: calls.Call, rules: policy.Policy) -> t
     kept = calls.kept_form(call, reply)
     if judged.verdict is not policy.Verdict.STORE or not kept.keepable:
         return None, None
-    wanted = value.expires or policy.expiration_of(reply, call.ask, rules, fetched)
-    expires = expiration.expires_at(wanted, fetched, fetched)
-    entry = Entry(
+    made = make_entry(call, rules, kept, judged.data, fetched)
+    expires = made.expires_at if value.expires is None else expiration.expires_at(value.expires, fetched, fetched)
+    entry = replace(
+        made,
         key=key,
-        status=kept.status,
-        reason=kept.reason,
-        headers=kept.headers,
-        body=kept.body,
-        timestamp=fetched,
         expires_at=expires,
         purge_at=expiration.purge_at(expires, fetched, policy.retention(rules)),
-        tmdb_id=call.endpoint.tmdb_id,
-        media_type=call.endpoint.media_type,
-        endpoint=call.endpoint.template,
-        url=kept.url or (None if key == call.key and "#" not in key else call.ask.url),
-        history=kept.history,
+        # Under a key that a session makes by its own rules the key does not tell the URL.
+        url=made.url or (None if key == call.key else call.ask.url),
     )
     return entry, judged.data
