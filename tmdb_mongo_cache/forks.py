@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Callable
+from contextlib import suppress
 
 
 class RenewedAfterFork:
@@ -17,6 +18,26 @@ class RenewedAfterFork:
         """Begin anew in a child process, as if nothing were under way."""
 
 
+class ForkSafeLock(RenewedAfterFork):
+    """A reentrant lock that a forked child finds free, whichever thread held it in the parent."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Be free."""
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        # Forked by its holder: free already.
+        with suppress(RuntimeError):
+            self._lock.release()
+
+
 _objects: weakref.WeakSet[RenewedAfterFork] = weakref.WeakSet()
 
 
@@ -25,10 +46,5 @@ def _renew_all() -> None:
         found.after_fork()
 
 
-def in_forked_children(renew: Callable[[], None]) -> None:
-    """Have a module's own state renewed in every forked child."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=renew)
-
-
-in_forked_children(_renew_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -13,7 +12,7 @@ from .cache import TMDBCache
 from .config import CacheConfig
 from .environment import config_environment
 from .errors import ConfigError
-from .forks import in_forked_children
+from .forks import ForkSafeLock
 from .tmdb import expiration
 from .tmdb.policy import Policy
 
@@ -33,18 +32,10 @@ class Scope(NamedTuple):
 
 
 _scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=None)
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 _installed: TMDBCache | None = None
 _installed_active: Active | None = None
 _default: tuple[tuple[str | None, ...], TMDBCache] | None = None
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
-in_forked_children(_after_fork)
 
 
 def active() -> Active | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 
-from .forks import RenewedAfterFork
+from .forks import ForkSafeLock
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +39,12 @@ class CacheStats:
         return (cacheable - self.misses) / cacheable if cacheable else 0.0
 
 
-class Counters(RenewedAfterFork):
+class Counters:
     """The counts while they grow; usable from many threads. A forked child goes on from its parent's."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self.after_fork()
-        super().__init__()
-
-    def after_fork(self) -> None:
-        """Begin anew, in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def add(self, name: str) -> None:
         """Count one; ``name`` is a field of :class:`CacheStats`."""

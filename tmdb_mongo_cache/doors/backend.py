@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,13 +21,13 @@ from requests_cache.session import CachedSession
 from ..config import CacheConfig
 from ..errors import ConfigError
 from ..store.client import client_options
+from ..store.guard import LossLog
 from ..store.mapping import TMDB_PREFIX, MongoStorage
 from ..tmdb import calls, keys, secrets, urls
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
-logger = logging.getLogger("tmdb_mongo_cache")
 
 NOT_CACHED = "tmdb-mongo-cache: not cached"
 """The key of a call to TMDB that is neither looked up nor stored."""
@@ -95,7 +94,7 @@ class MongoBackend(BaseCache):
             "rules": config.policy,
             "store_timeout": config.store_timeout,
         }
-        self._lost = False
+        self._losses = LossLog()
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,
@@ -180,9 +179,7 @@ class MongoBackend(BaseCache):
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._note_loss("calls go out uncached for now", error)
             return default
-        if self._lost:
-            self._lost = False
-            logger.info("MongoDB answers again")
+        self._losses.back()
         return found if _is_whole(found) else default
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
@@ -196,9 +193,7 @@ class MongoBackend(BaseCache):
             self._note_loss("an answer was not stored", error)
 
     def _note_loss(self, what: str, error: Exception) -> None:
-        if not self._lost:
-            self._lost = True
-            logger.warning("%s: %s", what, secrets.redact(str(error)) or type(error).__name__)
+        self._losses.lost(what, secrets.redact(str(error)) or type(error).__name__)
 
     def update(self, other: BaseCache) -> None:
         """Take over the responses of another cache, TMDB's under this package's keys."""

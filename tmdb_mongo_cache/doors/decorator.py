@@ -81,7 +81,7 @@ def _decorate(wrapped: Any, cache: TMDBCache | None, changes: Mapping[str, Any])
         if now is not None and now.active is None:
             yield  # disabled() is for everything in its context
             return
-        found = patch.scope_for(cache, changes, inherited=True)
+        found = scope.scope_of(cache or scope.usual_cache(), changes, inherited=True)
         with threads_follow(), patch.holding(found):
             yield
 

@@ -13,8 +13,7 @@ in force it calls what it wraps.
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import FunctionType
@@ -25,18 +24,10 @@ import wrapt
 from .. import exchange, scope, sending
 from ..cache import TMDBCache
 from ..config import CacheConfig
-from ..forks import in_forked_children
+from ..forks import ForkSafeLock
 
-_lock = threading.RLock()
+_lock = ForkSafeLock()
 _holders = 0
-
-
-def _after_fork() -> None:
-    global _lock
-    _lock = threading.RLock()
-
-
-in_forked_children(_after_fork)
 
 
 class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
@@ -225,8 +216,3 @@ def disabled() -> Iterator[None]:
     """Cache nothing within, in this context (thread, task) alone; nests, and restores what was before."""
     with scope.entered(scope.Scope(None)):
         yield
-
-
-def scope_for(cache: TMDBCache | None, changes: Mapping[str, Any], *, inherited: bool) -> scope.Scope:
-    """Make the scope for a door that names a cache, or None for the usual one."""
-    return scope.scope_of(cache if cache is not None else scope.usual_cache(), changes, inherited=inherited)

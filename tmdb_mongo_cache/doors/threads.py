@@ -16,21 +16,13 @@ from typing import Any
 import wrapt
 
 from .. import scope
-from ..forks import in_forked_children
+from ..forks import ForkSafeLock
 from .patch import holding
 
 _submitting: ContextVar[bool] = ContextVar("tmdb_mongo_cache_submitting", default=False)
 
-_follow_lock = threading.RLock()
+_follow_lock = ForkSafeLock()
 _followed = 0
-
-
-def _after_fork() -> None:
-    global _follow_lock
-    _follow_lock = threading.RLock()
-
-
-in_forked_children(_after_fork)
 
 
 @contextmanager

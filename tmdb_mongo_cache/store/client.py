@@ -31,7 +31,7 @@ from .deadline import Deadline
 from .document import CODEC
 from .embedded import shared_server
 from .mongod import embedded_available
-from .opening import Opening
+from .opening import CLOSED, Opening
 
 DEFAULT_URI = "mongodb://localhost:27017"
 EMBEDDED = "the embedded server"
@@ -41,8 +41,6 @@ EMBEDDED = "the embedded server"
 _DEFAULTS = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "appname": "tmdb-mongo-cache"}
 
 _GOODBYE = 0.25  # seconds
-
-CLOSED = "this cache is closed; make a new one"
 
 _AUTHENTICATION_FAILED = (18, 8000, 13)
 

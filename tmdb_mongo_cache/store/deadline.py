@@ -54,11 +54,6 @@ class Deadline:
             yield
         self._reached, self._attempted = True, -math.inf
 
-    @property
-    def was_reached(self) -> bool:
-        """Whether an operation has ever come through."""
-        return self._reached
-
     def forget(self) -> None:
         """Begin anew, as after a fork."""
         self._attempted, self._reached = -math.inf, False

@@ -12,6 +12,7 @@ from ..errors import CacheError, StoreError
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
+from .opening import CLOSED
 
 if TYPE_CHECKING:
     from .mongo import MongoStore
@@ -26,8 +27,27 @@ class Found(NamedTuple):
     reachable: bool
 
 
+class LossLog:
+    """One warning when MongoDB is lost, one line when it is back, nothing in between."""
+
+    def __init__(self) -> None:
+        self._lost = False
+
+    def lost(self, what: str, why: str) -> None:
+        """Note that it failed: what that means for calls, and why it did."""
+        if not self._lost:
+            self._lost = True
+            logger.warning("%s: %s", what, why)
+
+    def back(self) -> None:
+        """Note that it answered."""
+        if self._lost:
+            self._lost = False
+            logger.info("MongoDB answers again")
+
+
 class GuardedStore(RenewedAfterFork):
-    """A store that never raises: one warning when MongoDB is lost, one line when it is back."""
+    """A store that never raises, and says in the log when MongoDB is lost and when it is back."""
 
     def __init__(self, config: CacheConfig, counters: Counters) -> None:
         self._config = config
@@ -40,13 +60,13 @@ class GuardedStore(RenewedAfterFork):
     def after_fork(self) -> None:
         """Begin anew, in a forked child."""
         self._lock = threading.Lock()
-        self._lost = False
+        self._losses = LossLog()
 
     @property
     def store(self) -> MongoStore:
         """The store itself, for those who want its errors."""
         if self.closed:
-            raise StoreError("this cache is closed; make a new one")
+            raise StoreError(CLOSED)
         if self._store is None:
             # pymongo takes longer to import than all the rest: not before there is something to look up.
             from .mongo import MongoStore
@@ -71,9 +91,7 @@ class GuardedStore(RenewedAfterFork):
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._note_loss(error)
             return Found(None, False)
-        if self._lost:
-            self._lost = False
-            logger.info("MongoDB answers again")
+        self._losses.back()
         return Found(entry, True)
 
     def put(self, entry: Entry, data: Any) -> bool:
@@ -93,7 +111,5 @@ class GuardedStore(RenewedAfterFork):
 
     def _note_loss(self, error: Exception) -> None:
         self._counters.add("store_errors")
-        if not self._lost:
-            self._lost = True
-            text = str(error) if isinstance(error, CacheError | ImportError) else type(error).__name__
-            logger.warning("calls go straight to TMDB for now: %s", text)
+        text = str(error) if isinstance(error, CacheError | ImportError) else type(error).__name__
+        self._losses.lost("calls go straight to TMDB for now", text)

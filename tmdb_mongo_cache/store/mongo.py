@@ -107,11 +107,6 @@ class MongoStore:
                 if info is not None:
                     yield info
 
-    def count(self) -> int:
-        """Return how many documents there are, by the collection's own statistics."""
-        with self.connection.operation(bounded=False) as collection:
-            return collection.estimated_document_count()
-
     def close(self) -> None:
         """Close the connection; idempotent."""
         self.connection.close()

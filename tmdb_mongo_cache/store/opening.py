@@ -11,6 +11,8 @@ from ..errors import CacheError, StoreUnavailable
 
 Opened = TypeVar("Opened")
 
+CLOSED = "this cache is closed; make a new one"
+
 PATIENCE = 5.0
 """Seconds that calls wait for an opening: the embedded server needs half a second, and a recovery some more."""
 

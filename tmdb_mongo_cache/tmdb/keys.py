@@ -18,15 +18,15 @@ _VALUE_SAFE = "/:,|!*()'$;@~?"
 
 def key_of_url(url: str | bytes, params: urls.Params = None, hosts: frozenset[str] = frozenset()) -> str | None:
     """Return the key of a GET with these arguments, as given to ``requests.get``; None if it is not TMDB's."""
-    target = urls.split_arguments(url, params)
-    if target is None or not urls.is_tmdb(target, hosts):
-        return None
-    return make_key(urls.canonical_path(target.path), target.query)
+    return _key_of(urls.split_arguments(url, params), hosts)
 
 
 def key_of_prepared(url: str | bytes | None, hosts: frozenset[str] = frozenset()) -> str | None:
     """Return the key of a prepared GET request's URL; None if it is not TMDB's."""
-    target = urls.split(url)
+    return _key_of(urls.split(url), hosts)
+
+
+def _key_of(target: urls.Target | None, hosts: frozenset[str]) -> str | None:
     if target is None or not urls.is_tmdb(target, hosts):
         return None
     return make_key(urls.canonical_path(target.path), target.query)
