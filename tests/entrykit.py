@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -28,4 +27,4 @@ def entry(left: float = 100, age: float = 1000, *, etag: str | None = ETAG, **ch
         expires_at=expires,
         purge_at=fetched + timedelta(days=180),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)

@@ -59,7 +59,7 @@ def test_a_thread_made_outside_and_started_within(decorate, ask):
     """It is the start that counts: a thread made before and started within belongs to the function."""
     seen = []
     thread = threading.Thread(target=lambda: seen.append(ask()))
-    decorate(thread.start)()
+    decorate(lambda: thread.start())()
     thread.join()
     assert seen == [False]
 
@@ -163,3 +163,10 @@ def test_threads_are_themselves_within(decorate):
             thread.start()
 
     program()
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_the_databases_threads_are_not_the_functions(decorate, ask):
+    """Threads that the database starts for its first call do not keep the patch on when the function has returned."""
+    assert decorate(lambda: [ask(), ask()])() == [False, True]
+    assert ask() is None

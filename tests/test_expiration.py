@@ -17,13 +17,14 @@ from tmdb_mongo_cache import CacheConfig
 from tmdb_mongo_cache.tmdb import expiration
 from tmdb_mongo_cache.tmdb.calls import classify
 from tmdb_mongo_cache.tmdb.directives import of_answer, of_request
+from tmdb_mongo_cache.tmdb.endpoints import CLASSES
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.tmdb.policy import Ask, expiration_of, retention
 
 from .entrykit import NOW
 
 DAY = 86400.0
-MOVIE = Ask(url="https://api.themoviedb.org/3/movie/550?api_key=", kind="details")
+MOVIE = Ask(sent_url="https://api.themoviedb.org/3/movie/550?api_key=", kind="details")
 
 
 def lifetime(ask: Ask = MOVIE, status: int = 200, headers: dict[str, str] | None = None, **config: Any) -> Any:
@@ -81,7 +82,7 @@ def test_do_not_cache_is_requests_caches() -> None:
 
 def test_one_value_is_for_everything_and_a_mapping_for_single_classes() -> None:
     """A mapping changes the classes it names and leaves the others at their defaults."""
-    assert {lifetime(Ask(kind=kind), expire_after=60) for kind in expiration.CLASSES} == {60}
+    assert {lifetime(Ask(kind=kind), expire_after=60) for kind in CLASSES} == {60}
     some = {"details": timedelta(days=30), "search": 60}
     assert lifetime(MOVIE, expire_after=some) == 30 * DAY
     assert lifetime(Ask(kind="search"), expire_after=some) == 60

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +21,7 @@ def asked(cache_control: str | bytes = "", pragma: str = "") -> Ask:
         headers["Cache-Control"] = cache_control
     if pragma:
         headers["Pragma"] = pragma
-    return Ask(url="https://api.themoviedb.org/3/movie/550", kind="details", directives=of_request(headers))
+    return Ask(sent_url="https://api.themoviedb.org/3/movie/550", kind="details", directives=of_request(headers))
 
 
 def policy(**settings: Any) -> Policy:
@@ -161,7 +160,7 @@ def test_age_counts_from_the_last_validation() -> None:
 )
 def test_the_settings_of_a_call_decide(found: Entry | None, changes: dict[str, Any], expected: Step) -> None:
     """Refresh, force_refresh, only_if_cached, offline, stale_while_revalidate and expire_after do what they say."""
-    assert step(found, rules=replace(policy(), **changes)) is expected
+    assert step(found, rules=policy()._replace(**changes)) is expected
 
 
 @pytest.mark.parametrize("headers", [{"Cache-Control": "no-cache"}, {"cache-control": 'public, no-cache="x"'}])
@@ -192,7 +191,7 @@ def test_an_answer_behind_a_redirect_is_for_callers_that_follow_them() -> None:
     """A caller with allow_redirects=False does not get what another one was redirected to."""
     found = entry(history=(Hop("https://api.themoviedb.org/3/x", 301, "Moved", {}, b""),))
     assert usable(found, asked(), NOW) is found
-    assert usable(found, replace(asked(), follows_redirects=False), NOW) is None
+    assert usable(found, asked()._replace(follows_redirects=False), NOW) is None
 
 
 def test_seconds_left_is_floored() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +19,7 @@ from tmdb_mongo_cache.tmdb.policy import Ask, Policy, Verdict, judge
 
 from .entrykit import DAY, NOW, OK, entry
 
-ASK = Ask(url="https://api.themoviedb.org/3/movie/550", kind="details")
+ASK = Ask(sent_url="https://api.themoviedb.org/3/movie/550", kind="details")
 STORE, RENEW, AGAIN, STALE, PASS_ON = (
     Verdict.STORE, Verdict.RENEW, Verdict.FETCH_AGAIN, Verdict.SERVE_STALE, Verdict.PASS_ON
 )  # fmt: skip
@@ -141,8 +140,8 @@ def test_when_tmdb_fails_the_last_good_answer_is_served(answer: Reply, validatin
         (timedelta(days=19), 18 * DAY, STALE),
     ]:
         assert verdict(answer, expired(late), CacheConfig(stale_if_error=limit).policy) is expected
-    assert verdict(answer, expired(-60), replace(week, refresh=True)) is STALE
-    assert verdict(answer, expired(), replace(week, force_refresh=True)) is PASS_ON
+    assert verdict(answer, expired(-60), week._replace(refresh=True)) is STALE
+    assert verdict(answer, expired(), week._replace(force_refresh=True)) is PASS_ON
 
 
 @pytest.mark.parametrize("answer", FAILURES)
@@ -154,7 +153,7 @@ def test_the_caller_may_set_its_own_limit_for_a_failing_tmdb(answer: Reply) -> N
         ("stale-if-error=864000", 8 * DAY, STALE),
         ("no-cache", 60, PASS_ON),
     ]:
-        ask = replace(ASK, directives=of_request({"Cache-Control": said}))
+        ask = ASK._replace(directives=of_request({"Cache-Control": said}))
         assert verdict(answer, expired(late), ask=ask) is expected
 
 
@@ -199,7 +198,7 @@ def test_an_answer_without_what_was_appended_is_passed_on(
     query: str, body: Any, expected: Verdict, found: Entry | None
 ) -> None:
     """With append_to_response only an answer that has every appended key is stored."""
-    call = classify("GET", f"{ASK.url}?append_to_response={query}", {})
+    call = classify("GET", f"{ASK.sent_url}?append_to_response={query}", {})
     assert call is not None
     assert verdict(reply(200, body), found, ask=call.ask) is expected
 
@@ -240,9 +239,14 @@ SECRET = "5ecre7c0ffee5ecre7c0ffee"
 @pytest.mark.parametrize("query", [f"api_key={SECRET}", f"request_token={SECRET}", "language=de"])
 def test_what_is_kept_has_no_credential_and_no_cookie(query: str) -> None:
     """Headers that set a cookie or repeat a credential are not kept, and a body that repeats one is not either."""
-    call = classify("GET", f"{ASK.url}?{query}", {"Authorization": f"Bearer {SECRET}"})
+    call = classify("GET", f"{ASK.sent_url}?{query}", {"Authorization": f"Bearer {SECRET}"})
     assert call is not None
-    headers = {"Set-Cookie": "a=b", "X-Echo": f"k={SECRET}", "Link": f"<{ASK.url}?api_key=other0ther>", "ETag": "x"}
+    headers = {
+        "Set-Cookie": "a=b",
+        "X-Echo": f"k={SECRET}",
+        "Link": f"<{ASK.sent_url}?api_key=other0ther>",
+        "ETag": "x",
+    }
     kept = kept_form(call, Reply(status=200, headers=headers, body=OK))
     assert kept.keepable
     assert dict(kept.headers) == {"ETag": "x"}

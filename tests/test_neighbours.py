@@ -125,7 +125,7 @@ class TestRequestsMock:
         assert tmdb.count == 1
 
     def test_uninstalled_while_it_is_on(self, cache):
-        """uninstall() within requests-mock leaves its mocks at work."""
+        """uninstall() within requests-mock leaves its mocks at work; what it puts back goes at the next one."""
         install(cache)
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, json=BODY)
@@ -133,6 +133,7 @@ class TestRequestsMock:
             uninstall()
             assert requests.get(URL, params=ANY_KEY).json() == BODY
             assert not hasattr(requests.get(URL, params=ANY_KEY), "from_cache")
+        install(cache)
 
     def test_unmocked_and_failing(self, cache):
         """requests-mock's own exceptions reach the program."""

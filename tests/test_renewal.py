@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +35,7 @@ def entry(**changes: Any) -> Entry:
         expires_at=NOW - timedelta(days=2),
         purge_at=NOW + timedelta(days=5),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def renew(found: Entry, headers: dict[str, str] | None = None, **config: Any) -> Entry:

@@ -116,7 +116,7 @@ def test_a_dropped_cache_is_closed_at_once(mongo_uri: str, database: str, tmdb: 
     gc.collect()
     gc.disable()
     try:
-        gone = weakref.ref(cache._guarded.store.connection)
+        gone = weakref.ref(cache.flow.guarded.store.connection)
         del cache
         assert gone() is None
     finally:
@@ -144,7 +144,7 @@ def test_an_opening_that_failed_collects_nothing(
     lengths = []
     for _ in range(30):
         try:
-            cache._guarded.store.get("GET x")
+            cache.flow.guarded.store.get("GET x")
         except CacheError as error:
             lengths.append(len(list(traceback.walk_tb(error.__traceback__))))
     assert len(set(lengths)) == 1
@@ -154,7 +154,7 @@ def test_an_opening_that_failed_collects_nothing(
 def test_closing_without_a_server_is_prompt() -> None:
     """Closing a cache whose MongoDB is away takes no longer than a moment."""
     cache = TMDBCache(uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=15000", store_timeout=0.1)
-    _quietly(lambda: cache._guarded.store.get("GET x"))
+    _quietly(lambda: cache.flow.guarded.store.get("GET x"))
     started = time.monotonic()
     cache.close()
     assert time.monotonic() - started < 1

@@ -1,53 +1,28 @@
-"""The one flow: look into MongoDB; if fresh, answer from it; else ask TMDB, store, answer.
+"""``TMDBCache``: a cache as people hold it, with what they do to it by hand.
 
-Every door brings its call in here as a :class:`~.tmdb.calls.Call` and a function
-that sends it. The rules are in :mod:`.tmdb`, the documents in :mod:`.store`;
-this module is the I/O between them, and the place where a database that fails
-is kept from the program.
+The way of a call is in :mod:`.flow`, which is imported and set up when the
+first call comes: a program that only calls ``install()`` does not pay for it.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .config import CacheConfig
 from .errors import ConfigError
-from .refresh import Refresher
+from .forks import ForkSafeLock
 from .stats import CacheStats, Counters
-from .store.guard import Found, GuardedStore
-from .tmdb import keys, policy
-from .tmdb.cache_status import cache_status
-from .tmdb.calls import Call, kept_form
-from .tmdb.entry import Entry, Reply
-from .tmdb.making import make_entry, renewed_entry
-from .tmdb.policy import Judged, Policy, Step, Verdict
 
 if TYPE_CHECKING:
+    from .flow import Flow
     from .store.document import EntryInfo
+    from .store.mongo import MongoStore
 
-logger = logging.getLogger("tmdb_mongo_cache")
-
-Send = Callable[[Mapping[str, str]], Reply]
-"""Sends the call with these headers added; failures of TMDB come back as ``Reply.error``."""
-
-
-class Outcome(NamedTuple):
-    """What a call gets: an entry of the cache, or TMDB's own reply, or neither (``None`` twice).
-
-    ``stored`` is the entry made of the reply, for its expiry.
-    """
-
-    status: str
-    now: datetime
-    entry: Entry | None = None
-    reply: Reply | None = None
-    stored: Entry | None = None
-    revalidated: bool = False
-    offline: bool = False
+_TMDB_HOSTS = ("api.themoviedb.org", "api.tmdb.org")
 
 
 class TMDBCache:
@@ -72,77 +47,33 @@ class TMDBCache:
             config = config.changed(**settings)
         self.config = config
         self.hosts = frozenset(config.hosts)
+        names = [*_TMDB_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts)]
+        self.may_be_tmdb = re.compile("|".join(map(re.escape, names)), re.IGNORECASE).search
+        """Tells quickly that an URL cannot be TMDB's: none of its hosts is in it."""
         self._counters = Counters()
-        self._guarded = GuardedStore(config, self._counters)
-        self._refresher = Refresher()
+        self._lock = ForkSafeLock()
+        self._flow: Flow | None = None
+        self._closed = False
 
-    # The flow
+    @property
+    def flow(self) -> Flow:
+        """The flow of this cache; made when it is first asked for."""
+        flow = self._flow
+        if flow is None:
+            from .flow import Flow
 
-    def fetch(self, call: Call, rules: Policy, send: Send) -> Outcome:
-        """Answer a call that may be cached: from MongoDB, or by sending it.
+            with self._lock:
+                flow = self._flow
+                if flow is None:
+                    flow = Flow(self.config, self._counters)
+                    if self._closed:
+                        flow.close()
+                    self._flow = flow
+        return flow
 
-        Never raises because of the database. What ``send`` raises is passed on.
-        """
-        now = _utcnow()
-        found = self._guarded.get(call.key)
-        entry = policy.usable(found.entry, call.ask, now)
-        found = Found(entry, found.reachable)
-        step = policy.decide(entry, call.ask, rules, now)
-        logger.debug("%s: %s", call.key, step.name.lower())
-        if step is Step.GIVE_UP:
-            return Outcome(cache_status(fwd="uri-miss", detail="only-if-cached"), now, offline=rules.offline)
-        if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
-            if step is Step.SERVE_AND_REFRESH:
-                validate = entry.etag is not None
-                self._refresher.submit(call.key, lambda: self._ask_tmdb(call, rules, send, found, validate=validate))
-            left = policy.seconds_left(entry, now)
-            self._counters.add("hits" if left >= 0 else "stale")
-            return Outcome(cache_status(hit=True, ttl=left, detail="mongodb"), now, entry)
-        return self._ask_tmdb(call, rules, send, found, validate=step is Step.VALIDATE)
-
-    def _ask_tmdb(self, call: Call, rules: Policy, send: Send, found: Found, *, validate: bool) -> Outcome:
-        entry = found.entry
-        reply = send({"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {})
-        now = _utcnow()
-        judged = policy.judge(reply, call.ask, entry, rules, validate, now)
-        if judged.verdict is Verdict.FETCH_AGAIN:
-            return self._ask_tmdb(call, rules, send, found, validate=False)
-        fwd = "uri-miss" if entry is None else "request" if policy.is_fresh_by_time(entry, now) else "stale"
-        if entry is not None and judged.verdict is Verdict.RENEW:
-            renewed = renewed_entry(call, rules, reply, entry, now)
-            stored = found.reachable and self._guarded.renew(renewed)
-            self._counters.add("revalidated")
-            left = policy.seconds_left(renewed, now)
-            status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail="mongodb")
-            return Outcome(status, now, renewed, revalidated=True)
-        if entry is not None and judged.verdict is Verdict.SERVE_STALE:
-            logger.warning("TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
-            self._counters.add("stale")
-            self._counters.add("failures")
-            left = policy.seconds_left(entry, now)
-            status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail="mongodb")
-            return Outcome(status, now, entry)
-        self._counters.add("misses")
-        made = self._keep(call, rules, reply, judged, found, now)
-        ttl = policy.seconds_left(made, now) if made else None
-        return Outcome(cache_status(fwd=fwd, stored=made is not None, ttl=ttl), now, None, reply, made)
-
-    def _keep(
-        self, call: Call, rules: Policy, reply: Reply, judged: Judged, found: Found, now: datetime
-    ) -> Entry | None:
-        if judged.verdict is Verdict.STORE:
-            kept = kept_form(call, reply)
-            if kept.keepable:
-                made = make_entry(call, rules, kept, judged.data, now)
-                if found.reachable and self._guarded.put(made, judged.data):
-                    self._counters.add("stored")
-                    return made
-                return None
-            judged = Judged(Verdict.PASS_ON, "it repeats a credential or was redirected elsewhere")
-        if reply.error is not None or reply.status >= 500 or reply.status == 429:
-            self._counters.add("failures")
-        logger.debug("%s: not stored: %s", call.key, judged.why)
-        return None
+    @property
+    def _store(self) -> MongoStore:
+        return self.flow.guarded.store
 
     def count_straight(self) -> None:
         """Count a call that went straight through."""
@@ -152,6 +83,8 @@ class TMDBCache:
 
     def key(self, url: str, params: Any = None) -> str | None:
         """Return the key of a call as given to ``requests.get``; None when it is not TMDB's."""
+        from .tmdb import keys
+
         return keys.key_of_url(url, params, self.hosts)
 
     def stats(self) -> CacheStats:
@@ -184,15 +117,24 @@ class TMDBCache:
         """
         if (url is None) == (media_type is None or tmdb_id is None) or (url and (media_type or tmdb_id)):
             raise TypeError("invalidate() takes either url= (and params=), or media_type= and tmdb_id=")
+        from .store import memory
+
         if url is not None:
             found = self.key(url, params)
             if found is None:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
-            return self._guarded.store.delete({"_id": found})
+            try:
+                return self._store.delete({"_id": found})
+            finally:
+                memory.forget_key(found)
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        return self._guarded.store.delete({"media_type": media_type, "tmdb_id": _as_kept(tmdb_id)})
+        tmdb_id = _as_kept(tmdb_id)
+        try:
+            return self._store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
+        finally:
+            memory.forget_title(media_type, tmdb_id)
 
     def clear(self) -> int:
         """Empty the collection; return how many documents that were.
@@ -200,7 +142,12 @@ class TMDBCache:
         Raises:
             StoreError: MongoDB failed.
         """
-        return self._guarded.store.delete({})
+        from .store import memory
+
+        try:
+            return self._store.delete({})
+        finally:
+            memory.forget_everything()
 
     def entries(
         self,
@@ -225,19 +172,22 @@ class TMDBCache:
         """
         from .store.mongo import entries_query
 
-        return self._guarded.store.entries(
-            entries_query(media_type, _as_kept(tmdb_id), endpoint, expired, _utcnow()), limit
-        )
+        now = datetime.now(timezone.utc)
+        query = entries_query(media_type, _as_kept(tmdb_id), endpoint, expired, now)
+        return self._store.entries(query, limit)
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
-        self._refresher.close()
-        self._guarded.close()
+        with self._lock:
+            self._closed = True
+            flow = self._flow
+        if flow is not None:
+            flow.close()
 
     @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called; calls then go straight to TMDB."""
-        return self._guarded.closed
+        return self._closed
 
     def __enter__(self) -> TMDBCache:
         return self
@@ -254,9 +204,3 @@ class TMDBCache:
 def _as_kept(tmdb_id: Any) -> Any:
     # TMDB's numbers are kept as numbers, however somebody writes them.
     return int(tmdb_id) if isinstance(tmdb_id, str) and tmdb_id.isdecimal() and len(tmdb_id) < 19 else tmdb_id
-
-
-def _utcnow() -> datetime:
-    now = datetime.now(timezone.utc)
-    # MongoDB keeps milliseconds: what is written is what is read.
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -18,7 +18,7 @@ from .environment import read_environment
 from .errors import ConfigError
 from .tmdb import expiration
 from .tmdb.expiration import Expiration
-from .tmdb.policy import Policy
+from .tmdb.rules import Policy
 
 if TYPE_CHECKING:
     from pymongo import MongoClient

@@ -14,23 +14,17 @@ from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
 from . import responses
-from .cache import Outcome, TMDBCache
+from .cache import TMDBCache
 from .errors import OfflineError
-from .sending import NoResponse, Original, Transmission, inside
+from .flow import Outcome
+from .scope import inside, take_pending
+from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
 from .tmdb.expiration import DO_NOT_CACHE
-from .tmdb.policy import Policy
+from .tmdb.rules import Policy
 
 logger = logging.getLogger("tmdb_mongo_cache")
-
-
-def session_class() -> type[requests.Session]:
-    """Return requests' own ``Session``, also while ``requests_cache.install_cache()`` has a subclass in its place."""
-    for candidate in requests.sessions.Session.__mro__:
-        if candidate.__module__ == "requests.sessions":
-            return candidate
-    return requests.sessions.Session
 
 
 def send(
@@ -80,7 +74,7 @@ def send(
     stream = bool(options.get("stream", session.stream))
     transmission = Transmission(session, request, original, options, stream=stream)
     try:
-        outcome = cache.fetch(call, rules, transmission)
+        outcome = cache.flow.fetch(call, rules, transmission, take_pending(cache, session, call.key))
         response = _response(outcome, request, call, stream=stream, started=started)
     except NoResponse as returned:
         return returned.value  # type: ignore[no-any-return]

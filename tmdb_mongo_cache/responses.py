@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 from requests import PreparedRequest
+from requests.cookies import cookiejar_from_dict
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from .cache import Outcome
+from .flow import Outcome
 from .tmdb.calls import fill_url
 from .tmdb.entry import Entry, Hop, Reply, header
 from .tmdb.making import age_header
+
+_NO_TIME = timedelta(0)
+
+
+class _Source(NamedTuple):
+    """What the late attributes of an answer from the cache are made of."""
+
+    entry: Entry | Hop
+    url: str
+    make_request: Callable[[], PreparedRequest]
+    outcome: Outcome | None = None
 
 
 class TMDBResponse(requests.Response):
@@ -28,6 +41,9 @@ class TMDBResponse(requests.Response):
     when it has none) and ``revalidated``. Times are aware and in UTC. Pickled, it
     becomes a plain ``requests.Response`` with the same attributes, which can be
     read where this package is not installed.
+
+    Of an answer from the cache ``headers``, ``request``, ``url``, ``cookies``,
+    ``encoding`` and ``raw`` are made when they are first asked for.
     """
 
     from_cache: bool = False
@@ -36,32 +52,71 @@ class TMDBResponse(requests.Response):
     cache_key: str = ""
     revalidated: bool = False
 
-    _raw: HTTPResponse | None = None
-    _encoded: tuple[Entry | Hop, str] | None = None
+    _source: _Source | None = None
 
     @property
     def is_expired(self) -> bool:
         """Whether the answer is past its expiry by now."""
         return self.expires is not None and datetime.now(timezone.utc) >= self.expires
 
-    @property
-    def raw(self) -> Any:
-        """The urllib3 response; of an answer from the cache it is made when it is first asked for."""
-        if self._raw is None and self._encoded is not None:
-            self._raw = _raw(*self._encoded)
-            if self._content_consumed:
-                self._raw.read(decode_content=False)
-        return self._raw
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what is not there: with a source, what has not been asked for yet.
+        make = _LATE.get(name)
+        if make is None or self._source is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        # Two threads may come here at once, and must get the same object.
+        return self.__dict__.setdefault(name, make(self, self._source))
 
-    @raw.setter
-    def raw(self, value: Any) -> None:
-        self._raw = value
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *(_LATE if self._source is not None else ())})
+
+    def close(self) -> None:
+        """Release the connection, as ``requests.Response.close`` does; an answer from the cache has none."""
+        if self._source is None or "raw" in self.__dict__ or not self._content_consumed:
+            super().close()
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = dict(self.__getstate__())
         for name in ("from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated"):
             state[name] = getattr(self, name)
         return requests.Response, (), state
+
+
+def _late_headers(_: TMDBResponse, source: _Source) -> CaseInsensitiveDict[str]:
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(source.entry.headers)
+    if source.outcome is not None and isinstance(source.entry, Entry):
+        headers["Age"] = age_header(source.entry, source.outcome.now)
+        _add_status(headers, source.outcome.status)
+    return headers
+
+
+def _late_request(_: TMDBResponse, source: _Source) -> PreparedRequest:
+    return _redirected(source.make_request(), source.url)
+
+
+def _late_encoding(_: TMDBResponse, source: _Source) -> str | None:
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
+    content_type = header(source.entry.headers, "content-type")
+    if content_type is not None:
+        headers["content-type"] = content_type
+    return get_encoding_from_headers(headers)
+
+
+def _late_raw(response: TMDBResponse, source: _Source) -> HTTPResponse:
+    raw = _raw(source.entry, response.request.path_url)
+    if response._content_consumed:
+        raw.read(decode_content=False)
+    return raw
+
+
+_LATE: dict[str, Callable[[TMDBResponse, _Source], Any]] = {
+    "cookies": lambda *_: cookiejar_from_dict({}),
+    "encoding": _late_encoding,
+    "headers": _late_headers,
+    "raw": _late_raw,
+    "request": _late_request,
+    "url": lambda _, source: source.url,
+}
 
 
 def from_entry(
@@ -80,20 +135,54 @@ def from_entry(
     history: list[requests.Response] = []
     for index, hop in enumerate(entry.history):
         hop_url = url if index == 0 else fill_url(hop.url, url)
-        history.append(_build(hop, hop_url, _redirected(request, hop_url), stream=False))
-        history[-1].history = history[:-1]
+        before = _built(hop, _Source(hop, hop_url, lambda: request))
+        before.history = list(history)
         location = hop.headers.get("Location")
         if location is not None:
-            history[-1].headers["Location"] = fill_url(location, url)
+            before.headers["Location"] = fill_url(location, url)
+        history.append(before)
     final_url = fill_url(entry.url, url) if entry.history and entry.url else url
-    response = _build(entry, final_url, _redirected(request, final_url), stream=stream)
-    response.history = list(history)
+    response = from_hit(outcome, entry, final_url, lambda: request, elapsed)
+    response.history = history
+    if stream:
+        response._content, response._content_consumed = False, False
+    return response
+
+
+def from_hit(
+    outcome: Outcome, entry: Entry, url: str, make_request: Callable[[], PreparedRequest], elapsed: timedelta
+) -> TMDBResponse:
+    """Build the response to a caller whose request has not been prepared.
+
+    Args:
+        outcome: what the flow gave.
+        entry: the entry in it.
+        url: where the answer came from.
+        make_request: prepares the request, if somebody asks for it.
+        elapsed: what the call took.
+    """
+    response = _built(entry, _Source(entry, url, make_request, outcome))
     response.elapsed = elapsed
-    response.headers["Age"] = age_header(entry, outcome.now)
-    _add_status(response, outcome.status)
     response.from_cache = True
     response.created_at, response.expires = entry.timestamp, entry.expires_at
     response.cache_key, response.revalidated = entry.key, outcome.revalidated
+    return response
+
+
+def _built(entry: Entry | Hop, source: _Source) -> TMDBResponse:
+    """Do what ``requests.adapters.HTTPAdapter.build_response`` does, but for what can wait."""
+    # Not by requests' __init__, which makes headers and a cookie jar.
+    response = TMDBResponse.__new__(TMDBResponse)
+    response.__dict__ = {
+        "_content": entry.body,
+        "_content_consumed": True,
+        "_next": None,
+        "_source": source,
+        "status_code": entry.status,
+        "reason": entry.reason,
+        "history": [],
+        "elapsed": _NO_TIME,
+    }
     return response
 
 
@@ -103,7 +192,7 @@ def not_cached(outcome: Outcome, request: PreparedRequest, key: str) -> TMDBResp
     response.status_code, response.reason = 504, "Not Cached"
     response.url, response.request = _text(request.url), request
     response._content, response._content_consumed = b"", True
-    _add_status(response, outcome.status)
+    _add_status(response.headers, outcome.status)
     response.created_at, response.cache_key = outcome.now, key
     return response
 
@@ -113,16 +202,14 @@ def annotate(
 ) -> requests.Response:
     """Add what the cache has to say to TMDB's own response, in place."""
     if type(response) is requests.Response:
-        raw = response.__dict__.pop("raw", None)
         response.__class__ = TMDBResponse
-        response.raw = raw
     # Somebody else's class of response (a mock's, an adapter's) keeps it; the attributes go on the instance.
     extra: Any = response
     extra.from_cache, extra.created_at, extra.expires = False, now, expires
     extra.cache_key, extra.revalidated = key, False
     if not isinstance(response, TMDBResponse):
         extra.is_expired = False
-    _add_status(response, status)
+    _add_status(response.headers, status)
     return response
 
 
@@ -148,19 +235,6 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
         response.raw = _raw(reply, request_url, headers if isinstance(headers, HTTPHeaderDict) else None)
         response._content, response._content_consumed = False, False
     return reply
-
-
-def _build(entry: Entry | Hop, url: str, request: PreparedRequest, *, stream: bool) -> TMDBResponse:
-    """Do what ``requests.adapters.HTTPAdapter.build_response`` does."""
-    response = TMDBResponse()
-    response.status_code, response.reason = entry.status, entry.reason
-    response.headers = CaseInsensitiveDict(entry.headers)
-    response.encoding = get_encoding_from_headers(response.headers)
-    response.url, response.request = url, request
-    response._encoded = (entry, request.path_url)
-    if not stream:
-        response._content, response._content_consumed = entry.body, True
-    return response
 
 
 def _raw(entry: Entry | Hop | Reply, request_url: str | None, headers: HTTPHeaderDict | None = None) -> HTTPResponse:
@@ -209,10 +283,10 @@ def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:
     return redirected
 
 
-def _add_status(response: requests.Response, status: str) -> None:
+def _add_status(headers: CaseInsensitiveDict[str], status: str) -> None:
     # RFC 9211 section 2: each cache adds its member at the end.
-    before = response.headers.get("Cache-Status")
-    response.headers["Cache-Status"] = f"{before}, {status}" if before else status
+    before = headers.get("Cache-Status")
+    headers["Cache-Status"] = f"{before}, {status}" if before else status
 
 
 def _text(url: str | bytes | None) -> str:

@@ -1,12 +1,14 @@
-"""Which cache a call belongs to: the one installed for the process, or one for this context alone."""
+"""Which cache a call belongs to: the one installed for the process, or one for this context alone.
+
+And which call is under way in a context.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .cache import TMDBCache
 from .config import CacheConfig
@@ -14,7 +16,12 @@ from .environment import config_environment
 from .errors import ConfigError
 from .forks import ForkSafeLock
 from .tmdb import expiration
-from .tmdb.policy import Policy
+from .tmdb.rules import Policy
+
+if TYPE_CHECKING:
+    from requests import Session
+
+    from .flow import Looked
 
 
 class Active(NamedTuple):
@@ -31,7 +38,20 @@ class Scope(NamedTuple):
     inherited: bool = False
 
 
+class Pending:
+    """What was looked up for a call that is on its way to ``send``; to be used once."""
+
+    __slots__ = ("cache", "looked", "session")
+
+    def __init__(self, cache: TMDBCache, session: Session, looked: Looked) -> None:
+        self.cache = cache
+        self.session = session
+        self.looked: Looked | None = looked
+
+
 _scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=None)
+_inside: ContextVar[Session | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
+_pending: ContextVar[Pending | None] = ContextVar("tmdb_mongo_cache_pending", default=None)
 _lock = ForkSafeLock()
 _installed: TMDBCache | None = None
 _installed_active: Active | None = None
@@ -61,6 +81,42 @@ def entered(scope: Scope | None) -> Iterator[None]:
             _scope.reset(token)
 
 
+def is_inside(session: Session) -> bool:
+    """Say whether this is a redirect of the session's call that is under way, which enters ``send`` again."""
+    return _inside.get() is session
+
+
+@contextmanager
+def inside(session: Session | None) -> Iterator[None]:
+    """Mark what a session sends within as part of its call under way, or (None) as a call of its own."""
+    token = _inside.set(session)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+@contextmanager
+def handed_over(pending: Pending | None) -> Iterator[None]:
+    """Have the call made within use what was looked up for it."""
+    token = _pending.set(pending)
+    try:
+        yield
+    finally:
+        _pending.reset(token)
+
+
+def take_pending(cache: TMDBCache, session: Session, key: str) -> Looked | None:
+    """Return what was looked up in a cache for a call of the session with this key, once."""
+    pending = _pending.get()
+    if pending is None or pending.cache is not cache or pending.session is not session:
+        return None
+    if pending.looked is None or pending.looked.key != key:
+        return None
+    looked, pending.looked = pending.looked, None
+    return looked
+
+
 def scope_of(cache: TMDBCache, changes: Mapping[str, Any] | None = None, *, inherited: bool = False) -> Scope:
     """Make a scope of a cache, with the settings of single calls.
 
@@ -71,7 +127,7 @@ def scope_of(cache: TMDBCache, changes: Mapping[str, Any] | None = None, *, inhe
     """
     if cache.config.disabled:
         return Scope(None, inherited)
-    rules = replace(cache.config.policy, **changes) if changes else cache.config.policy
+    rules = cache.config.policy._replace(**changes) if changes else cache.config.policy
     return Scope(Active(cache, rules), inherited)
 
 
@@ -144,7 +200,7 @@ _CALL_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
 
 
 def call_settings(**settings: Any) -> dict[str, Any]:
-    """Check the settings of single calls and bring them into the form of :class:`~.tmdb.policy.Policy`.
+    """Check the settings of single calls and bring them into the form of :class:`~.tmdb.rules.Policy`.
 
     Raises:
         TypeError: an unknown name.

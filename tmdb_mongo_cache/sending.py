@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -14,6 +12,7 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Retr
 from requests.hooks import default_hooks
 
 from . import responses
+from .scope import inside
 from .tmdb.entry import Reply
 
 Original = Callable[..., Response]
@@ -29,8 +28,6 @@ _FAILURES = (
 )
 """What requests raises when the other side fails; its other errors are the caller's own."""
 
-_inside: ContextVar[requests.Session | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
-
 
 class NoResponse(Exception):
     """Raised to hand a caller what somebody's own ``send`` (a test's mock) returned instead of a response."""
@@ -38,21 +35,6 @@ class NoResponse(Exception):
     def __init__(self, value: Any) -> None:
         super().__init__()
         self.value = value
-
-
-def is_inside(session: requests.Session) -> bool:
-    """Say whether this is a redirect of the session's call that is under way, which enters ``send`` again."""
-    return _inside.get() is session
-
-
-@contextmanager
-def inside(session: requests.Session | None) -> Iterator[None]:
-    """Mark what a session sends within as part of its call under way, or (None) as a call of its own."""
-    token = _inside.set(session)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
 
 
 class Transmission:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from typing import NamedTuple
 
-from .forks import ForkSafeLock
+from .forks import RenewedAfterFork
 
 
-@dataclass(frozen=True, slots=True)
-class CacheStats:
+class CacheStats(NamedTuple):
     """Counts of calls since a cache was made, in this process.
 
     ``hits`` were answered from the cache while fresh, ``stale`` after that (TMDB
@@ -39,12 +39,17 @@ class CacheStats:
         return (cacheable - self.misses) / cacheable if cacheable else 0.0
 
 
-class Counters:
+class Counters(RenewedAfterFork):
     """The counts while they grow; usable from many threads. A forked child goes on from its parent's."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._lock = ForkSafeLock()
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Be free, whichever thread was counting in the parent."""
+        self._lock = threading.RLock()
 
     def add(self, name: str) -> None:
         """Count one; ``name`` is a field of :class:`CacheStats`."""

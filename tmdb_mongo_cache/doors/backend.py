@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -126,9 +125,8 @@ class MongoBackend(BaseCache):
                 setattr(value, name, given)
         self._current = value
         if hasattr(self, "responses"):
-            self.responses.rules = replace(
-                self._rules, stale_if_error=max(_kept_for(value), self._rules.stale_if_error)
-            )
+            kept_for = max(_kept_for(value), self._rules.stale_if_error)
+            self.responses.rules = self._rules._replace(stale_if_error=kept_for)
 
     def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
         """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
@@ -162,8 +160,9 @@ class MongoBackend(BaseCache):
         present = {name for name, _ in urls.pairs(target.query if target else "") if not secrets.is_credential(name)}
         key, left_out = call.key, sorted(ignored & present)
         if target is not None and left_out:
+            path = urls.canonical_path(target.path)
             rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
-            key = keys.make_key(urls.canonical_path(target.path), "&".join(rest)) + f"#without={','.join(left_out)}"
+            key = keys.make_key(path, urls.pairs("&".join(rest))) + f"#without={','.join(left_out)}"
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
             key += "".join(f"#{item}" for item in matched if not _carries_credential(item))
@@ -257,7 +256,7 @@ def _without_credentials(response: Response, settings: CacheSettings) -> CachedR
     for hop in cached.history:
         redact_response(hop, settings.ignored_parameters)
         if "Location" in hop.headers:
-            hop.headers["Location"] = calls.strip_url(hop.headers["Location"])
+            hop.headers["Location"] = secrets.strip_url(hop.headers["Location"])
     return cached
 
 

@@ -8,87 +8,115 @@ in any order, so nothing is remembered about the class: what it holds is looked
 up each time, and only what is exactly ours is taken off. Where somebody's
 wrapper lies on ours, ours stays below it and does nothing, for without a cache
 in force it calls what it wraps.
+
+The wrappers are plain functions: importing wrapt takes longer than all of
+``install()``, and calling through it longer than to see that a call is not TMDB's.
 """
 
 from __future__ import annotations
 
-import sys
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
-import wrapt
-
-from .. import exchange, scope, sending
+from .. import scope, sessions
 from ..cache import TMDBCache
 from ..config import CacheConfig
 from ..forks import ForkSafeLock
 
 _lock = ForkSafeLock()
 _holders = 0
+_SESSION = sessions.session_class()
+_MARK = "_tmdb_mongo_cache_wrapper"
+
+_made: dict[str, tuple[Any, Callable[..., Any]]] = {}
+"""The last wrapper of each method, with what it wraps: a decorated function wraps them anew at each call."""
+
+_exchange: ModuleType | None = None
+_plain: ModuleType | None = None
 
 
-class _Patch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
-    """A wrapper of ours, told from other people's by its class."""
+def _load() -> None:
+    """Import what a call to TMDB needs, and others do not."""
+    global _exchange, _plain
+    from .. import exchange, plain
 
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        # Read from the class it is itself, as a function is: tools that save `Session.send`
-        # and put it back later, or take `Session.send.__wrapped__`, then handle what the class holds.
-        return self if instance is None else super().__get__(instance, owner)
-
-
-_SESSION = exchange.session_class()
+    _exchange, _plain = exchange, plain
 
 
-def _send(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    found = scope.active()
-    if found is None:
-        return wrapped(*args, **kwargs)
-    if instance is None and args:  # called through the class
-        instance, wrapped, args = args[0], partial(wrapped, args[0]), args[1:]
-    if sending.is_inside(instance) or _has_own_cache(instance):
-        return wrapped(*args, **kwargs)
-    if not args and "request" in kwargs:
-        kwargs = dict(kwargs)
-        args = (kwargs.pop("request"),)
-    if len(args) != 1:
-        return wrapped(*args, **kwargs)
-    return exchange.send(found.cache, found.rules, instance, args[0], wrapped, kwargs)
+def _wrapped_send(wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    def send(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = scope.active()
+        if found is None or len(args) > 1:
+            return wrapped(self, *args, **kwargs)
+        request = args[0] if args else kwargs.get("request")
+        if not found.cache.may_be_tmdb(_text(getattr(request, "url", None))):
+            return wrapped(self, *args, **kwargs)
+        if scope.is_inside(self) or sessions.has_own_cache(self):
+            return wrapped(self, *args, **kwargs)
+        kwargs.pop("request", None)
+        if _exchange is None:
+            _load()
+        original = functools.partial(wrapped, self)
+        return _exchange.send(found.cache, found.rules, self, request, original, kwargs)  # type: ignore[union-attr]
+
+    return _marked(send, wrapped)
 
 
-def _request(wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if scope.active() is None:
-        return wrapped(*args, **kwargs)
-    if not isinstance(vars(_SESSION)["send"], _Patch):
-        _mend()
-    if sending.is_inside(instance if instance is not None or not args else args[0]):
-        # A call that an adapter makes while it sends another: no redirect, a call of its own.
-        with sending.inside(None):
-            return wrapped(*args, **kwargs)
-    return wrapped(*args, **kwargs)
+def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    # What lies below may change the arguments, unless it is requests itself.
+    is_own = sessions.is_own(wrapped)
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> Any:
+        found = scope.active()
+        if found is None:
+            return wrapped(self, *args, **kwargs)
+        looked = None
+        if not _is_ours(vars(_SESSION)["send"]):
+            # Somebody's wrapper on ours sees every call, as without the fast way.
+            _mend()
+        elif is_own:
+            url = kwargs["url"] if "url" in kwargs else args[1] if len(args) > 1 else None
+            if type(url) is str and found.cache.may_be_tmdb(url) and sessions.takes_the_usual_way(self):
+                if _plain is None:
+                    _load()
+                response, looked = _plain.answer(found, self, args, kwargs)  # type: ignore[union-attr]
+                if response is not None:
+                    return response
+        if looked is None and not scope.is_inside(self):
+            return wrapped(self, *args, **kwargs)
+        # A call that an adapter makes while it sends another is no redirect, but a call of its own.
+        with scope.inside(None), scope.handed_over(looked):
+            return wrapped(self, *args, **kwargs)
+
+    return _marked(request, wrapped)
 
 
-_WRAPPERS = {"request": _request, "send": _send}
+_WRAPPERS = {"request": _wrapped_request, "send": _wrapped_send}
 
 
-def _has_own_cache(session: Any) -> bool:
-    """Say whether a session does its own caching: a TMDBSession, or requests-cache's."""
-    if getattr(session, "_tmdb_own_cache", False):
-        return True
-    module = sys.modules.get("requests_cache.session")
-    # () while another thread is importing it.
-    return module is not None and isinstance(session, getattr(module, "CacheMixin", ()))
+def _marked(wrapper: Callable[..., Any], wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    functools.update_wrapper(wrapper, wrapped)
+    # Other people's wrappers copy our attributes; this one tells by whom it holds.
+    setattr(wrapper, _MARK, wrapper)
+    return wrapper
+
+
+def _is_ours(method: Any) -> bool:
+    return getattr(method, _MARK, None) is method
+
+
+def _text(url: Any) -> str:
+    return url if isinstance(url, str) else url.decode("utf-8", "replace") if isinstance(url, bytes) else ""
 
 
 def _is_in(method: Any) -> bool:
     """Say whether a wrapper of ours is somewhere in a chain of wrappers."""
     for _ in range(50):
-        if isinstance(method, _Patch):
-            return True
-        if method is None:
-            return False
+        if method is None or _is_ours(method):
+            return method is not None
         method = getattr(method, "__wrapped__", None)
     return False
 
@@ -101,14 +129,19 @@ def _mend() -> None:
     """
     with _lock:
         current = vars(_SESSION)["send"]
-        if _holders and isinstance(current, FunctionType | wrapt.FunctionWrapper) and not hasattr(current, "mock"):
+        # wrapt's wrappers pass for what they wrap.
+        if _holders and isinstance(current, FunctionType) and not hasattr(current, "mock"):
             _wrap("send")
 
 
 def _wrap(name: str) -> None:
     current = vars(_SESSION)[name]
-    if not _is_in(current):
-        setattr(_SESSION, name, _Patch(current, _WRAPPERS[name]))
+    if _is_in(current):
+        return
+    made = _made.get(name)
+    if made is None or made[0] is not current:
+        made = _made[name] = (current, _WRAPPERS[name](current))
+    setattr(_SESSION, name, made[1])
 
 
 def hold() -> None:
@@ -129,7 +162,7 @@ def release() -> None:
             return
         for name in _WRAPPERS:
             current = vars(_SESSION)[name]
-            if isinstance(current, _Patch):
+            if _is_ours(current):
                 setattr(_SESSION, name, current.__wrapped__)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import requests
 from requests import PreparedRequest, Response
 
-from .. import exchange, scope, sending
+from .. import exchange, plain, scope, sessions
 from ..cache import TMDBCache
 from ..config import CacheConfig
 
@@ -19,7 +18,7 @@ _call: ContextVar[dict[str, Any] | None] = ContextVar("tmdb_mongo_cache_session_
 if TYPE_CHECKING:
     _Base = requests.Session
 else:
-    _Base = exchange.session_class()
+    _Base = sessions.session_class()
 
 
 class TMDBSession(_Base):
@@ -58,9 +57,19 @@ class TMDBSession(_Base):
     ) -> Response:
         """Prepare and send a request; see the class for the arguments that requests has not."""
         changes = _changes(expire_after, only_if_cached, refresh, force_refresh)
+        looked, found = None, self._scope(changes)
+        if (
+            found is not None
+            and isinstance(url, str)
+            and found.cache.may_be_tmdb(url)
+            and sessions.takes_the_usual_way(self, send_of=TMDBSession)
+        ):
+            response, looked = plain.answer(found, self, (method, url, *args), kwargs)
+            if response is not None:
+                return response
         token = _call.set(changes)
         try:
-            with sending.inside(None) if sending.is_inside(self) else nullcontext():
+            with scope.inside(None), scope.handed_over(looked):
                 return super().request(method, url, *args, **kwargs)
         finally:
             _call.reset(token)
@@ -82,7 +91,7 @@ class TMDBSession(_Base):
     ) -> Response:
         """Send a prepared request; see the class for the arguments that requests has not."""
         original = super().send
-        if sending.is_inside(self):
+        if scope.is_inside(self):
             return original(request, **kwargs)
         changes = {**(_call.get() or {}), **_changes(expire_after, only_if_cached, refresh, force_refresh)}
         found = self._scope(changes)

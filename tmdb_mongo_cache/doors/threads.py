@@ -21,6 +21,9 @@ from .patch import holding
 
 _submitting: ContextVar[bool] = ContextVar("tmdb_mongo_cache_submitting", default=False)
 
+# Threads of the database's, and of the cache's own: they go on when the function has returned.
+_NOT_THE_FUNCTIONS = ("pymongo_", "tmdb-mongo-cache")
+
 _follow_lock = ForkSafeLock()
 _followed = 0
 
@@ -72,7 +75,7 @@ def _carried(found: scope.Scope, function: Callable[..., Any]) -> Callable[..., 
 
 def _start(wrapped: Callable[..., Any], thread: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     found = scope.current_scope()
-    if found is None or not found.inherited or _submitting.get():
+    if found is None or not found.inherited or _submitting.get() or thread.name.startswith(_NOT_THE_FUNCTIONS):
         return wrapped(*args, **kwargs)
     # On the instance: subclasses override run().
     thread.run = _carried(found, thread.run)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -25,9 +24,10 @@ from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..config import mask
 from ..errors import ConfigError, StoreUnavailable
-from ..tmdb import calls, expiration, policy, urls
+from ..tmdb import calls, expiration, policy, secrets, urls
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.making import make_entry
+from ..tmdb.rules import Policy
 from .client import EMBEDDED, close_with, open_client, resolve_uri, revive_embedded, translated
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
@@ -64,7 +64,7 @@ class MongoStorage(MongoDict):
         serializer: SerializerType | None = bson_document_serializer,
         decode_content: bool = False,
         hosts: frozenset[str] = frozenset(),
-        rules: policy.Policy | None = None,
+        rules: Policy | None = None,
         store_timeout: float = 0.25,
         **options: Any,
     ) -> None:
@@ -79,7 +79,7 @@ class MongoStorage(MongoDict):
         )
         self.collection = client[db_name].get_collection(collection_name, codec_options=CODEC)
         self.hosts = hosts
-        self.rules = rules or policy.Policy()
+        self.rules = rules or Policy()
         self._deadline = Deadline(store_timeout)
         self._indexes = Indexes()
 
@@ -211,7 +211,7 @@ def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
     )
 
 
-def _to_entry(key: str, value: Any, call: calls.Call, rules: policy.Policy) -> tuple[Entry | None, Any]:
+def _to_entry(key: str, value: Any, call: calls.Call, rules: Policy) -> tuple[Entry | None, Any]:
     """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
     if call.straight:
         return None, None
@@ -233,12 +233,11 @@ def _to_entry(key: str, value: Any, call: calls.Call, rules: policy.Policy) -> t
         return None, None
     made = make_entry(call, rules, kept, judged.data, fetched)
     expires = made.expires_at if value.expires is None else expiration.expires_at(value.expires, fetched, fetched)
-    entry = replace(
-        made,
+    entry = made._replace(
         key=key,
         expires_at=expires,
         purge_at=expiration.purge_at(expires, fetched, policy.retention(rules)),
         # Under a key that a session makes by its own rules the key does not tell the URL.
-        url=made.url or (None if key == call.key else call.ask.url),
+        url=made.url or (None if key == call.key else secrets.strip_url(call.url)),
     )
     return entry, judged.data

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 from . import directives, endpoints, keys, privacy, secrets, urls
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
 from .policy import Ask
+from .secrets import strip_url
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One call to TMDB.
 
     ``straight`` says why it is neither looked up nor stored; empty when it may
@@ -23,11 +23,14 @@ class Call:
 
     key: str
     straight: str
-    ask: Ask = field(repr=False)
+    ask: Ask
     endpoint: Endpoint
-    hosts: frozenset[str] = field(repr=False)
-    url: str = field(repr=False)
-    headers: Mapping[str, str | bytes] = field(repr=False)
+    hosts: frozenset[str]
+    url: str
+    headers: Mapping[str, str | bytes]
+
+    def __repr__(self) -> str:
+        return f"Call(key={self.key!r}, straight={self.straight!r}, endpoint={self.endpoint!r})"
 
 
 def classify(
@@ -53,24 +56,25 @@ def classify(
     if target is None or url is None or not urls.is_tmdb(target, hosts):
         return None
     path = urls.canonical_path(target.path)
+    pairs = urls.pairs(target.query)
     asked = directives.of_request(headers)
-    straight = privacy.why_straight(method, path, target.query, headers, has_body)
+    straight = privacy.why_straight(method, path, target.query, pairs, headers, has_body)
     if not straight and asked.no_store:
         straight = "the caller asks for no-store"
     endpoint = endpoints.find(path)
     if straight:
         return Call("", straight, Ask(directives=asked), endpoint, hosts, url, headers)
-    parts = keys.appended_parts(target.query)
+    parts = keys.appended_parts(pairs)
     ask = Ask(
-        url=strip_url(url),
+        sent_url=url,
         kind=endpoint.kind,
         appended=parts,
         sure_parts=_sure_parts(parts, endpoint),
         directives=asked,
         follows_redirects=follows_redirects,
     )
-    key = keys.make_key(path, target.query)
-    if any(secret in key for secret in secrets.credentials(url, headers)):
+    key = keys.make_key(path, pairs)
+    if any(secret in key for secret in secrets.credentials(pairs, headers)):
         return Call("", "a credential where none belongs", Ask(directives=asked), endpoint, hosts, url, headers)
     return Call(key, "", ask, endpoint, hosts, url, headers)
 
@@ -80,13 +84,6 @@ def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
     if endpoint.template is None:
         return parts
     return tuple(part for part in parts if part in endpoints.APPENDABLE.get(endpoint.template, ()))
-
-
-def strip_url(url: str) -> str:
-    """Return an URL without user, fragment, and the values of its credentials (their names stay)."""
-    parts = urlsplit(url)
-    query = "&".join(_without_value(item) for item in parts.query.split("&"))
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def fill_url(stripped: str, url: str) -> str:
@@ -107,12 +104,6 @@ def fill_url(stripped: str, url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "&".join(filled), parts.fragment))
 
 
-def _without_value(item: str) -> str:
-    name = item.partition("=")[0]
-    decoded = urls.pairs(name)
-    return f"{name}=" if decoded and secrets.is_credential(decoded[0][0]) else item
-
-
 def kept_form(call: Call, reply: Reply) -> Reply:
     """Return the reply as it may be kept: without credentials, cookies, and the caller's own spelling.
 
@@ -120,24 +111,24 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     repeats a credential, or came through a redirect by way of a private call or
     another host.
     """
-    own = secrets.credentials(call.url, call.headers)
+    own = secrets.credentials(urls.pairs(urlsplit(call.url).query), call.headers)
     if secrets.body_mentions(reply.body, own):
-        return replace(reply, keepable=False)
-    kept = replace(reply, headers=secrets.keepable_headers(reply.headers, own), native=None)
+        return reply._replace(keepable=False)
+    kept = reply._replace(headers=secrets.keepable_headers(reply.headers, own), native=None)
     if not reply.history:
-        return replace(kept, url=None)
+        return kept._replace(url=None)
     steps = [hop.url for hop in reply.history] + [reply.url or ""]
     for step in steps:
         reached = classify("GET", step, {}, hosts=call.hosts)
         if reached is None or reached.straight:
-            return replace(reply, keepable=False)
+            return reply._replace(keepable=False)
     if keys.key_of_prepared(steps[-1], call.hosts) == call.key:
         # From http to https, or to the other host: the same call, and the next caller is there already.
-        return replace(kept, url=None, history=())
+        return kept._replace(url=None, history=())
     hops = tuple(_kept_hop(hop, own) for hop in reply.history)
     if any(secrets.body_mentions(hop.body, own) for hop in hops):
-        return replace(reply, keepable=False)
-    return replace(kept, url=strip_url(steps[-1]), history=hops)
+        return reply._replace(keepable=False)
+    return kept._replace(url=strip_url(steps[-1]), history=hops)
 
 
 def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:

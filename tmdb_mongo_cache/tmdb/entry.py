@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 # RFC 9110 section 8.8.3, its quotes not insisted on: entries come from a database that others may write to.
 _SENDABLE = re.compile(r"[\x21-\x7e\x80-\xff]{1,1000}")
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
+class Hop(NamedTuple):
     """One redirect on the way to an answer: an URL free of credentials, and what it said."""
 
     url: str
@@ -23,8 +22,7 @@ class Hop:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An answer of TMDB as it is kept.
 
     All times are aware and in UTC. ``body`` holds the decoded bytes exactly as
@@ -59,8 +57,7 @@ class Entry:
         return max(now - (self.validated_at or self.timestamp), timedelta(0))
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What came of a call to TMDB: an answer, or the error it ended in.
 
     ``native`` is the answer in the caller's own form (a ``requests.Response``).
@@ -68,7 +65,7 @@ class Reply:
 
     status: int = 0
     reason: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes = b""
     native: Any = None
     url: str | None = None

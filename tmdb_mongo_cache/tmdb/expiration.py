@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
-from .endpoints import CLASSES
-
 DEFAULT: Final = 24 * 3600.0
 """Seconds for whatever is not known better."""
 
@@ -74,6 +72,8 @@ def by_class(value: Mapping[str, Any], name: str) -> dict[str, Expiration]:
     Raises:
         ValueError: a class is unknown or a value is none.
     """
+    from .endpoints import CLASSES  # a table of all paths, which most programs' settings do not need
+
     unknown = sorted(str(key) for key in value if key not in CLASSES)
     if unknown:
         raise ValueError(f"{name} has no class {unknown[0]!r}; the classes are: {', '.join(sorted(CLASSES))}")

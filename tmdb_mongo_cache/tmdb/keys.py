@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from . import secrets, urls
@@ -29,18 +30,18 @@ def key_of_prepared(url: str | bytes | None, hosts: frozenset[str] = frozenset()
 def _key_of(target: urls.Target | None, hosts: frozenset[str]) -> str | None:
     if target is None or not urls.is_tmdb(target, hosts):
         return None
-    return make_key(urls.canonical_path(target.path), target.query)
+    return make_key(urls.canonical_path(target.path), urls.pairs(target.query))
 
 
-def make_key(path: str, query: str) -> str:
-    """Make the key from a canonical path and the query as it was sent.
+def make_key(path: str, query: Iterable[tuple[str, str]]) -> str:
+    """Make the key from a canonical path and the decoded query.
 
     Params are sorted by name, repeats keep their order; empty ones, credentials
     and ``page=1`` (the same answer as no page) are left out. The order of
     ``append_to_response`` only changes the order of keys in the answer.
     ``language`` is neither dropped nor defaulted: on ``/images`` it filters.
     """
-    kept = [(name, value) for name, value in urls.pairs(query) if value and not secrets.is_credential(name)]
+    kept = [(name, value) for name, value in query if value and not secrets.is_credential(name)]
     kept = [(name, _appended(value) if name == "append_to_response" else value) for name, value in kept]
     kept = [(name, value) for name, value in kept if value]
     if all(value == "1" for name, value in kept if name == "page"):
@@ -55,10 +56,10 @@ def make_key(path: str, query: str) -> str:
     return f"{key[: KEY_LENGTH - len(digest) - 1]}#{digest}"
 
 
-def appended_parts(query: str) -> tuple[str, ...]:
+def appended_parts(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Return what the query asks to append, sorted, without repeats."""
     parts: set[str] = set()
-    for name, value in urls.pairs(query):
+    for name, value in query:
         if name == "append_to_response":
             parts.update(_parts(value))
     return tuple(sorted(parts))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +9,8 @@ from . import expiration, policy
 from .calls import Call, kept_form
 from .directives import age_of
 from .entry import Entry, Reply
-from .policy import Policy
+from .rules import Policy
+from .secrets import strip_url
 
 # RFC 9111 section 3.2: what a 304 says of a body that it does not have.
 _NOT_UPDATED = frozenset({"content-length", "content-encoding", "transfer-encoding", "content-range", "set-cookie"})
@@ -44,7 +44,7 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
         tmdb_id=tmdb_id,
         media_type=media_type,
         endpoint=endpoint,
-        url=reply.url or (call.ask.url if "#" in call.key else None),
+        url=reply.url or (strip_url(call.url) if "#" in call.key else None),
         history=reply.history,
     )
 
@@ -58,10 +58,10 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     # How old the answer was when it came has nothing to say of this one.
     names = {"age", *(name.lower() for name in came)}
     headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | came
-    wanted = policy.expiration_of(replace(reply, status=entry.status, headers=headers), call.ask, rules, now)
+    wanted = policy.expiration_of(reply._replace(status=entry.status, headers=headers), call.ask, rules, now)
     expires = expiration.expires_at(wanted, entry.timestamp, now)
     purge = expiration.purge_at(expires, entry.timestamp, policy.retention(rules))
-    return replace(entry, headers=headers, expires_at=expires, purge_at=purge, validated_at=now)
+    return entry._replace(headers=headers, expires_at=expires, purge_at=purge, validated_at=now)
 
 
 def age_header(entry: Entry, now: datetime) -> str:

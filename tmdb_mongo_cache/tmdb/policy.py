@@ -7,17 +7,18 @@ another document is named.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import bodies, expiration
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
 from .expiration import DO_NOT_CACHE, Expiration
+from .rules import Policy
+from .secrets import strip_url
 
 CLOCKS_APART = timedelta(minutes=15)
 """How far another machine's clock may be ahead; what is said to have come later than that is not believed."""
@@ -26,33 +27,18 @@ NOT_FOUND_CODES = frozenset({6, 34, 37})
 """TMDB's ``status_code`` for "there is no such thing" (developer.themoviedb.org, errors)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings that decide, in normal form; durations in seconds."""
+class Ask(NamedTuple):
+    """One call, as far as the rules need to know it; ``sent_url`` is the caller's own, and in no repr."""
 
-    expire_after: Expiration | Mapping[str, Expiration] | None = None
-    url_expiration: Callable[[str], Expiration | None] | None = None
-    cache_control: bool = False
-    stale_if_error: float = 7 * 86400.0
-    stale_while_revalidate: float = 0.0
-    not_found_expire_after: Expiration = 3600.0
-    offline: bool = False
-    only_if_cached: bool = False
-    refresh: bool = False
-    force_refresh: bool = False
-    call_expire_after: Expiration | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One call, as far as the rules need to know it."""
-
-    url: str = ""
+    sent_url: str = ""
     kind: str = "unknown"
     appended: tuple[str, ...] = ()
     sure_parts: tuple[str, ...] = ()
     directives: Directives = NONE
     follows_redirects: bool = True
+
+    def __repr__(self) -> str:
+        return f"Ask(kind={self.kind!r}, appended={self.appended!r}, directives={self.directives!r})"
 
 
 class Step(Enum):
@@ -75,13 +61,12 @@ class Verdict(Enum):
     PASS_ON = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A verdict, and what was found on the way to it."""
 
     verdict: Verdict
     why: str = ""
-    data: Any = field(default=None, repr=False)
+    data: Any = None
 
 
 def usable(entry: Entry | None, ask: Ask, now: datetime) -> Entry | None:
@@ -254,7 +239,7 @@ def _wanted(ask: Ask, policy: Policy) -> Expiration:
     """Return the expiration of the settings: the call's own wish before the URL's before that for all."""
     if policy.call_expire_after is not None:
         return policy.call_expire_after
-    if policy.url_expiration is not None and (found := policy.url_expiration(ask.url)) is not None:
+    if policy.url_expiration is not None and (found := policy.url_expiration(strip_url(ask.sent_url))) is not None:
         return found
     wanted = policy.expire_after
     if isinstance(wanted, Mapping):

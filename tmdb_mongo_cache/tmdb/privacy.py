@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from urllib.parse import unquote_to_bytes
 
-from . import secrets, urls
+from . import secrets
 
 _PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
@@ -43,13 +43,21 @@ _UNUSUAL_HEADERS = frozenset(
 )
 
 
-def why_straight(method: str | None, path: str, query: str, headers: Mapping[str, str | bytes], has_body: bool) -> str:
+def why_straight(
+    method: str | None,
+    path: str,
+    query: str,
+    pairs: Iterable[tuple[str, str]],
+    headers: Mapping[str, str | bytes],
+    has_body: bool,
+) -> str:
     """Say why a call to TMDB goes straight through, both ways; empty when it may be cached.
 
     Args:
         method: as sent.
         path: the path as :func:`.urls.canonical_path` gives it.
         query: the query as sent.
+        pairs: the same, decoded once.
         headers: the request's headers.
         has_body: whether anything is sent along.
     """
@@ -59,7 +67,7 @@ def why_straight(method: str | None, path: str, query: str, headers: Mapping[str
         return "a GET with a body"
     if reason := _private_path(path):
         return reason
-    if reason := _private_query(query):
+    if reason := _private_query(query, pairs):
         return reason
     return _private_headers(headers)
 
@@ -92,7 +100,7 @@ def _private_segments(segments: list[str]) -> str:
     return ""
 
 
-def _private_query(query: str) -> str:
+def _private_query(query: str, pairs: Iterable[tuple[str, str]]) -> str:
     if not query:
         return ""
     text = _fully_decoded(query.replace("+", " "))
@@ -104,7 +112,7 @@ def _private_query(query: str) -> str:
         return "a JSONP callback"
     if "%00" in query:
         return "control characters in the query"
-    if _CREDENTIAL.search(text) and any(map(_has_stray_credential, urls.pairs(query))):
+    if _CREDENTIAL.search(text) and any(map(_has_stray_credential, pairs)):
         return "a credential where none belongs"
     return ""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit, urlunsplit
 
 from . import urls
 
@@ -49,12 +50,22 @@ def redact(text: str) -> str:
     return _USERINFO.sub(r"\1", text)
 
 
-def credentials(url: str, headers: Mapping[str, str | bytes]) -> frozenset[str]:
-    """Collect the values in a request that must not be written anywhere."""
-    found: set[str] = set()
-    target = urls.split(url)
-    if target is not None:
-        found.update(value for name, value in urls.pairs(target.query) if is_credential(name))
+def strip_url(url: str) -> str:
+    """Return an URL without user, fragment, and the values of its credentials (their names stay)."""
+    parts = urlsplit(url)
+    query = "&".join(_without_value(item) for item in parts.query.split("&"))
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
+
+
+def _without_value(item: str) -> str:
+    name = item.partition("=")[0]
+    decoded = urls.pairs(name)
+    return f"{name}=" if decoded and is_credential(decoded[0][0]) else item
+
+
+def credentials(query: Iterable[tuple[str, str]], headers: Mapping[str, str | bytes]) -> frozenset[str]:
+    """Collect the values in a request's query and headers that must not be written anywhere."""
+    found = {value for name, value in query if is_credential(name)}
     for name, value in headers.items():
         if name.lower() in _CREDENTIAL_HEADERS:
             text = value.decode("latin-1") if isinstance(value, bytes) else value

@@ -22,7 +22,7 @@ _PATH_SAFE = "/!$&'()*+,;=:@~"
 # An URL that requests sends as it stands: nothing in it is escaped, resolved
 # or refused on the way. Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
-    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+)(?::(?P<port>[0-9]{1,5}))?"
+    r"(?P<start>https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?)"
     r"(?P<path>(?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
     r"(?:\?(?P<query>(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
 )
@@ -61,21 +61,29 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
 
     None when requests would refuse them.
     """
+    plain = plain_url(url, params)
+    if plain is not None:
+        return split(plain)
+    prepared = PreparedRequest()
+    try:
+        # requests takes more than its type stubs say: bytes, None, lists of pairs.
+        prepared.prepare_url(url, params)
+    except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
+        return None
+    return split(prepared.url)
+
+
+def plain_url(url: str | bytes, params: Params = None) -> str | None:
+    """Return the URL that requests sends for ``(url, params)``; None where only preparing a request tells."""
     plain = _PLAIN_URL.fullmatch(url) if isinstance(url, str) else None
     extra = _plain_query(params) if plain else None
     if plain is None or extra is None:
-        prepared = PreparedRequest()
-        try:
-            # requests takes more than its type stubs say: bytes, None, lists of pairs.
-            prepared.prepare_url(url, params)
-        except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
-            return None
-        return split(prepared.url)
-    query = plain["query"] or ""
+        return None
+    start, path, query = plain["start"], plain["path"], plain["query"] or ""
     if extra:
         query = f"{query}&{extra}" if query else extra
-    port = int(plain["port"]) if plain["port"] else None
-    return Target(plain["host"].lower().rstrip("."), port, plain["path"], query)
+    # requests writes the host in lower case.
+    return f"{start.lower()}{path}?{query}" if query else f"{start.lower()}{path}"
 
 
 def _plain_query(params: Params) -> str | None:

@@ -1,0 +1,201 @@
+"""The fast way: a plain call is known by its arguments, and a hit is answered before requests prepares anything.
+
+Preparing a request and merging the environment's settings costs more than
+reading the answer from MongoDB. So a call that is a GET with nothing about it
+that changes the answer is keyed straight from its arguments, and its request is
+prepared when somebody reads ``response.request``. Whatever is unusual in the
+least takes the way through ``Session.send``, and so does a plain call that is
+no plain hit: what was looked up for it goes along.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import lru_cache, partial
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import requests
+from requests import PreparedRequest
+from requests.cookies import RequestsCookieJar
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_netrc_auth
+
+from . import responses
+from .scope import Active, Pending
+from .tmdb import urls
+from .tmdb.calls import Call, classify
+from .tmdb.expiration import DO_NOT_CACHE
+from .tmdb.policy import Step
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+_NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "auth", "timeout", "allow_redirects")
+"""The first parameters of ``Session.request``, as far as anybody gives them by position."""
+
+# Of no consequence for an answer from the cache, whatever they are.
+_INDIFFERENT = frozenset({"timeout", "allow_redirects", "verify", "cert"})
+# Of none where they say nothing.
+_EMPTY = frozenset({"data", "cookies", "files", "auth", "hooks"})
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+class Known(NamedTuple):
+    """A plain call: as the cache sees it, and what requests would send for it."""
+
+    call: Call
+    url: str
+    headers: CaseInsensitiveDict[str]
+
+
+def answer(
+    active: Active, session: requests.Session, args: tuple[Any, ...], options: Mapping[str, Any]
+) -> tuple[responses.TMDBResponse | None, Pending | None]:
+    """Answer a call of ``Session.request`` from the cache, if it is a plain hit.
+
+    Args:
+        active: the cache to use, and its settings as they are for this call.
+        session: whose ``request`` was called; it takes the usual way.
+        args: the arguments by position.
+        options: those by name.
+
+    Returns:
+        the response to a plain hit, and what was looked up where it is none;
+        neither where the call is not plain.
+    """
+    started = perf_counter()
+    try:
+        known = _known(active, session, args, options)
+        if known is None:
+            return None, None
+        looked = active.cache.flow.look_up(known.call, active.rules)
+        entry = looked.entry
+        if looked.step is not Step.SERVE or entry is None or entry.history:
+            return None, Pending(active.cache, session, looked)
+        outcome = active.cache.flow.hit(looked, entry)
+        prepare = partial(_prepare, known, session.trust_env)
+        elapsed = timedelta(seconds=perf_counter() - started)
+        return responses.from_hit(outcome, entry, known.url, prepare, elapsed), None
+    except Exception as error:
+        logger.debug("a call takes the way through send: %s", type(error).__name__, exc_info=True)
+        return None, None
+
+
+def _known(
+    active: Active, session: requests.Session, args: tuple[Any, ...], options: Mapping[str, Any]
+) -> Known | None:
+    given = {**dict(zip(_NAMES, args, strict=False)), **options} if args else options
+    if len(given) != len(args) + len(options) or len(args) > len(_NAMES):
+        return None  # one argument given twice, or more than anybody gives by position
+    method = url = params = headers = None
+    stream = session.stream
+    for name, value in given.items():
+        if name == "url":
+            url = value
+        elif name == "method":
+            method = value
+        elif name == "params":
+            params = value
+        elif name == "headers":
+            headers = value
+        elif name in _INDIFFERENT:
+            pass
+        elif name in _EMPTY:
+            if value:
+                return None
+        elif name == "stream":
+            stream = stream if value is None else value
+        elif name == "json":
+            if value is not None:
+                return None
+        elif name == "proxies":
+            if value is not None and type(value) is not dict:
+                return None
+        else:
+            return None
+    if type(method) is not str or type(url) is not str or method.upper() != "GET":
+        return None
+    if stream or session.auth or any(session.hooks.values()) or session.cookies:
+        return None
+    if active.rules.call_expire_after == DO_NOT_CACHE:
+        return None
+    if session.params:
+        if type(session.params) is not dict or not (params is None or type(params) is dict):
+            return None
+        params = {**session.params, **(params or {})}
+    query = _pairs(params) if params else ()
+    own, more = _items(session.headers), _items(headers) if headers else ()
+    if query is None or own is None or more is None:
+        return None
+    return _known_call(url, query, own, more, active.cache.hosts)
+
+
+def _pairs(params: Any) -> Pairs | None:
+    """Return params as the texts that requests makes of them; None for what is better left to requests."""
+    if type(params) is not dict:
+        return None
+    found = []
+    for name, value in params.items():
+        kind = type(value)
+        if kind is str:
+            found.append((name, value))
+        elif kind is int or kind is bool or kind is float:
+            found.append((name, str(value)))
+        elif value is not None:
+            return None
+        if type(name) is not str:
+            return None
+    return tuple(found)
+
+
+def _items(headers: Any) -> Pairs | None:
+    """Return headers as names and values; None where they are not what one expects."""
+    if type(headers) is not CaseInsensitiveDict and type(headers) is not dict:
+        return None
+    found = tuple(headers.items())
+    for name, value in found:
+        if type(name) is not str or type(value) is not str:
+            return None
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
+    """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private."""
+    sent = urls.plain_url(url, query)
+    if sent is None:
+        return None
+    headers = _merged(own, more)
+    call = classify("GET", sent, headers, hosts=hosts)
+    return None if call is None or call.straight else Known(call, sent, headers)
+
+
+@lru_cache(maxsize=64)
+def _merged(own: Pairs, more: Pairs) -> CaseInsensitiveDict[str]:
+    """Merge a session's headers and a call's, as ``Session.prepare_request`` does.
+
+    Raises:
+        InvalidHeader: requests would not send them.
+    """
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(own)
+    headers.update(more)
+    PreparedRequest().prepare_headers(headers)
+    return headers
+
+
+def _prepare(known: Known, trust_env: bool) -> PreparedRequest:
+    """Prepare the request, as ``Session.prepare_request`` does."""
+    prepared = PreparedRequest()
+    prepared.prepare(
+        method="GET",
+        url=known.url,
+        headers=known.headers.copy(),
+        params={},
+        auth=get_netrc_auth(known.url) if trust_env else None,
+        cookies=RequestsCookieJar(),
+        hooks={"response": []},
+    )
+    return prepared

@@ -1,0 +1,141 @@
+"""The in-process tier before MongoDB: entries as they were read, for some seconds, bounded by bytes.
+
+What is invalidated through one cache of a process is forgotten by all of them:
+several may be open on the same collection, and forgetting too much only costs a look-up.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from cachetools import TTLCache
+
+from ..forks import ForkSafeLock, RenewedAfterFork
+from ..tmdb.entry import Entry
+
+_SLOTS = 1024
+
+# Measured (tracemalloc, Python 3.11): what an entry takes besides its texts, and a header besides its letters.
+_ENTRY_BYTES = 1400
+_HEADER_BYTES = 130
+
+
+class Moment(NamedTuple):
+    """The state of a tier when a look-up began; see :meth:`Memory.put`."""
+
+    everything: int
+    key: int
+
+
+class Memory(RenewedAfterFork):
+    """Entries by key; usable from many threads. A forked child starts with an empty one.
+
+    Args:
+        seconds: how long an entry is kept.
+        max_bytes: what all entries together may take; those not used for longest go first.
+    """
+
+    def __init__(self, seconds: float, max_bytes: int) -> None:
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self.after_fork()
+        super().__init__()
+        with _tiers_lock:
+            _tiers.add(self)
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: another thread may have been in the middle of a change."""
+        self._lock = threading.RLock()
+        self._kept: TTLCache[str, Entry] = TTLCache(self._max_bytes, self._seconds, getsizeof=size_of)
+        # Forgettings counted: of everything, and of keys by their hash.
+        self._everything = 0
+        self._slots = [0] * _SLOTS
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry that is kept for a key."""
+        with self._lock:
+            try:
+                return self._kept[key]
+            except KeyError:
+                return None
+
+    def moment(self, key: str) -> Moment:
+        """Return what :meth:`put` needs to know of the time before a look-up."""
+        return Moment(self._everything, self._slots[hash(key) % _SLOTS])
+
+    def put(self, entry: Entry, since: Moment) -> None:
+        """Keep an entry, unless it was to be forgotten since a moment: it may have been read before that."""
+        with self._lock:
+            if since == self.moment(entry.key):
+                try:
+                    self._kept[entry.key] = entry
+                except ValueError:  # larger than the whole tier
+                    self._kept.pop(entry.key, None)
+
+    def forget(self, key: str) -> None:
+        """Drop what is kept for a key."""
+        with self._lock:
+            self._slots[hash(key) % _SLOTS] += 1
+            self._kept.pop(key, None)
+
+    def forget_all(self, matching: Callable[[Entry], bool] | None = None) -> None:
+        """Drop everything, or the entries that match."""
+        with self._lock:
+            self._everything += 1
+            if matching is None:
+                self._kept.clear()
+            else:
+                with self._kept.timer:  # the time stands still: nothing expires between being listed and being read
+                    found = [key for key, entry in self._kept.items() if matching(entry)]
+                for key in found:
+                    self._kept.pop(key, None)
+
+    @property
+    def bytes(self) -> int:
+        """What the entries take, as estimated."""
+        with self._lock:
+            self._kept.expire()
+            return int(self._kept.currsize)
+
+
+_tiers: weakref.WeakSet[Memory] = weakref.WeakSet()
+_tiers_lock = ForkSafeLock()
+
+
+def _all_tiers() -> list[Memory]:
+    with _tiers_lock:
+        return list(_tiers)
+
+
+def forget_key(key: str, *, but: Memory | None = None) -> None:
+    """Drop a key from every tier of this process.
+
+    Args:
+        key: of the entry.
+        but: the tier that has the new entry.
+    """
+    for tier in _all_tiers():
+        if tier is not but:
+            tier.forget(key)
+
+
+def forget_title(media_type: str, tmdb_id: Any) -> None:
+    """Drop all about one title, person or other thing from every tier of this process."""
+    for tier in _all_tiers():
+        tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id == tmdb_id)
+
+
+def forget_everything() -> None:
+    """Empty every tier of this process."""
+    for tier in _all_tiers():
+        tier.forget_all()
+
+
+def size_of(entry: Entry) -> int:
+    """Estimate what an entry takes in memory, in bytes."""
+    texts = sum(len(name) + len(value) + _HEADER_BYTES for name, value in entry.headers.items())
+    hops = sum(len(hop.body) + _ENTRY_BYTES for hop in entry.history)
+    return _ENTRY_BYTES + len(entry.key) + len(entry.body) + texts + hops

@@ -1,0 +1,24 @@
+"""The settings that decide, in normal form; apart from the decisions, which settings can be checked without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from .expiration import Expiration
+
+
+class Policy(NamedTuple):
+    """The settings that decide, in normal form; durations in seconds."""
+
+    expire_after: Expiration | Mapping[str, Expiration] | None = None
+    url_expiration: Callable[[str], Expiration | None] | None = None
+    cache_control: bool = False
+    stale_if_error: float = 7 * 86400.0
+    stale_while_revalidate: float = 0.0
+    not_found_expire_after: Expiration = 3600.0
+    offline: bool = False
+    only_if_cached: bool = False
+    refresh: bool = False
+    force_refresh: bool = False
+    call_expire_after: Expiration | None = None
