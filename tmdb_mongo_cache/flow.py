@@ -98,13 +98,10 @@ class Flow:
             memory.put(entry, since)
         return Looked(call.key, entry, policy.decide(entry, call.ask, rules, now), now, where, reachable, since)
 
-    def hit(self, looked: Looked, entry: Entry) -> Outcome:
-        """Answer with the entry of a look-up, and count it."""
-        left = policy.seconds_left(entry, looked.now)
-        self.counters.add("hits" if left >= 0 else "stale")
-        if logger.isEnabledFor(logging.DEBUG):
-            logger.debug("%s: hit (%s)", looked.key, looked.where)
-        return Outcome(cache_status(hit=True, ttl=left, detail=looked.where), looked.now, entry)
+    def count_hit(self, looked: Looked, entry: Entry) -> None:
+        """Count an answer with the entry of a look-up."""
+        self.counters.add("hits" if policy.is_fresh_by_time(entry, looked.now) else "stale")
+        logger.debug("%s: hit (%s)", looked.key, looked.where)
 
     def fetch(self, call: Call, rules: Policy, send: Send, looked: Looked | None = None) -> Outcome:
         """Answer a call that may be cached: from the cache, or by sending it.
@@ -131,7 +128,8 @@ class Flow:
             if step is Step.SERVE_AND_REFRESH:
                 validate = entry.etag is not None
                 self.refresher.submit(call.key, lambda: self._ask_tmdb(call, rules, send, looked, validate=validate))
-            return self.hit(looked, entry)
+            self.count_hit(looked, entry)
+            return Outcome(hit_status(looked, entry), looked.now, entry)
         logger.debug("%s: %s", call.key, step.name.lower())
         return self._ask_tmdb(call, rules, send, looked, validate=step is Step.VALIDATE)
 
@@ -191,6 +189,11 @@ class Flow:
         """Let refreshes under way end and close the database; idempotent."""
         self.refresher.close()
         self.guarded.close()
+
+
+def hit_status(looked: Looked, entry: Entry) -> str:
+    """Return what ``Cache-Status`` says of an answer with the entry of a look-up."""
+    return cache_status(hit=True, ttl=policy.seconds_left(entry, looked.now), detail=looked.where)
 
 
 def _utcnow() -> datetime:

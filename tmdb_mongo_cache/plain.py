@@ -24,6 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
 from . import responses
+from .flow import hit_status
 from .scope import Active, Pending
 from .tmdb import urls
 from .tmdb.calls import Call, classify
@@ -75,10 +76,10 @@ def answer(
         entry = looked.entry
         if looked.step is not Step.SERVE or entry is None or entry.history:
             return None, Pending(active.cache, session, looked)
-        outcome = active.cache.flow.hit(looked, entry)
-        prepare = partial(_prepare, known, session.trust_env)
-        elapsed = timedelta(seconds=perf_counter() - started)
-        return responses.from_hit(outcome, entry, known.url, prepare, elapsed), None
+        active.cache.flow.count_hit(looked, entry)
+        prepare, status = partial(_prepare, known, session.trust_env), partial(hit_status, looked, entry)
+        source = responses.Source(entry, known.url, prepare, looked.now, status)
+        return responses.from_source(entry, source, timedelta(seconds=perf_counter() - started)), None
     except Exception as error:
         logger.debug("a call takes the way through send: %s", type(error).__name__, exc_info=True)
         return None, None
@@ -87,18 +88,24 @@ def answer(
 def _known(
     active: Active, session: requests.Session, args: tuple[Any, ...], options: Mapping[str, Any]
 ) -> Known | None:
-    given = {**dict(zip(_NAMES, args, strict=False)), **options} if args else options
-    if len(given) != len(args) + len(options) or len(args) > len(_NAMES):
-        return None  # one argument given twice, or more than anybody gives by position
+    if len(args) > len(_NAMES):
+        return None  # more than anybody gives by position
     method = url = params = headers = None
+    if len(args) == 2:
+        method, url = args
+    elif args:
+        given = dict(zip(_NAMES, args, strict=False))
+        if not given.keys().isdisjoint(options):
+            return None
+        options = {**given, **options}
     stream = session.stream
-    for name, value in given.items():
-        if name == "url":
-            url = value
-        elif name == "method":
-            method = value
-        elif name == "params":
+    for name, value in options.items():
+        if name == "params":
             params = value
+        elif name == "url" and url is None:
+            url = value
+        elif name == "method" and method is None:
+            method = value
         elif name == "headers":
             headers = value
         elif name in _INDIFFERENT:
@@ -118,7 +125,10 @@ def _known(
             return None
     if type(method) is not str or type(url) is not str or method.upper() != "GET":
         return None
-    if stream or session.auth or any(session.hooks.values()) or session.cookies:
+    if stream or session.auth or any(session.hooks.values()):
+        return None
+    # Without its length, which a jar counts cookie by cookie, where it is as it was made.
+    if getattr(session.cookies, "_cookies", True) and session.cookies:
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
         return None
@@ -153,13 +163,10 @@ def _pairs(params: Any) -> Pairs | None:
 
 def _items(headers: Any) -> Pairs | None:
     """Return headers as names and values; None where they are not what one expects."""
-    if type(headers) is not CaseInsensitiveDict and type(headers) is not dict:
-        return None
-    found = tuple(headers.items())
-    for name, value in found:
-        if type(name) is not str or type(value) is not str:
-            return None
-    return found
+    if type(headers) is CaseInsensitiveDict:
+        # What its items() gives, one Python call for each.
+        return tuple(headers._store.values())
+    return tuple(headers.items()) if type(headers) is dict else None
 
 
 @lru_cache(maxsize=1024)

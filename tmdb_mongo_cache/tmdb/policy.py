@@ -20,6 +20,8 @@ from .expiration import DO_NOT_CACHE, Expiration
 from .rules import Policy
 from .secrets import strip_url
 
+_NO_TIME = timedelta(0)
+
 CLOCKS_APART = timedelta(minutes=15)
 """How far another machine's clock may be ahead; what is said to have come later than that is not believed."""
 
@@ -73,7 +75,9 @@ def usable(entry: Entry | None, ask: Ask, now: datetime) -> Entry | None:
     """Return the entry if it may be served at all: not past its purge, and reached the way this caller goes."""
     if entry is None or now >= entry.purge_at or now - entry.timestamp >= expiration.LONGEST:
         return None
-    if max(entry.timestamp, entry.validated_at or entry.timestamp) - now > CLOCKS_APART:
+    if entry.timestamp - now > CLOCKS_APART:
+        return None
+    if entry.validated_at is not None and entry.validated_at - now > CLOCKS_APART:
         return None
     if entry.history and not ask.follows_redirects:
         return None
@@ -115,9 +119,10 @@ def is_fresh(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
     asked = ask.directives
     if policy.refresh or policy.force_refresh or asked.no_cache:
         return False
-    if entry.expires_at - now <= timedelta(seconds=asked.min_fresh):
+    left = entry.expires_at - now
+    if left <= _NO_TIME or (asked.min_fresh and left <= timedelta(seconds=asked.min_fresh)):
         return False
-    if _is_too_old(entry, ask, now):
+    if asked.max_age is not None and _is_too_old(entry, ask, now):
         return False
     wanted = policy.call_expire_after
     if isinstance(wanted, float) and entry.age(now).total_seconds() >= wanted:
