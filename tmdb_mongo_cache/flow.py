@@ -70,10 +70,10 @@ class Flow:
 
     def __init__(self, config: CacheConfig, counters: Counters) -> None:
         self.counters = counters
-        self.guarded = GuardedStore(config, counters)
-        self.refresher = Refresher()
         seconds = float(config.memory_ttl)  # type: ignore[arg-type]
         self.memory = Memory(seconds, config.memory_max_bytes) if seconds and config.memory_max_bytes else None
+        self.guarded = GuardedStore(config, counters, self.memory)
+        self.refresher = Refresher()
 
     def look_up(self, call: Call, rules: Policy) -> Looked:
         """Look a call up, in memory and then in MongoDB; never raises because of the database."""

@@ -12,6 +12,7 @@ from ..errors import CacheError, StoreError
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
+from .memory import Memory
 from .opening import CLOSED
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ class LossLog:
 class GuardedStore(RenewedAfterFork):
     """A store that never raises, and says in the log when MongoDB is lost and when it is back."""
 
-    def __init__(self, config: CacheConfig, counters: Counters) -> None:
+    def __init__(self, config: CacheConfig, counters: Counters, memory: Memory | None = None) -> None:
         self._config = config
+        self._memory = memory
         self._counters = counters
         self._store: MongoStore | None = None
         self.closed = False
@@ -73,7 +75,7 @@ class GuardedStore(RenewedAfterFork):
 
             with self._lock:
                 if self._store is None:
-                    self._store = MongoStore(self._config)
+                    self._store = MongoStore(self._config, self._memory)
         return self._store
 
     def close(self) -> None:

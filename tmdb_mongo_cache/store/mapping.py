@@ -29,6 +29,7 @@ from ..tmdb import calls, expiration, policy, secrets, urls
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.making import make_entry
 from ..tmdb.rules import Policy
+from . import memory
 from .client import EMBEDDED, close_with, failed, open_client, resolve_uri
 from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
@@ -131,13 +132,17 @@ class MongoStorage(MongoDict):
                     self._indexes.make(self._operation())
                     with self._operation():
                         self.collection.replace_one({"_id": key}, raw, upsert=True)
+                    memory.forget_key(key)
                 return
         with self._operation():
             super().__setitem__(key, value)  # type: ignore[no-untyped-call]
 
     def __delitem__(self, key: str) -> None:
-        with self._operation():
-            super().__delitem__(key)  # type: ignore[no-untyped-call]
+        try:
+            with self._operation():
+                super().__delitem__(key)  # type: ignore[no-untyped-call]
+        finally:
+            memory.forget_key(key)
 
     def __len__(self) -> int:
         with self._operation():
@@ -150,8 +155,13 @@ class MongoStorage(MongoDict):
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
         """Delete keys; missing ones are no error."""
-        with self._operation():
-            super().bulk_delete(keys)
+        found = list(keys)
+        try:
+            with self._operation():
+                super().bulk_delete(found)
+        finally:
+            for key in found:
+                memory.forget_key(key)
 
     def present(self, keys: Iterable[str]) -> set[str]:
         """Return those of the keys that exist, in one query."""
@@ -161,8 +171,11 @@ class MongoStorage(MongoDict):
 
     def clear(self) -> None:
         """Delete everything; indexes stay."""
-        with self._operation():
-            self.collection.delete_many({})
+        try:
+            with self._operation():
+                self.collection.delete_many({})
+        finally:
+            memory.forget_everything()
 
     def close(self) -> None:
         """Close the client, unless it was given."""

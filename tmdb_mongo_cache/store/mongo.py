@@ -20,6 +20,8 @@ from ..errors import StoreError
 from ..tmdb.entry import Entry
 from .client import Connection
 from .document import CODEC_OF_HITS, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .memory import Memory
+from .watching import Watcher
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -38,11 +40,13 @@ class MongoStore:
     """The entries of one collection.
 
     Every method may raise :class:`~tmdb_mongo_cache.errors.StoreError`; a
-    document that is not what it should be is no error, it is no entry.
+    document that is not what it should be is no error, it is no entry. A tier
+    in memory, if there is one, is told of what others change.
     """
 
-    def __init__(self, config: CacheConfig) -> None:
+    def __init__(self, config: CacheConfig, memory: Memory | None = None) -> None:
         self.connection = Connection(config)
+        self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes()
         self._find: _Finder | None = None
 
@@ -58,6 +62,8 @@ class MongoStore:
                 raise
             except UNREADABLE:
                 return None
+        if self._watcher is not None and not self._watcher.begun:
+            self._watcher.begin(collection)
         return None if document is None else from_document(document, key)
 
     def put(self, entry: Entry, data: Any) -> bool:
@@ -115,6 +121,8 @@ class MongoStore:
 
     def close(self) -> None:
         """Close the connection; idempotent."""
+        if self._watcher is not None:
+            self._watcher.close()
         self.connection.close()
 
 

@@ -1,0 +1,116 @@
+"""Forgetting at once what other processes have changed, where MongoDB tells of it (a change stream).
+
+A replica set or a sharded cluster has change streams, a single server has none:
+there no thread is started, and what is kept in memory lasts ``memory_ttl``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
+
+from ..forks import RenewedAfterFork
+from .memory import Memory
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+_TELLING = frozenset({"RSPrimary", "RSSecondary", "Mongos", "LoadBalancer"})
+"""pymongo's names for the kinds of server that have change streams."""
+
+_OF_ONE = ("delete", "replace", "update")
+_OF_ALL = ("drop", "dropDatabase", "invalidate", "rename")
+_PIPELINE: list[Mapping[str, Any]] = [
+    {"$match": {"operationType": {"$in": [*_OF_ONE, *_OF_ALL]}}},
+    {"$project": {"operationType": 1, "documentKey": 1}},
+]
+
+_NOT_TO_BE_HAD = frozenset({13, 18, 20, 59, 8000, 40324, 40573})
+"""Not allowed, or not there after all: as if it were a single server."""
+
+_WAIT_MS = 1000
+_PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds, after one failure, two, …
+
+
+class Watcher(RenewedAfterFork):
+    """Keeps a tier in step with a collection, from the first look-up on; one thread, or none.
+
+    The thread ends with the tier, or with :meth:`close`.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = weakref.ref(memory)
+        self._closed = False
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: the thread stayed with the parent."""
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self.begun = self._closed
+
+    def begin(self, collection: Collection[dict[str, Any]]) -> None:
+        """Watch a collection that has just been read, if its server can tell of changes; once."""
+        with self._lock:
+            if self.begun:
+                return
+            self.begun = True
+        servers = collection.database.client.topology_description.server_descriptions().values()
+        if _TELLING.isdisjoint(server.server_type_name for server in servers):
+            return
+        target = (collection, self._memory, self._ended)
+        threading.Thread(target=_watch, args=target, name="tmdb-mongo-cache-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """Let the thread end, and begin no other."""
+        with self._lock:
+            self._closed = self.begun = True
+        self._ended.set()
+
+
+def _watch(collection: Collection[dict[str, Any]], memory: weakref.ref[Memory], ended: threading.Event) -> None:
+    failures = 0
+    while not ended.is_set() and memory() is not None:
+        try:
+            with collection.watch(_PIPELINE, max_await_time_ms=_WAIT_MS) as stream:
+                _forget_all(memory)  # what was changed before is not told
+                while stream.alive and not ended.is_set() and memory() is not None:
+                    change = stream.try_next()
+                    failures = 0
+                    if change is not None:
+                        _forget(change, memory)
+        except InvalidOperation:
+            return  # the client is closed
+        except OperationFailure as error:
+            logger.debug("MongoDB does not tell of changes: code %s", error.code)
+            if error.code in _NOT_TO_BE_HAD:
+                return
+        except PyMongoError as error:
+            logger.debug("MongoDB does not tell of changes for now: %s", type(error).__name__)
+        except Exception as error:  # noqa: BLE001  a thread of ours prints no traceback
+            logger.debug("MongoDB's changes are not watched any more: %s", type(error).__name__)
+            return
+        _forget_all(memory)
+        ended.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
+        failures += 1
+
+
+def _forget(change: Mapping[str, Any], memory: weakref.ref[Memory]) -> None:
+    key = change.get("documentKey", {}).get("_id")
+    tier = memory()
+    if change["operationType"] in _OF_ALL:
+        _forget_all(memory)
+    elif tier is not None and isinstance(key, str):
+        tier.forget(key)
+
+
+def _forget_all(memory: weakref.ref[Memory]) -> None:
+    tier = memory()
+    if tier is not None:
+        tier.forget_all()
