@@ -1,132 +1,95 @@
-"""The latency of a hit: ours, requests-cache on the same MongoDB, the bare read, and requests doing nothing.
-
-All contenders take turns within one run, on the embedded MongoDB, so that a
-drift of the machine hits them alike; only the ratios travel. A call is timed
-from ``session.get`` to the body's bytes.
-"""
+"""``python -m benchmarks``: measure everything, print what was asked and what came of it, write tables and pictures."""
 
 from __future__ import annotations
 
 import argparse
-import gc
-import statistics
-import tempfile
+import sys
 from collections.abc import Callable
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter_ns
+from time import perf_counter
 from typing import Any
 
-import pymongo
-import requests
-import requests_cache
-from requests.adapters import BaseAdapter
 from rich.console import Console
 from rich.table import Table
-from urllib3 import HTTPResponse
 
-import tmdb_mongo_cache
-from tmdb_mongo_cache import TMDBCache
-from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from . import costs, plots, report
+from .bench import running
+from .documents import documents
+from .latency import latency, with_json
+from .threads import threads
 
-CALLS = (
-    "/3/movie/550?api_key=0123456789abcdef",
-    "/3/movie/550?api_key=0123456789abcdef&append_to_response=credits,images,keywords,videos,similar,recommendations",
-)
+RESULTS = Path(__file__).parent / "results"
 
 
-class NoAdapter(BaseAdapter):
-    """An adapter that has the answer already: what requests itself costs."""
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured."""
 
-    def __init__(self, body: bytes) -> None:
-        super().__init__()
-        self._body = body
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        """Answer at once."""
-        response = requests.Response()
-        response.status_code, response.request, response.url = 200, request, request.url or ""
-        response._content, response.raw = self._body, HTTPResponse(b"")
-        return response
-
-    def close(self) -> None:
-        """Do nothing."""
+    rounds: int
+    block: int
+    documents: tuple[int, ...]
+    seconds: float
+    repeats: int
+    imports: int
+    films: int
+    limit: int
 
 
-def main() -> None:
-    """Run the benchmark and print the table."""
+FULL = Extent(60, 50, (1_000, 10_000, 100_000, 1_000_000), 2.0, 5, 15, 100_000, 64 * 2**20)
+QUICK = Extent(8, 40, (1_000, 10_000), 0.3, 1, 5, 5_000, 4 * 2**20)
+SMOKE = Extent(2, 10, (100, 600), 0.05, 1, 1, 200, 2**20)
+
+
+def measure(extent: Extent, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure everything."""
+    turns = {"rounds": extent.rounds, "block": extent.block}
+    results: dict[str, Any] = {"machine": report.machine()}
+    with running() as bench:
+        results["machine"]["mongod"] = bench.client.server_info()["version"]
+        steps: dict[str, Callable[[], Any]] = {
+            "latency": lambda: latency(bench, **turns),
+            "with_json": lambda: with_json(bench, **turns),
+            "other_host": lambda: costs.other_host(bench, **turns),
+            "miss": lambda: costs.miss(bench, **turns),
+            "new_calls": lambda: costs.new_calls(bench, **turns),
+            "threads": lambda: threads(bench, seconds=extent.seconds, repeats=extent.repeats),
+            "importing": lambda: costs.importing(repeats=extent.imports),
+            "memory": lambda: costs.memory(bench, films=extent.films, limit=extent.limit),
+            "documents": lambda: documents(bench, list(extent.documents), **turns),
+        }
+        for name, step in steps.items():
+            start = perf_counter()
+            results[name] = step()
+            say(f"{name.replace('_', ' ')}: {perf_counter() - start:.0f} s")
+    return results
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the benchmarks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=2000, help="calls per contender and size")
-    rounds = parser.parse_args().rounds
-    table = Table(title=f"a hit, {rounds} rounds")
-    for column in ("size", "contender", "p50 µs", "p99 µs", "÷ find_one"):
-        table.add_column(column, justify="left" if column in ("size", "contender") else "right")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        uri = stack.enter_context(EmbeddedServer(folder)).uri
-        tmdb = stack.enter_context(StandIn())
-        for call in CALLS:
-            size = f"{len(requests.get(tmdb.url + call, timeout=10).content) / 1000:.1f} kB"
-            times = measure(contenders(stack, uri, tmdb, call), rounds)
-            base = statistics.median(times["bare find_one"])
-            for name, found in times.items():
-                p50, p99 = statistics.median(found), statistics.quantiles(found, n=100)[98]
-                table.add_row(size, name, f"{p50:.0f}", f"{p99:.0f}", f"{p50 / base:.2f}")
-            table.add_section()
-    Console().print(table)
-
-
-def contenders(stack: ExitStack, uri: str, tmdb: StandIn, call: str) -> dict[str, Callable[[], object]]:
-    """Make the contenders for one call, each with the answer already in its cache."""
-    url = tmdb.url + call
-    client: pymongo.MongoClient[dict[str, Any]] = stack.enter_context(pymongo.MongoClient(uri))
-    cache = stack.enter_context(TMDBCache(uri=uri, hosts=[tmdb.host]))
-    session = requests.Session()
-    peer = requests_cache.CachedSession(backend=requests_cache.MongoCache("peer", host=uri))
-    stack.callback(session.close)
-    stack.callback(peer.close)
-
-    def ours() -> object:
-        with tmdb_mongo_cache.enabled(cache):
-            return session.get(url).content
-
-    body = ours()
-    peer.get(url)
-    collection, key = client["tmdb_cache_db"]["tmdb_cache"], cache.key(url)
-    nothing = requests.Session()
-    nothing.mount("http://", NoAdapter(bytes(body)))  # type: ignore[call-overload]
-    stack.enter_context(tmdb_mongo_cache.enabled(cache))
-    stack.callback(nothing.close)
-
-    def alone() -> object:
-        with tmdb_mongo_cache.disabled():
-            return nothing.get(url).content
-
-    return {
-        "bare find_one": lambda: collection.find_one({"_id": key}, {"data": 0}),
-        "tmdb-mongo-cache": lambda: session.get(url).content,
-        "requests-cache, MongoDB": lambda: peer.get(url).content,
-        "requests, doing nothing": alone,
-    }
-
-
-def measure(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Time every contender in turn, in µs; the first tenth is for warming up."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    gc.disable()
-    try:
-        for number in range(rounds + rounds // 10):
-            for name, call in calls.items():
-                start = perf_counter_ns()
-                call()
-                taken = perf_counter_ns() - start
-                if number >= rounds // 10:
-                    times[name].append(taken / 1000)
-    finally:
-        gc.enable()
-    return times
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--quick", action="store_true", help="less of everything, in under a minute")
+    group.add_argument("--smoke", action="store_true", help="next to nothing of everything: does it run at all?")
+    parser.add_argument(
+        "--output", type=Path, help="where to write; results/ beside this file, results/quick/ for less"
+    )
+    given = parser.parse_args(arguments)
+    extent, name = (QUICK, "quick") if given.quick else (SMOKE, "smoke") if given.smoke else (FULL, "")
+    folder = given.output or (RESULTS / "quick" if name else RESULTS)
+    console = Console()
+    results = measure(extent, lambda text: console.print(text, style="dim"))
+    command = f"python -m benchmarks{' --' if name else ''}{name}"
+    found = report.write(results, folder, command)
+    plots.draw(results, folder)
+    table = Table(title="ratios of medians, one run")
+    for column in ("what", "asked", "measured", ""):
+        table.add_column(column, justify="right" if column in ("asked", "measured") else "left")
+    for one in found:
+        table.add_row(one.what, one.limit, f"{one.value:.2f}{one.unit}", "yes" if one.met else "[red]no[/red]")
+    console.print(table)
+    console.print(f"written to {folder}")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
