@@ -91,7 +91,8 @@ def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
     assert own(module) <= {"tmdb"}
 
 
-ABOVE_THE_STORE = {"doors", "standin", "demo", "scope", "exchange", "responses", "cache", "__main__"}
+FOR_REQUESTS = {"plain", "exchange", "sending", "responses", "scope", "sessions"}
+ABOVE_THE_STORE = {"doors", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
 
 
 @pytest.mark.parametrize("module", modules_of("store"))
@@ -100,11 +101,12 @@ def test_the_store_knows_neither_the_flow_nor_the_doors(module: str) -> None:
     assert not own(module) & ABOVE_THE_STORE
 
 
-@pytest.mark.parametrize("module", modules_of("cache"))
+@pytest.mark.parametrize("module", modules_of("cache") + modules_of("flow"))
 def test_the_flow_knows_no_door(module: str) -> None:
-    """The cache imports the rules and the store, and no door."""
-    assert not own(module) & (ABOVE_THE_STORE - {"cache"})
+    """The cache and the flow import the rules and the store, no door, and nothing of requests."""
+    assert not own(module) & (ABOVE_THE_STORE - {"cache", "flow"})
     assert {"tmdb", "store"} <= own(module)
+    assert not any(found.module.startswith("requests") for found in imports(module))
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if layer(m) not in ("doors", "", "__main__", "demo")])
@@ -206,6 +208,7 @@ def test_a_public_name_knows_where_it_lives(name: str) -> None:
         assert found.__module__.startswith(NAME)
 
 
+LATER = ["wrapt", "asyncio", "cachetools", f"{NAME}.flow", f"{NAME}.plain", f"{NAME}.exchange", f"{NAME}.tmdb.policy"]
 HEAVY = ["pymongo", "bson", "requests_cache", "click", "rich", "platformdirs", f"{NAME}.standin"]
 
 
@@ -213,8 +216,18 @@ HEAVY = ["pymongo", "bson", "requests_cache", "click", "rich", "platformdirs", f
     ("code", "heavy"),
     [
         ("import tmdb_mongo_cache", [*HEAVY, "requests", "wrapt"]),
-        ("import tmdb_mongo_cache; tmdb_mongo_cache.install()", HEAVY),
-        ("import tmdb_mongo_cache as t; t.install(expire_after=60, offline=True, hosts=['x']); t.uninstall()", HEAVY),
+        ("import tmdb_mongo_cache; tmdb_mongo_cache.install()", [*HEAVY, *LATER]),
+        (
+            "import tmdb_mongo_cache as t; t.install(expire_after=60, offline=True, hosts=['x']); t.uninstall()",
+            [*HEAVY, *LATER],
+        ),
+        (
+            "import tmdb_mongo_cache as t, requests as r; from requests.adapters import BaseAdapter as B\n"
+            "class A(B):\n"
+            "    def send(self, request, **kwargs): x = r.Response(); x.url = request.url; return x\n"
+            "t.install(); s = r.Session(); s.mount('https://', A()); s.get('https://example.org/3/movie/1')",
+            [*HEAVY, *LATER],
+        ),
         ("import tmdb_mongo_cache as t; t.TMDBCache(uri='mongodb://u:p@localhost', memory_ttl=0)", HEAVY),
         ("import tmdb_mongo_cache as t; t.cached_tmdb(expire_after=60)(lambda: 1)", HEAVY),
         ("import tmdb_mongo_cache as t; t.CacheConfig.from_env(); t.ConfigError, t.TMDBSession", HEAVY),
@@ -222,7 +235,7 @@ HEAVY = ["pymongo", "bson", "requests_cache", "click", "rich", "platformdirs", f
 )
 def test_what_is_not_needed_is_not_imported(code: str, heavy: list[str]) -> None:
     """Neither the import nor install() loads pymongo, requests-cache, click or rich: the first call to TMDB does."""
-    check = f"import sys; {code}; print(*[m for m in {heavy!r} if m in sys.modules])"
+    check = f"import sys\n{code}\nprint(*[m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == ""
     assert done.stderr == ""

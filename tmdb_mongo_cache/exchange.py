@@ -17,7 +17,7 @@ from . import responses
 from .cache import TMDBCache
 from .errors import OfflineError
 from .flow import Outcome
-from .scope import inside, take_pending
+from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
@@ -55,17 +55,11 @@ def send(
         Exception: whatever ``original`` raises, where no stored answer can stand in.
     """
     try:
-        call = classify(
-            request.method,
-            request.url,
-            request.headers or {},
-            has_body=bool(request.body),
-            follows_redirects=bool(options.get("allow_redirects", True)),
-            hosts=cache.hosts,
-        )
+        pending = take_pending(cache, session, request)
+        call = _call(cache, request, options, pending)
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
         logger.debug("a request that cannot be classified goes straight through: %s", type(error).__name__)
-        call = None
+        pending = call = None
     if call is None:
         return original(request, **options)
     if call.straight or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
@@ -74,7 +68,7 @@ def send(
     stream = bool(options.get("stream", session.stream))
     transmission = Transmission(session, request, original, options, stream=stream)
     try:
-        outcome = cache.flow.fetch(call, rules, transmission, take_pending(cache, session, call.key))
+        outcome = cache.flow.fetch(call, rules, transmission, pending.looked if pending else None)
         response = _response(outcome, request, call, stream=stream, started=started)
     except NoResponse as returned:
         return returned.value  # type: ignore[no-any-return]
@@ -90,6 +84,23 @@ def send(
             raise outcome.reply.error
         raise OfflineError(f"offline is set and the cache has no answer for {call.key}", request=request)
     return _run_hooks(session, request, response, options)
+
+
+def _call(
+    cache: TMDBCache, request: PreparedRequest, options: Mapping[str, Any], pending: Pending | None
+) -> Call | None:
+    follows_redirects = bool(options.get("allow_redirects", True))
+    if pending is not None:
+        ask = pending.call.ask._replace(follows_redirects=follows_redirects)
+        return pending.call._replace(ask=ask)
+    return classify(
+        request.method,
+        request.url,
+        request.headers or {},
+        has_body=bool(request.body),
+        follows_redirects=follows_redirects,
+        hosts=cache.hosts,
+    )
 
 
 def _response(

@@ -168,11 +168,12 @@ class Flow:
             kept = kept_form(call, reply)
             if kept.keepable:
                 made = make_entry(call, rules, kept, judged.data, now)
+                stored = looked.reachable and self.guarded.put(made, judged.data)
                 self._remember(made, looked)
-                if looked.reachable and self.guarded.put(made, judged.data):
-                    self.counters.add("stored")
-                    return made
-                return None
+                if not stored:
+                    return None
+                self.counters.add("stored")
+                return made
             judged = Judged(Verdict.PASS_ON, "it repeats a credential or was redirected elsewhere")
         if reply.error is not None or reply.status >= 500 or reply.status == 429:
             self.counters.add("failures")
@@ -180,15 +181,17 @@ class Flow:
         return None
 
     def _remember(self, entry: Entry, looked: Looked) -> None:
-        """Keep an entry in memory; other caches of this process are to look for it in MongoDB."""
+        """Keep an entry that was written in memory; other caches of this process are to look for it in MongoDB."""
         forget_key(entry.key, but=self.memory)
         if self.memory is not None and looked.since is not None:
-            self.memory.put(entry, looked.since)
+            self.memory.store(entry, looked.since)
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
         self.refresher.close()
         self.guarded.close()
+        if self.memory is not None:
+            self.memory.close()
 
 
 def hit_status(looked: Looked, entry: Entry) -> str:

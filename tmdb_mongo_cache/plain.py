@@ -75,7 +75,7 @@ def answer(
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
         if looked.step is not Step.SERVE or entry is None or entry.history:
-            return None, Pending(active.cache, session, looked)
+            return None, Pending(active.cache, session, known.call, looked)
         active.cache.flow.count_hit(looked, entry)
         prepare, status = partial(_prepare, known, session.trust_env), partial(hit_status, looked, entry)
         source = responses.Source(entry, known.url, prepare, looked.now, status)
@@ -172,7 +172,7 @@ def _items(headers: Any) -> Pairs | None:
 @lru_cache(maxsize=1024)
 def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
     """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private."""
-    sent = urls.plain_url(url, query)
+    sent = urls.plain_url(url, urls.encode(query))
     if sent is None:
         return None
     headers = _merged(own, more)

@@ -19,9 +19,10 @@ from .tmdb import expiration
 from .tmdb.rules import Policy
 
 if TYPE_CHECKING:
-    from requests import Session
+    from requests import PreparedRequest, Session
 
     from .flow import Looked
+    from .tmdb.calls import Call
 
 
 class Active(NamedTuple):
@@ -41,12 +42,14 @@ class Scope(NamedTuple):
 class Pending:
     """What was looked up for a call that is on its way to ``send``; to be used once."""
 
-    __slots__ = ("cache", "looked", "session")
+    __slots__ = ("cache", "call", "looked", "session", "used")
 
-    def __init__(self, cache: TMDBCache, session: Session, looked: Looked) -> None:
+    def __init__(self, cache: TMDBCache, session: Session, call: Call, looked: Looked) -> None:
         self.cache = cache
         self.session = session
-        self.looked: Looked | None = looked
+        self.call = call
+        self.looked = looked
+        self.used = False
 
 
 _scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=None)
@@ -106,15 +109,16 @@ def handed_over(pending: Pending | None) -> Iterator[None]:
         _pending.reset(token)
 
 
-def take_pending(cache: TMDBCache, session: Session, key: str) -> Looked | None:
-    """Return what was looked up in a cache for a call of the session with this key, once."""
+def take_pending(cache: TMDBCache, session: Session, request: PreparedRequest) -> Pending | None:
+    """Return what was looked up in a cache for this request of the session, once."""
     pending = _pending.get()
-    if pending is None or pending.cache is not cache or pending.session is not session:
+    if pending is None or pending.used or pending.cache is not cache or pending.session is not session:
         return None
-    if pending.looked is None or pending.looked.key != key:
+    # A header more is one that the call was not known by (from a .netrc).
+    if pending.call.url != request.url or len(pending.call.headers) != len(request.headers):
         return None
-    looked, pending.looked = pending.looked, None
-    return looked
+    pending.used = True
+    return pending
 
 
 def scope_of(cache: TMDBCache, changes: Mapping[str, Any] | None = None, *, inherited: bool = False) -> Scope:

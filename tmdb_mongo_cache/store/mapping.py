@@ -130,9 +130,11 @@ class MongoStorage(MongoDict):
                 raw, _ = (None, False) if entry is None else to_bson(entry, data)
                 if raw is not None:
                     self._indexes.make(self._operation())
-                    with self._operation():
-                        self.collection.replace_one({"_id": key}, raw, upsert=True)
-                    memory.forget_key(key)
+                    try:
+                        with self._operation():
+                            self.collection.replace_one({"_id": key}, raw, upsert=True)
+                    finally:
+                        memory.forget_key(key)
                 return
         with self._operation():
             super().__setitem__(key, value)  # type: ignore[no-untyped-call]

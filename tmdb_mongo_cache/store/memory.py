@@ -11,10 +11,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from cachetools import TTLCache
+from cachetools import Cache, TTLCache
 
 from ..forks import ForkSafeLock, RenewedAfterFork
-from ..tmdb.entry import Entry
+from ..tmdb.entry import Entry, Hop
 
 _SLOTS = 1024
 
@@ -41,6 +41,7 @@ class Memory(RenewedAfterFork):
     def __init__(self, seconds: float, max_bytes: int) -> None:
         self._seconds = seconds
         self._max_bytes = max_bytes
+        self._closed = False
         self.after_fork()
         super().__init__()
         with _tiers_lock:
@@ -67,13 +68,25 @@ class Memory(RenewedAfterFork):
         return Moment(self._everything, self._slots[hash(key) % _SLOTS])
 
     def put(self, entry: Entry, since: Moment) -> None:
-        """Keep an entry, unless it was to be forgotten since a moment: it may have been read before that."""
+        """Keep an entry that was looked up, unless its key was forgotten or stored since a moment before that."""
         with self._lock:
-            if since == self.moment(entry.key):
+            if since == self.moment(entry.key) and not self._closed:
                 try:
                     self._kept[entry.key] = entry
                 except ValueError:  # larger than the whole tier
                     self._kept.pop(entry.key, None)
+
+    def store(self, entry: Entry, since: Moment) -> None:
+        """Keep an entry that has just been written, in place of what look-ups under way may bring.
+
+        Where its key was forgotten or stored by others since a moment before it
+        was fetched, nobody can tell which is the last: MongoDB is asked next time.
+        """
+        with self._lock:
+            unchanged = since == self.moment(entry.key)
+            self.forget(entry.key)
+            if unchanged:
+                self.put(entry, self.moment(entry.key))
 
     def forget(self, key: str) -> None:
         """Drop what is kept for a key."""
@@ -88,10 +101,16 @@ class Memory(RenewedAfterFork):
             if matching is None:
                 self._kept.clear()
             else:
-                with self._kept.timer:  # the time stands still: nothing expires between being listed and being read
-                    found = [key for key, entry in self._kept.items() if matching(entry)]
+                # By the base class: looking at an entry here is no use of it.
+                found = [key for key in self._kept if matching(Cache.__getitem__(self._kept, key))]
                 for key in found:
                     self._kept.pop(key, None)
+
+    def close(self) -> None:
+        """Drop everything, and keep nothing any more."""
+        with self._lock:
+            self._closed = True
+            self.forget_all()
 
     @property
     def bytes(self) -> int:
@@ -136,6 +155,9 @@ def forget_everything() -> None:
 
 def size_of(entry: Entry) -> int:
     """Estimate what an entry takes in memory, in bytes."""
-    texts = sum(len(name) + len(value) + _HEADER_BYTES for name, value in entry.headers.items())
-    hops = sum(len(hop.body) + _ENTRY_BYTES for hop in entry.history)
-    return _ENTRY_BYTES + len(entry.key) + len(entry.body) + texts + hops
+    return len(entry.key) + _size_of_part(entry) + sum(map(_size_of_part, entry.history))
+
+
+def _size_of_part(part: Entry | Hop) -> int:
+    headers = sum(len(name) + len(value) + _HEADER_BYTES for name, value in part.headers.items())
+    return _ENTRY_BYTES + len(part.url or "") + len(part.body) + headers

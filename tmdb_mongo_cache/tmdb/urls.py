@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote_from_bytes, unquote_plus, unquote_to_bytes, urlsplit
+from urllib.parse import quote_from_bytes, quote_plus, unquote_plus, unquote_to_bytes, urlsplit
 
 from requests import PreparedRequest
 
@@ -61,7 +61,8 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
 
     None when requests would refuse them.
     """
-    plain = plain_url(url, params)
+    extra = _plain_query(params)
+    plain = None if extra is None else plain_url(url, extra)
     if plain is not None:
         return split(plain)
     prepared = PreparedRequest()
@@ -73,11 +74,19 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
     return split(prepared.url)
 
 
-def plain_url(url: str | bytes, params: Params = None) -> str | None:
-    """Return the URL that requests sends for ``(url, params)``; None where only preparing a request tells."""
+def encode(pairs: Iterable[tuple[str, str]]) -> str:
+    """Write names and values as a query, as requests does.
+
+    Raises:
+        UnicodeEncodeError: a lone surrogate, which requests refuses too.
+    """
+    return "&".join([f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs])
+
+
+def plain_url(url: str | bytes, extra: str) -> str | None:
+    """Return the URL that requests sends for this one and an encoded query; None where only requests can tell."""
     plain = _PLAIN_URL.fullmatch(url) if isinstance(url, str) else None
-    extra = _plain_query(params) if plain else None
-    if plain is None or extra is None:
+    if plain is None:
         return None
     start, path, query = plain["start"], plain["path"], plain["query"] or ""
     if extra:
