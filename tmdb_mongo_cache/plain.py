@@ -11,10 +11,11 @@ no plain hit: what was looked up for it goes along.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache, partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
 import requests
@@ -39,7 +40,8 @@ _NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "aut
 # Of no consequence for an answer from the cache, whatever they are.
 _INDIFFERENT = frozenset({"timeout", "allow_redirects", "verify", "cert"})
 # Of none where they say nothing.
-_EMPTY = frozenset({"data", "cookies", "files", "auth", "hooks"})
+_EMPTY = frozenset({"auth", "data", "files"})
+_NO_HOOKS: dict[str, list[Any]] = {"response": []}
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -77,7 +79,7 @@ def answer(
         if looked.step is not Step.SERVE or entry is None or entry.history:
             return None, Pending(active.cache, session, known.call, looked)
         active.cache.flow.count_hit(looked, entry)
-        prepare, status = partial(_prepare, known, session.trust_env), partial(hit_status, looked, entry)
+        prepare, status = partial(_prepare, known), partial(hit_status, looked, entry)
         source = responses.Source(entry, known.url, prepare, looked.now, status)
         return responses.from_source(entry, source, timedelta(seconds=perf_counter() - started)), None
     except Exception as error:
@@ -118,17 +120,22 @@ def _known(
         elif name == "json":
             if value is not None:
                 return None
+        elif name in ("cookies", "hooks"):
+            if value is not None and (type(value) is not dict or value):
+                return None
         elif name == "proxies":
-            if value is not None and type(value) is not dict:
+            if value is not None and (type(value) is not dict or any(type(one) is not str for one in value.values())):
                 return None
         else:
             return None
     if type(method) is not str or type(url) is not str or method.upper() != "GET":
         return None
-    if stream or session.auth or any(session.hooks.values()):
+    if stream or session.auth or session.hooks != _NO_HOOKS:
         return None
     # Without its length, which a jar counts cookie by cookie, where it is as it was made.
-    if getattr(session.cookies, "_cookies", True) and session.cookies:
+    if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
+        return None
+    if session.trust_env and _netrc_auth(url.split("/", 3)[2], os.environ.get("NETRC"), int(monotonic() / 5)):
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
         return None
@@ -137,7 +144,7 @@ def _known(
             return None
         params = {**session.params, **(params or {})}
     query = _pairs(params) if params else ()
-    own, more = _items(session.headers), _items(headers) if headers else ()
+    own, more = _items(session.headers), _items(headers) if headers is not None else ()
     if query is None or own is None or more is None:
         return None
     return _known_call(url, query, own, more, active.cache.hosts)
@@ -172,7 +179,8 @@ def _items(headers: Any) -> Pairs | None:
 @lru_cache(maxsize=1024)
 def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
     """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private."""
-    sent = urls.plain_url(url, urls.encode(query))
+    # Escapes that were given are written anew by requests, in its own way.
+    sent = urls.plain_url(url, urls.encode(query)) if "%" not in url else None
     if sent is None:
         return None
     headers = _merged(own, more)
@@ -193,7 +201,13 @@ def _merged(own: Pairs, more: Pairs) -> CaseInsensitiveDict[str]:
     return headers
 
 
-def _prepare(known: Known, trust_env: bool) -> PreparedRequest:
+@lru_cache(maxsize=32)
+def _netrc_auth(host: str, file: str | None, moment: int) -> Any:
+    """Return what a ``.netrc`` has for a host; every five seconds anew, for to look takes longer than a hit."""
+    return get_netrc_auth(f"https://{host}/")
+
+
+def _prepare(known: Known) -> PreparedRequest:
     """Prepare the request, as ``Session.prepare_request`` does."""
     prepared = PreparedRequest()
     prepared.prepare(
@@ -201,7 +215,6 @@ def _prepare(known: Known, trust_env: bool) -> PreparedRequest:
         url=known.url,
         headers=known.headers.copy(),
         params={},
-        auth=get_netrc_auth(known.url) if trust_env else None,
         cookies=RequestsCookieJar(),
         hooks={"response": []},
     )

@@ -1,11 +1,16 @@
-"""Sessions of requests: its own class, and which of them do nothing unusual on the way to ``send``."""
+"""Sessions of requests: its own class, wrappers on it, and which sessions do nothing unusual on the way to ``send``."""
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
+from operator import itemgetter
+from types import FunctionType
 from typing import Any
 
 import requests.sessions
+from requests import PreparedRequest
 
 
 def session_class() -> type[requests.Session]:
@@ -17,10 +22,25 @@ def session_class() -> type[requests.Session]:
 
 
 _SESSION = session_class()
+_MARK = "_tmdb_mongo_cache_wrapper"
 
-# What a call passes through before, and in, ``send``.
-_WAY = ("__getattribute__", "__getattr__", "merge_environment_settings", "prepare_request", "send")
-_OWN = {name: vars(_SESSION).get(name) for name in ("merge_environment_settings", "prepare_request")}
+
+def marked(wrapper: Callable[..., Any], wrapped: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a wrapper look like what it wraps, and known as ours."""
+    functools.update_wrapper(wrapper, wrapped)
+    # Other people's wrappers copy our attributes; this one tells by whom it holds.
+    setattr(wrapper, _MARK, wrapper)
+    return wrapper
+
+
+def is_ours(method: Any) -> bool:
+    """Say whether a method is exactly a wrapper of ours."""
+    return getattr(method, _MARK, None) is method
+
+
+def is_own(function: Any) -> bool:
+    """Say whether a function is of requests' sessions, and nobody's wrapper (wrapt's pass for what they wrap)."""
+    return type(function) is FunctionType and function.__globals__ is vars(requests.sessions)
 
 
 def has_own_cache(session: Any) -> bool:
@@ -32,9 +52,34 @@ def has_own_cache(session: Any) -> bool:
     return module is not None and isinstance(session, getattr(module, "CacheMixin", ()))
 
 
-def is_own(function: Any) -> bool:
-    """Say whether a function is requests' own, and no wrapper of somebody's."""
-    return getattr(function, "__globals__", None) is vars(requests.sessions) and not hasattr(function, "__wrapped__")
+# What a call passes through on its way to ``send``, and in it. Whoever changes one of these
+# is to be asked: such a call is not known by its arguments.
+_METHODS = frozenset({"__getattr__", "__getattribute__", "merge_environment_settings", "prepare_request", "send"})
+_of_session = itemgetter("merge_environment_settings", "prepare_request")
+_of_module = itemgetter("PreparedRequest", "Request", "get_netrc_auth", "merge_cookies", "merge_hooks", "merge_setting")
+_of_request = itemgetter(*(name for name in vars(PreparedRequest) if name.startswith(("prepare", "_encode"))))
+
+
+def _way() -> tuple[Any, ...]:
+    return (
+        _of_session(vars(_SESSION)),
+        _of_module(vars(requests.sessions)),
+        _of_request(vars(PreparedRequest)),
+    )
+
+
+def _is_untouched() -> bool:
+    """Say whether nobody had changed it when this package was imported."""
+    first, second, *functions = _of_module(vars(requests.sessions))
+    methods = [getattr(each, "__func__", each) for each in _of_request(vars(PreparedRequest))]
+    own = {"requests.cookies", "requests.models", "requests.sessions", "requests.utils"}
+    return (first.__module__, second.__module__) == ("requests.models", "requests.models") and all(
+        type(each) is FunctionType and each.__globals__["__name__"] in own
+        for each in [*_of_session(vars(_SESSION)), *methods, *functions]
+    )
+
+
+_OWN_WAY = _way() if _is_untouched() else None
 
 
 def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
@@ -47,14 +92,18 @@ def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
     for cls in type(session).__mro__:
         if cls is _SESSION:
             break  # at once, mostly
-        if cls is not send_of and not _WAY_SET.isdisjoint(vars(cls)):
+        if cls is not send_of and not _METHODS.isdisjoint(vars(cls)):
             return False
     found = vars(_SESSION)
     return (
-        found["prepare_request"] is _OWN["prepare_request"]
-        and found["merge_environment_settings"] is _OWN["merge_environment_settings"]
-        and _WAY_SET.isdisjoint(vars(session))
+        _METHODS.isdisjoint(vars(session))
+        and "__getattribute__" not in found
+        and "__getattr__" not in found
+        and _way() == _OWN_WAY
     )
 
 
-_WAY_SET = frozenset(_WAY)
+def requests_as_usual() -> bool:
+    """Say whether ``Session.request`` is requests' own, with nothing but a wrapper of ours on it."""
+    found = vars(_SESSION)["request"]
+    return is_own(found.__wrapped__ if is_ours(found) else found)

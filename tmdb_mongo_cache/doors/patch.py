@@ -29,7 +29,6 @@ from ..forks import ForkSafeLock
 _lock = ForkSafeLock()
 _holders = 0
 _SESSION = sessions.session_class()
-_MARK = "_tmdb_mongo_cache_wrapper"
 
 _made: dict[str, tuple[Any, Callable[..., Any]]] = {}
 """The last wrapper of each method, with what it wraps: a decorated function wraps them anew at each call."""
@@ -62,7 +61,7 @@ def _wrapped_send(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         original = functools.partial(wrapped, self)
         return _exchange.send(found.cache, found.rules, self, request, original, kwargs)  # type: ignore[union-attr]
 
-    return _marked(send, wrapped)
+    return sessions.marked(send, wrapped)
 
 
 def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +73,7 @@ def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         if found is None:
             return wrapped(self, *args, **kwargs)
         looked = None
-        if not _is_ours(vars(_SESSION)["send"]):
+        if not sessions.is_ours(vars(_SESSION)["send"]):
             # Somebody's wrapper on ours sees every call, as without the fast way.
             _mend()
         elif is_own:
@@ -91,21 +90,10 @@ def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         with scope.inside(None), scope.handed_over(looked):
             return wrapped(self, *args, **kwargs)
 
-    return _marked(request, wrapped)
+    return sessions.marked(request, wrapped)
 
 
 _WRAPPERS = {"request": _wrapped_request, "send": _wrapped_send}
-
-
-def _marked(wrapper: Callable[..., Any], wrapped: Callable[..., Any]) -> Callable[..., Any]:
-    functools.update_wrapper(wrapper, wrapped)
-    # Other people's wrappers copy our attributes; this one tells by whom it holds.
-    setattr(wrapper, _MARK, wrapper)
-    return wrapper
-
-
-def _is_ours(method: Any) -> bool:
-    return getattr(method, _MARK, None) is method
 
 
 def _text(url: Any) -> str:
@@ -115,7 +103,7 @@ def _text(url: Any) -> str:
 def _is_in(method: Any) -> bool:
     """Say whether a wrapper of ours is somewhere in a chain of wrappers."""
     for _ in range(50):
-        if method is None or _is_ours(method):
+        if method is None or sessions.is_ours(method):
             return method is not None
         method = getattr(method, "__wrapped__", None)
     return False
@@ -162,7 +150,7 @@ def release() -> None:
             return
         for name in _WRAPPERS:
             current = vars(_SESSION)[name]
-            if _is_ours(current):
+            if sessions.is_ours(current):
                 setattr(_SESSION, name, current.__wrapped__)
 
 

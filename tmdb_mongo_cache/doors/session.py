@@ -62,6 +62,7 @@ class TMDBSession(_Base):
             found is not None
             and isinstance(url, str)
             and found.cache.may_be_tmdb(url)
+            and sessions.requests_as_usual()
             and sessions.takes_the_usual_way(self, send_of=TMDBSession)
         ):
             response, looked = plain.answer(found, self, (method, url, *args), kwargs)

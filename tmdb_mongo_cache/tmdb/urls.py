@@ -22,7 +22,7 @@ _PATH_SAFE = "/!$&'()*+,;=:@~"
 # An URL that requests sends as it stands: nothing in it is escaped, resolved
 # or refused on the way. Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
-    r"(?P<start>https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?)"
+    r"(?P<start>https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?)"
     r"(?P<path>(?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
     r"(?:\?(?P<query>(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
 )
