@@ -28,7 +28,7 @@ from . import responses
 from .flow import hit_status
 from .scope import Active, Pending
 from .tmdb import urls
-from .tmdb.calls import Call, classify
+from .tmdb.calls import Call, Said, call_of, said_by
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.policy import Step
 
@@ -50,7 +50,6 @@ class Known(NamedTuple):
     """A plain call: as the cache sees it, and what requests would send for it."""
 
     call: Call
-    url: str
     headers: CaseInsensitiveDict[str]
 
 
@@ -77,10 +76,10 @@ def answer(
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
         if looked.step is not Step.SERVE or entry is None or entry.history:
-            return None, Pending(active.cache, session, known.call, looked)
+            return None, Pending(active.cache, session, known.call, len(known.headers), looked)
         active.cache.flow.count_hit(looked, entry)
         prepare, status = partial(_prepare, known), partial(hit_status, looked, entry)
-        source = responses.Source(entry, known.url, prepare, looked.now, status)
+        source = responses.Source(entry, known.call.url, prepare, looked.now, status)
         return responses.from_source(entry, source, timedelta(seconds=perf_counter() - started)), None
     except Exception as error:
         logger.debug("a call takes the way through send: %s", type(error).__name__, exc_info=True)
@@ -180,17 +179,17 @@ def _items(headers: Any) -> Pairs | None:
 def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
     """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private."""
     # Escapes that were given are written anew by requests, in its own way.
-    sent = urls.plain_url(url, urls.encode(query)) if "%" not in url else None
-    if sent is None:
+    plain = urls.plain_url(url, urls.encode(query)) if "%" not in url else None
+    if plain is None or not urls.is_tmdb(plain[1], hosts):
         return None
-    headers = _merged(own, more)
-    call = classify("GET", sent, headers, hosts=hosts)
-    return None if call is None or call.straight else Known(call, sent, headers)
+    headers, said = _merged(own, more)
+    call = call_of("GET", *plain, said, hosts=hosts)
+    return None if call.straight else Known(call, headers)
 
 
 @lru_cache(maxsize=64)
-def _merged(own: Pairs, more: Pairs) -> CaseInsensitiveDict[str]:
-    """Merge a session's headers and a call's, as ``Session.prepare_request`` does.
+def _merged(own: Pairs, more: Pairs) -> tuple[CaseInsensitiveDict[str], Said]:
+    """Merge a session's headers and a call's, as ``Session.prepare_request`` does, and read them.
 
     Raises:
         InvalidHeader: requests would not send them.
@@ -198,7 +197,7 @@ def _merged(own: Pairs, more: Pairs) -> CaseInsensitiveDict[str]:
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(own)
     headers.update(more)
     PreparedRequest().prepare_headers(headers)
-    return headers
+    return headers, said_by(headers)
 
 
 @lru_cache(maxsize=32)
@@ -212,7 +211,7 @@ def _prepare(known: Known) -> PreparedRequest:
     prepared = PreparedRequest()
     prepared.prepare(
         method="GET",
-        url=known.url,
+        url=known.call.url,
         headers=known.headers.copy(),
         params={},
         cookies=RequestsCookieJar(),

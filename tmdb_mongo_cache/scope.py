@@ -42,12 +42,13 @@ class Scope(NamedTuple):
 class Pending:
     """What was looked up for a call that is on its way to ``send``; to be used once."""
 
-    __slots__ = ("cache", "call", "looked", "session", "used")
+    __slots__ = ("cache", "call", "headers", "looked", "session", "used")
 
-    def __init__(self, cache: TMDBCache, session: Session, call: Call, looked: Looked) -> None:
+    def __init__(self, cache: TMDBCache, session: Session, call: Call, headers: int, looked: Looked) -> None:
         self.cache = cache
         self.session = session
         self.call = call
+        self.headers = headers
         self.looked = looked
         self.used = False
 
@@ -114,8 +115,8 @@ def take_pending(cache: TMDBCache, session: Session, request: PreparedRequest) -
     pending = _pending.get()
     if pending is None or pending.used or pending.cache is not cache or pending.session is not session:
         return None
-    # A header more is one that the call was not known by (from a .netrc).
-    if pending.call.url != request.url or len(pending.call.headers) != len(request.headers):
+    # A header more is one that the call was not known by.
+    if pending.call.url != request.url or pending.headers != len(request.headers):
         return None
     pending.used = True
     return pending

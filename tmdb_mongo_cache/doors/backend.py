@@ -162,7 +162,7 @@ class MongoBackend(BaseCache):
         if target is not None and left_out:
             path = urls.canonical_path(target.path)
             rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
-            key = keys.make_key(path, urls.pairs("&".join(rest))) + f"#without={','.join(left_out)}"
+            key = keys.make_key(path, keys.query_part(urls.pairs("&".join(rest)))) + f"#without={','.join(left_out)}"
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
             key += "".join(f"#{item}" for item in matched if not _carries_credential(item))

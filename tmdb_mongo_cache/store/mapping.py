@@ -129,7 +129,7 @@ class MongoStorage(MongoDict):
                 entry, data = _to_entry(key, value, call, self.rules)
                 raw, _ = (None, False) if entry is None else to_bson(entry, data)
                 if raw is not None:
-                    self._indexes.make(self._operation())
+                    self._indexes.make(self._operation)
                     try:
                         with self._operation():
                             self.collection.replace_one({"_id": key}, raw, upsert=True)

@@ -44,8 +44,7 @@ class Memory(RenewedAfterFork):
         self._closed = False
         self.after_fork()
         super().__init__()
-        with _tiers_lock:
-            _tiers.add(self)
+        _add(self)
 
     def after_fork(self) -> None:
         """Begin anew, in a forked child: another thread may have been in the middle of a change."""
@@ -120,13 +119,24 @@ class Memory(RenewedAfterFork):
             return int(self._kept.currsize)
 
 
-_tiers: weakref.WeakSet[Memory] = weakref.WeakSet()
+_tiers: tuple[weakref.ref[Memory], ...] = ()
 _tiers_lock = ForkSafeLock()
 
 
-def _all_tiers() -> list[Memory]:
+def _add(tier: Memory) -> None:
+    global _tiers
     with _tiers_lock:
-        return list(_tiers)
+        _tiers = (*(ref for ref in _tiers if ref() is not None), weakref.ref(tier, _remove))
+
+
+def _remove(gone: weakref.ref[Memory]) -> None:
+    global _tiers
+    with _tiers_lock:
+        _tiers = tuple(ref for ref in _tiers if ref is not gone)
+
+
+def _all_tiers() -> list[Memory]:
+    return [tier for ref in _tiers if (tier := ref()) is not None]
 
 
 def forget_key(key: str, *, but: Memory | None = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,7 @@ class MongoStore:
         raw, with_data = to_bson(entry, data)
         if raw is None:
             return False
-        self._indexes.make(self.connection.operation())
+        self._indexes.make(self.connection.operation)
         with self.connection.operation() as collection:
             try:
                 collection.replace_one({"_id": entry.key}, raw, upsert=True)
@@ -166,13 +166,13 @@ class Indexes:
     def __init__(self) -> None:
         self._made_by: int | None = None
 
-    def make(self, operation: AbstractContextManager[Collection[dict[str, Any]]]) -> None:
+    def make(self, operation: Callable[[], AbstractContextManager[Collection[dict[str, Any]]]]) -> None:
         """Make them, once per process; look-ups go by ``_id``, so without them nothing is wrong, only slow to purge."""
         if self._made_by == os.getpid():
             return
         self._made_by = os.getpid()
         try:
-            with operation as collection:
+            with operation() as collection:
                 collection.create_indexes(list(INDEXES))
         except StoreError as error:
             logger.debug("the indexes could not be made: %s", error)

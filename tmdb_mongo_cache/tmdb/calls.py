@@ -3,22 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
 from . import directives, endpoints, keys, privacy, secrets, urls
+from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
 from .policy import Ask
 from .secrets import strip_url
 
 
+class Said(NamedTuple):
+    """What a request's headers say: to the cache, against it, and what must not be written anywhere."""
+
+    directives: Directives
+    straight: str
+    credentials: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Said(directives={self.directives!r}, straight={self.straight!r})"
+
+
+def said_by(headers: Mapping[str, str | bytes]) -> Said:
+    """Read a request's headers, their names looked up without regard to case."""
+    asked = directives.of_request(headers)
+    straight = privacy.why_straight_by_headers(headers) or ("the caller asks for no-store" if asked.no_store else "")
+    return Said(asked, straight, secrets.credentials((), headers))
+
+
+class _Query(NamedTuple):
+    """What a query says: against the cache, to the key, what is appended, and what must not be written anywhere."""
+
+    straight: str
+    key_part: str
+    appended: tuple[str, ...]
+    credentials: frozenset[str]
+
+
+@lru_cache(maxsize=256)  # a loop over films asks for each with the same params
+def _read_query(query: str) -> _Query:
+    pairs = urls.pairs(query)
+    return _Query(
+        privacy.why_straight_by_query(query, pairs),
+        keys.query_part(pairs),
+        keys.appended_parts(pairs),
+        secrets.credentials(pairs, {}),
+    )
+
+
 class Call(NamedTuple):
     """One call to TMDB.
 
     ``straight`` says why it is neither looked up nor stored; empty when it may
-    be, and only then there is a ``key``. ``url`` and ``headers`` are the
-    caller's, credentials and all, and appear in no repr.
+    be, and only then there is a ``key``. ``url`` and ``credentials`` are the
+    caller's, and appear in no repr.
     """
 
     key: str
@@ -27,7 +67,7 @@ class Call(NamedTuple):
     endpoint: Endpoint
     hosts: frozenset[str]
     url: str
-    headers: Mapping[str, str | bytes]
+    credentials: frozenset[str]
 
     def __repr__(self) -> str:
         return f"Call(key={self.key!r}, straight={self.straight!r}, endpoint={self.endpoint!r})"
@@ -55,28 +95,35 @@ def classify(
     target = urls.split(url)
     if target is None or url is None or not urls.is_tmdb(target, hosts):
         return None
-    path = urls.canonical_path(target.path)
-    pairs = urls.pairs(target.query)
-    asked = directives.of_request(headers)
-    straight = privacy.why_straight(method, path, target.query, pairs, headers, has_body)
-    if not straight and asked.no_store:
-        straight = "the caller asks for no-store"
-    endpoint = endpoints.find(path)
-    if straight:
-        return Call("", straight, Ask(directives=asked), endpoint, hosts, url, headers)
-    parts = keys.appended_parts(pairs)
-    ask = Ask(
-        sent_url=url,
-        kind=endpoint.kind,
-        appended=parts,
-        sure_parts=_sure_parts(parts, endpoint),
-        directives=asked,
-        follows_redirects=follows_redirects,
+    return call_of(
+        method, url, target, said_by(headers), has_body=has_body, follows_redirects=follows_redirects, hosts=hosts
     )
-    key = keys.make_key(path, pairs)
-    if any(secret in key for secret in secrets.credentials(pairs, headers)):
-        return Call("", "a credential where none belongs", Ask(directives=asked), endpoint, hosts, url, headers)
-    return Call(key, "", ask, endpoint, hosts, url, headers)
+
+
+def call_of(
+    method: str | None,
+    url: str,
+    target: urls.Target,
+    said: Said,
+    *,
+    has_body: bool = False,
+    follows_redirects: bool = True,
+    hosts: frozenset[str] = frozenset(),
+) -> Call:
+    """Look at a request to TMDB whose parts are known; the arguments are those of :func:`classify`."""
+    path = urls.canonical_path(target.path)
+    query = _read_query(target.query)
+    straight = privacy.why_straight(method, path, has_body) or query.straight or said.straight
+    endpoint = endpoints.find(path)
+    own = said.credentials | query.credentials
+    key = "" if straight else keys.make_key(path, query.key_part)
+    if any(secret in key for secret in own):
+        straight = "a credential where none belongs"
+    if straight:
+        return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, own)
+    parts = query.appended
+    ask = Ask(url, endpoint.kind, parts, _sure_parts(parts, endpoint), said.directives, follows_redirects)
+    return Call(key, "", ask, endpoint, hosts, url, own)
 
 
 def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
@@ -111,7 +158,7 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     repeats a credential, or came through a redirect by way of a private call or
     another host.
     """
-    own = secrets.credentials(urls.pairs(urlsplit(call.url).query), call.headers)
+    own = call.credentials
     if secrets.body_mentions(reply.body, own):
         return reply._replace(keepable=False)
     kept = reply._replace(headers=secrets.keepable_headers(reply.headers, own), native=None)

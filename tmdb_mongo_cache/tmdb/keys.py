@@ -30,11 +30,20 @@ def key_of_prepared(url: str | bytes | None, hosts: frozenset[str] = frozenset()
 def _key_of(target: urls.Target | None, hosts: frozenset[str]) -> str | None:
     if target is None or not urls.is_tmdb(target, hosts):
         return None
-    return make_key(urls.canonical_path(target.path), urls.pairs(target.query))
+    return make_key(urls.canonical_path(target.path), query_part(urls.pairs(target.query)))
 
 
-def make_key(path: str, query: Iterable[tuple[str, str]]) -> str:
-    """Make the key from a canonical path and the decoded query.
+def make_key(path: str, query: str) -> str:
+    """Make the key from a canonical path and what :func:`query_part` made of the query."""
+    key = f"GET {urls.HOST}{path}{query}"
+    if len(key) <= KEY_LENGTH:
+        return key
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    return f"{key[: KEY_LENGTH - len(digest) - 1]}#{digest}"
+
+
+def query_part(query: Iterable[tuple[str, str]]) -> str:
+    """Make the part of the key that comes from the decoded query, with its question mark; empty when there is none.
 
     Params are sorted by name, repeats keep their order; empty ones, credentials
     and ``page=1`` (the same answer as no page) are left out. The order of
@@ -47,13 +56,7 @@ def make_key(path: str, query: Iterable[tuple[str, str]]) -> str:
     if all(value == "1" for name, value in kept if name == "page"):
         kept = [(name, value) for name, value in kept if name != "page"]
     kept.sort(key=lambda pair: pair[0])
-    key = f"GET {urls.HOST}{path}"
-    if kept:
-        key += "?" + "&".join(f"{_quote(name)}={_quote(value)}" for name, value in kept)
-    if len(key) <= KEY_LENGTH:
-        return key
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return f"{key[: KEY_LENGTH - len(digest) - 1]}#{digest}"
+    return "?" + "&".join(f"{_quote(name)}={_quote(value)}" for name, value in kept) if kept else ""
 
 
 def appended_parts(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:

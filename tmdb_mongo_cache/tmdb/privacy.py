@@ -43,33 +43,19 @@ _UNUSUAL_HEADERS = frozenset(
 )
 
 
-def why_straight(
-    method: str | None,
-    path: str,
-    query: str,
-    pairs: Iterable[tuple[str, str]],
-    headers: Mapping[str, str | bytes],
-    has_body: bool,
-) -> str:
-    """Say why a call to TMDB goes straight through, both ways; empty when it may be cached.
+def why_straight(method: str | None, path: str, has_body: bool) -> str:
+    """Say why a call to TMDB goes straight through, both ways; empty when it may be cached for all that is given.
 
     Args:
         method: as sent.
         path: the path as :func:`.urls.canonical_path` gives it.
-        query: the query as sent.
-        pairs: the same, decoded once.
-        headers: the request's headers.
         has_body: whether anything is sent along.
     """
     if method != "GET":
         return "not a GET"
     if has_body:
         return "a GET with a body"
-    if reason := _private_path(path):
-        return reason
-    if reason := _private_query(query, pairs):
-        return reason
-    return _private_headers(headers)
+    return _private_path(path)
 
 
 def _private_path(path: str) -> str:
@@ -100,7 +86,8 @@ def _private_segments(segments: list[str]) -> str:
     return ""
 
 
-def _private_query(query: str, pairs: Iterable[tuple[str, str]]) -> str:
+def why_straight_by_query(query: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """Say why a call goes straight through for its query, as sent and decoded; empty when it may be cached."""
     if not query:
         return ""
     text = _fully_decoded(query.replace("+", " "))
@@ -124,7 +111,8 @@ def _has_stray_credential(pair: tuple[str, str]) -> bool:
     return bool(_CREDENTIAL.search(_fully_decoded(name)) or _CREDENTIAL_GIVEN.search(_fully_decoded(value)))
 
 
-def _private_headers(headers: Mapping[str, str | bytes]) -> str:
+def why_straight_by_headers(headers: Mapping[str, str | bytes]) -> str:
+    """Say why a call goes straight through for its headers; empty when it may be cached."""
     for name, value in headers.items():
         lower = name.lower()
         if lower in _UNUSUAL_HEADERS:

@@ -22,9 +22,9 @@ _PATH_SAFE = "/!$&'()*+,;=:@~"
 # An URL that requests sends as it stands: nothing in it is escaped, resolved
 # or refused on the way. Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
-    r"(?P<start>https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?)"
-    r"(?P<path>(?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
-    r"(?:\?(?P<query>(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
+    r"(https?)://([A-Za-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
+    r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
+    r"(?:\?((?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
 )
 _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
@@ -64,7 +64,7 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
     extra = _plain_query(params)
     plain = None if extra is None else plain_url(url, extra)
     if plain is not None:
-        return split(plain)
+        return plain[1]
     prepared = PreparedRequest()
     try:
         # requests takes more than its type stubs say: bytes, None, lists of pairs.
@@ -83,16 +83,21 @@ def encode(pairs: Iterable[tuple[str, str]]) -> str:
     return "&".join([f"{quote_plus(name)}={quote_plus(value)}" for name, value in pairs])
 
 
-def plain_url(url: str | bytes, extra: str) -> str | None:
-    """Return the URL that requests sends for this one and an encoded query; None where only requests can tell."""
+def plain_url(url: str | bytes, extra: str) -> tuple[str, Target] | None:
+    """Return the URL that requests sends for this one and an encoded query, and its parts.
+
+    None where only requests itself can tell.
+    """
     plain = _PLAIN_URL.fullmatch(url) if isinstance(url, str) else None
     if plain is None:
         return None
-    start, path, query = plain["start"], plain["path"], plain["query"] or ""
+    scheme, host, port, path, query = plain.groups("")
     if extra:
         query = f"{query}&{extra}" if query else extra
-    # requests writes the host in lower case.
-    return f"{start.lower()}{path}?{query}" if query else f"{start.lower()}{path}"
+    host = host.lower()  # as requests writes it
+    sent = f"{scheme}://{host}:{port}{path}" if port else f"{scheme}://{host}{path}"
+    target = Target(host.rstrip("."), int(port) if port else None, path, query)
+    return (f"{sent}?{query}" if query else sent), target
 
 
 def _plain_query(params: Params) -> str | None:
