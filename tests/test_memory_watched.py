@@ -92,6 +92,26 @@ def test_another_caches_invalidate(replicas, tmdb, watched):
     assert tmdb.count == before + 1
 
 
+@pytest.mark.parametrize("option", ["maxPoolSize=1", "readConcernLevel=local"])
+def test_what_the_uri_says(replicas, tmdb, option):
+    """A pool of one connection is left to the calls, and a read concern of the user's does not keep changes from us."""
+    settings = {"uri": f"{replicas.uri}&{option}", "hosts": [tmdb.host], "memory_ttl": 3600, "store_timeout": 10}
+    with TMDBCache(**settings) as cache, enabled(cache):
+        for number in range(600, 610):
+            assert "stored" in status_of(get(tmdb, f"/3/movie/{number}"))
+        assert cache.stats().store_errors == 0
+        if option == "maxPoolSize=1":
+            assert not watchers()
+        else:
+            until(watchers, "a watcher")
+            until(lambda: remembered(tmdb) and not time.sleep(0.3) and remembered(tmdb), "a hit from memory")
+            with TMDBCache(uri=replicas.uri) as other:
+                other.flow.guarded.store.delete({"_id": KEY})
+            until(lambda: cache.flow.memory.get(KEY) is None, "forgotten")
+        cache.clear()
+    until(lambda: not watchers(), "the watcher ended with the cache")
+
+
 def test_no_thread_without_change_streams(tmdb, make_cache):
     """On a single server no thread is started, and answers come from memory all the same."""
     with enabled(make_cache(memory_ttl=3600)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from time import perf_counter
@@ -77,13 +78,19 @@ def send(
             raise
         # The cache is never why a program fails.
         logger.warning("%s: the cache failed (%s); the call goes on without it", call.key, type(error).__name__)
-        logger.debug("%s", call.key, exc_info=True)
+        logger.debug("%s: %s", call.key, _places(error))
         return transmission.without_the_cache()
     if response is None:
         if outcome.reply is not None and outcome.reply.error is not None:
             raise outcome.reply.error
         raise OfflineError(f"offline is set and the cache has no answer for {call.key}", request=request)
     return _run_hooks(session, request, response, options)
+
+
+def _places(error: BaseException) -> str:
+    """Say where an error came from, without its text: that may repeat an URL, and with it a credential."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return "; ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in frames)
 
 
 def _call(

@@ -28,7 +28,7 @@ from . import responses
 from .flow import hit_status
 from .scope import Active, Pending
 from .tmdb import urls
-from .tmdb.calls import Call, Said, call_of, said_by
+from .tmdb.calls import Call, Said, call_of, forget_queries, said_by
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.policy import Step
 
@@ -51,6 +51,9 @@ class Known(NamedTuple):
 
     call: Call
     headers: CaseInsensitiveDict[str]
+
+    def __repr__(self) -> str:
+        return f"Known({self.call!r})"
 
 
 def answer(
@@ -81,8 +84,9 @@ def answer(
         prepare, status = partial(_prepare, known), partial(hit_status, looked, entry)
         source = responses.Source(entry, known.call.url, prepare, looked.now, status)
         return responses.from_source(entry, source, timedelta(seconds=perf_counter() - started)), None
-    except Exception as error:
-        logger.debug("a call takes the way through send: %s", type(error).__name__, exc_info=True)
+    except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+        # Not its text: requests puts the header or the URL into it that it does not like.
+        logger.debug("a call takes the way through send: %s", type(error).__name__)
         return None, None
 
 
@@ -134,7 +138,7 @@ def _known(
     # Without its length, which a jar counts cookie by cookie, where it is as it was made.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
         return None
-    if session.trust_env and _netrc_auth(url.split("/", 3)[2], os.environ.get("NETRC"), int(monotonic() / 5)):
+    if session.trust_env and _is_in_netrc(url.split("/", 3)[2], os.environ.get("NETRC"), int(monotonic() / 5)):
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
         return None
@@ -201,9 +205,9 @@ def _merged(own: Pairs, more: Pairs) -> tuple[CaseInsensitiveDict[str], Said]:
 
 
 @lru_cache(maxsize=32)
-def _netrc_auth(host: str, file: str | None, moment: int) -> Any:
-    """Return what a ``.netrc`` has for a host; every five seconds anew, for to look takes longer than a hit."""
-    return get_netrc_auth(f"https://{host}/")
+def _is_in_netrc(host: str, file: str | None, moment: int) -> bool:
+    """Say whether a ``.netrc`` has something for a host; asked every five seconds, for it takes longer than a hit."""
+    return bool(get_netrc_auth(f"https://{host}/"))
 
 
 def _prepare(known: Known) -> PreparedRequest:
@@ -218,3 +222,10 @@ def _prepare(known: Known) -> PreparedRequest:
         hooks={"response": []},
     )
     return prepared
+
+
+def forget() -> None:
+    """Drop what is known of calls, and with it their credentials."""
+    _known_call.cache_clear()
+    _merged.cache_clear()
+    forget_queries()

@@ -37,6 +37,9 @@ class Source(NamedTuple):
     now: datetime | None = None
     status: Callable[[], str] | None = None
 
+    def __repr__(self) -> str:
+        return "Source(…)"  # the URL and the request carry the caller's credentials
+
 
 class TMDBResponse(requests.Response):
     """A ``requests.Response`` that also says what the cache did, by requests-cache's names.

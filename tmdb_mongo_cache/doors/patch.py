@@ -16,6 +16,7 @@ The wrappers are plain functions: importing wrapt takes longer than all of
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FunctionType, ModuleType
@@ -26,6 +27,8 @@ from ..cache import TMDBCache
 from ..config import CacheConfig
 from ..forks import ForkSafeLock
 
+logger = logging.getLogger("tmdb_mongo_cache")
+
 _lock = ForkSafeLock()
 _holders = 0
 _SESSION = sessions.session_class()
@@ -35,14 +38,22 @@ _made: dict[str, tuple[Any, Callable[..., Any]]] = {}
 
 _exchange: ModuleType | None = None
 _plain: ModuleType | None = None
+_broken = False
 
 
-def _load() -> None:
-    """Import what a call to TMDB needs, and others do not."""
-    global _exchange, _plain
-    from .. import exchange, plain
-
+def _load() -> bool:
+    """Import what a call to TMDB needs, and others do not; say whether that can be had."""
+    global _exchange, _plain, _broken
+    if _broken:
+        return False
+    try:
+        from .. import exchange, plain
+    except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+        _broken = True
+        logger.warning("TMDB calls are not cached: %s", error or type(error).__name__)
+        return False
     _exchange, _plain = exchange, plain
+    return True
 
 
 def _wrapped_send(wrapped: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,9 +66,9 @@ def _wrapped_send(wrapped: Callable[..., Any]) -> Callable[..., Any]:
             return wrapped(self, *args, **kwargs)
         if scope.is_inside(self) or sessions.has_own_cache(self):
             return wrapped(self, *args, **kwargs)
+        if _exchange is None and not _load():
+            return wrapped(self, *args, **kwargs)
         kwargs.pop("request", None)
-        if _exchange is None:
-            _load()
         original = functools.partial(wrapped, self)
         return _exchange.send(found.cache, found.rules, self, request, original, kwargs)  # type: ignore[union-attr]
 
@@ -79,8 +90,8 @@ def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
         elif is_own:
             url = kwargs["url"] if "url" in kwargs else args[1] if len(args) > 1 else None
             if type(url) is str and found.cache.may_be_tmdb(url) and sessions.takes_the_usual_way(self):
-                if _plain is None:
-                    _load()
+                if _plain is None and not _load():
+                    return wrapped(self, *args, **kwargs)
                 response, looked = _plain.answer(found, self, args, kwargs)  # type: ignore[union-attr]
                 if response is not None:
                     return response
@@ -190,6 +201,8 @@ def uninstall() -> None:
         if scope.installed_cache() is not None:
             scope.set_installed(None)
             release()
+            if _plain is not None:
+                _plain.forget()
 
 
 def is_installed() -> bool:

@@ -13,7 +13,14 @@ from typing import Any
 from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import AutoReconnect, DocumentTooLarge, OperationFailure, PyMongoError, WriteError
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    DocumentTooLarge,
+    OperationFailure,
+    PyMongoError,
+    WriteError,
+)
 
 from ..config import CacheConfig
 from ..errors import StoreError
@@ -141,23 +148,39 @@ class _Finder:
         if collection.read_concern.level is not None:
             self._command["readConcern"] = collection.read_concern.document
         self._idle: deque[ClientSession] = deque()
+        self._has_sessions = True
 
     def __call__(self, key: str) -> Any:
-        try:
-            session = self._idle.pop()
-        except IndexError:
-            session = self.collection.database.client.start_session(causal_consistency=False)
+        session = self._session()
         try:
             answer = self._run({**self._command, "filter": {"_id": key}}, session=session, **self._options)
-        except AutoReconnect as error:
+        except (AutoReconnect, OperationFailure) as error:
             if error.timeout:
                 raise
-            # Unlike find_one a command is not repeated on a connection that has broken.
+            # Unlike find_one a command is not repeated when a connection breaks or a server steps down.
             return self.collection.find_one({"_id": key}, _WITHOUT_DATA)
-        # What failed is not used again.
-        self._idle.append(session)
+        else:
+            if session is not None:
+                self._idle.append(session)
+                session = None  # nothing is to be ended
+        finally:
+            if session is not None:
+                session.end_session()
         batch = answer["cursor"]["firstBatch"]
         return batch[0] if batch else None
+
+    def _session(self) -> ClientSession | None:
+        """Return a session that nobody uses; None where the server has none."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            if not self._has_sessions:
+                return None
+        try:
+            return self.collection.database.client.start_session(causal_consistency=False)
+        except ConfigurationError:
+            self._has_sessions = False
+            return None
 
 
 class Indexes:

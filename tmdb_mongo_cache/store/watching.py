@@ -10,10 +10,12 @@ import logging
 import threading
 import weakref
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pymongo.collection import Collection
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from ..forks import RenewedAfterFork
 from .memory import Memory
@@ -30,8 +32,10 @@ _PIPELINE: list[Mapping[str, Any]] = [
     {"$project": {"operationType": 1, "documentKey": 1}},
 ]
 
-_NOT_TO_BE_HAD = frozenset({13, 18, 20, 59, 8000, 40324, 40573})
+_NOT_TO_BE_HAD = frozenset({13, 18, 20, 59, 72, 8000, 40324, 40573})
 """Not allowed, or not there after all: as if it were a single server."""
+
+_SMALLEST_POOL = 3
 
 _WAIT_MS = 1000
 _PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds, after one failure, two, …
@@ -61,11 +65,15 @@ class Watcher(RenewedAfterFork):
             if self.begun:
                 return
             self.begun = True
+        pool = collection.database.client.options.pool_options.max_pool_size
+        if pool and pool < _SMALLEST_POOL:
+            return  # one of its connections would be ours all the time
         servers = collection.database.client.topology_description.server_descriptions().values()
         if _TELLING.isdisjoint(server.server_type_name for server in servers):
             return
         target = (collection, self._memory, self._ended)
-        threading.Thread(target=_watch, args=target, name="tmdb-mongo-cache-watch", daemon=True).start()
+        with suppress(RuntimeError):  # no more threads, or the interpreter is on its way out
+            threading.Thread(target=_watch, args=target, name="tmdb-mongo-cache-watch", daemon=True).start()
 
     def close(self) -> None:
         """Let the thread end, and begin no other."""
@@ -76,6 +84,8 @@ class Watcher(RenewedAfterFork):
 
 def _watch(collection: Collection[dict[str, Any]], memory: weakref.ref[Memory], ended: threading.Event) -> None:
     failures = 0
+    # A change stream takes no other, whatever the URI says.
+    collection = collection.with_options(read_concern=ReadConcern("majority"))
     while not ended.is_set() and memory() is not None:
         try:
             with collection.watch(_PIPELINE, max_await_time_ms=_WAIT_MS) as stream:

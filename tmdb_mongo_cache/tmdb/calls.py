@@ -41,6 +41,9 @@ class _Query(NamedTuple):
     appended: tuple[str, ...]
     credentials: frozenset[str]
 
+    def __repr__(self) -> str:
+        return f"_Query(straight={self.straight!r}, key_part={self.key_part!r})"
+
 
 @lru_cache(maxsize=256)  # a loop over films asks for each with the same params
 def _read_query(query: str) -> _Query:
@@ -51,6 +54,11 @@ def _read_query(query: str) -> _Query:
         keys.appended_parts(pairs),
         secrets.credentials(pairs, {}),
     )
+
+
+def forget_queries() -> None:
+    """Drop what is known of queries, and with it their credentials."""
+    _read_query.cache_clear()
 
 
 class Call(NamedTuple):
