@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, create_cookie
 from requests.structures import CaseInsensitiveDict
 
-from tmdb_mongo_cache import install
+from tmdb_mongo_cache import install, plain
 
 from .fidelitykit import HEADERS, comparable
 
@@ -380,7 +380,9 @@ def netrc(tmp_path, monkeypatch):
     file.write_text("machine 127.0.0.1 login me password abcdefgh\n")
     file.chmod(0o600)
     monkeypatch.setenv("NETRC", str(file))
-    return file
+    plain.forget()  # or it would be looked at in five seconds
+    yield file
+    plain.forget()
 
 
 def test_netrc(ways, tmdb, netrc):

@@ -11,7 +11,6 @@ no plain hit: what was looked up for it goes along.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import lru_cache, partial
@@ -138,7 +137,7 @@ def _known(
     # Without its length, which a jar counts cookie by cookie, where it is as it was made.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
         return None
-    if session.trust_env and _is_in_netrc(url.split("/", 3)[2], os.environ.get("NETRC"), int(monotonic() / 5)):
+    if session.trust_env and _is_in_netrc(url.split("/", 3)[2], int(monotonic() / 5)):
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
         return None
@@ -205,7 +204,7 @@ def _merged(own: Pairs, more: Pairs) -> tuple[CaseInsensitiveDict[str], Said]:
 
 
 @lru_cache(maxsize=32)
-def _is_in_netrc(host: str, file: str | None, moment: int) -> bool:
+def _is_in_netrc(host: str, moment: int) -> bool:
     """Say whether a ``.netrc`` has something for a host; asked every five seconds, for it takes longer than a hit."""
     return bool(get_netrc_auth(f"https://{host}/"))
 
@@ -228,4 +227,5 @@ def forget() -> None:
     """Drop what is known of calls, and with it their credentials."""
     _known_call.cache_clear()
     _merged.cache_clear()
+    _is_in_netrc.cache_clear()
     forget_queries()

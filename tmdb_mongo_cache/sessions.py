@@ -22,6 +22,7 @@ def session_class() -> type[requests.Session]:
 
 
 _SESSION = session_class()
+_MODULE, _REQUEST = vars(requests.sessions), vars(PreparedRequest)
 _MARK = "_tmdb_mongo_cache_wrapper"
 
 
@@ -60,14 +61,6 @@ _of_module = itemgetter("PreparedRequest", "Request", "get_netrc_auth", "merge_c
 _of_request = itemgetter(*(name for name in vars(PreparedRequest) if name.startswith(("prepare", "_encode"))))
 
 
-def _way() -> tuple[Any, ...]:
-    return (
-        _of_session(vars(_SESSION)),
-        _of_module(vars(requests.sessions)),
-        _of_request(vars(PreparedRequest)),
-    )
-
-
 def _is_untouched() -> bool:
     """Say whether nobody had changed it when this package was imported."""
     first, second, *functions = _of_module(vars(requests.sessions))
@@ -79,7 +72,11 @@ def _is_untouched() -> bool:
     )
 
 
-_OWN_WAY = _way() if _is_untouched() else None
+_OWN_WAY = (
+    (_of_session(vars(_SESSION)), _of_module(vars(requests.sessions)), _of_request(vars(PreparedRequest)))
+    if _is_untouched()
+    else (None, None, None)
+)
 
 
 def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
@@ -99,7 +96,9 @@ def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
         _METHODS.isdisjoint(vars(session))
         and "__getattribute__" not in found
         and "__getattr__" not in found
-        and _way() == _OWN_WAY
+        and _of_session(found) == _OWN_WAY[0]
+        and _of_module(_MODULE) == _OWN_WAY[1]
+        and _of_request(_REQUEST) == _OWN_WAY[2]
     )
 
 

@@ -28,6 +28,7 @@ class Deadline:
         self._seconds = seconds
         self._attempted = -math.inf
         self._reached = False
+        self._readable: object = None
 
     def limit(self, client: MongoClient[dict[str, Any]]) -> float:
         """Return the seconds that an operation may take, begun now.
@@ -36,7 +37,12 @@ class Deadline:
             ServerSelectionTimeoutError: no server is known, and it was tried not long ago.
         """
         limit = self._seconds
-        if not client.topology_description.has_readable_server():
+        found = client.topology_description
+        if found is self._readable:  # as it was the last time: pymongo makes a new one when anything changes
+            return limit
+        if found.has_readable_server():
+            self._readable = found
+        else:
             limit = max(limit, CONNECT_TIMEOUT)
             now = monotonic()
             since = now - self._attempted

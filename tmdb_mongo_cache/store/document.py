@@ -114,7 +114,8 @@ def _encode(document: dict[str, Any]) -> RawBSONDocument | None:
 
 def from_document(document: Any, key: str) -> Entry | None:
     """Return the entry a document holds; None when it holds none that can be served."""
-    if not isinstance(document, Mapping) or document.get("_id") != key:
+    # The type first, and no calls for what is not there: every hit passes here.
+    if (type(document) is not dict and not isinstance(document, Mapping)) or document.get("_id") != key:
         return None
     get = document.get
     status, reason, headers, body = get("status"), get("reason"), get("headers"), get("body")
@@ -133,8 +134,8 @@ def from_document(document: Any, key: str) -> Entry | None:
         or (validated_at is not None and _time(validated_at) is None)
     ):
         return None
-    hops = _hops(get("history"))
-    url = get("url")
+    history, url = get("history"), get("url")
+    hops = () if history is None else _hops(history)
     if hops is None or (hops and not _is_url(url)):
         return None
     tmdb_id, media_type, endpoint = _labels(document)
@@ -150,7 +151,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         tmdb_id=tmdb_id,
         media_type=media_type,
         endpoint=endpoint,
-        validated_at=_time(validated_at),
+        validated_at=None if validated_at is None else _time(validated_at),
         url=url if isinstance(url, str) else None,
         history=hops,
     )
@@ -178,8 +179,6 @@ def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, 
 
 
 def _hops(value: Any) -> tuple[Hop, ...] | None:
-    if value is None:
-        return ()
     if not isinstance(value, list):
         return None
     hops = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..config import CacheConfig
 from ..errors import CacheError, StoreError
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from .mongo import MongoStore
 
 logger = logging.getLogger("tmdb_mongo_cache")
-
-
-class Found(NamedTuple):
-    """What a look-up gave: the entry, if there is one, and whether the database answered at all."""
-
-    entry: Entry | None
-    reachable: bool
 
 
 class LossLog:
@@ -86,15 +79,15 @@ class GuardedStore(RenewedAfterFork):
         if store is not None:
             store.close()
 
-    def get(self, key: str) -> Found:
-        """Look up an entry."""
+    def get(self, key: str) -> tuple[Entry | None, bool]:
+        """Look up an entry; return it, if there is one, and whether the database answered at all."""
         try:
-            entry = self.store.get(key)
+            entry = (self._store if self._store is not None and not self.closed else self.store).get(key)
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._note_loss(error)
-            return Found(None, False)
+            return None, False
         self._losses.back()
-        return Found(entry, True)
+        return entry, True
 
     def put(self, entry: Entry, data: Any) -> bool:
         """Store an entry; say whether it was stored."""

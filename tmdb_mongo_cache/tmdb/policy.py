@@ -247,9 +247,9 @@ def _wanted(ask: Ask, policy: Policy) -> Expiration:
     if policy.url_expiration is not None and (found := policy.url_expiration(strip_url(ask.sent_url))) is not None:
         return found
     wanted = policy.expire_after
-    if isinstance(wanted, Mapping):
-        return wanted.get(ask.kind, expiration.DEFAULT)
-    return expiration.DEFAULT if wanted is None else wanted
+    if wanted is None:
+        return expiration.DEFAULT
+    return wanted.get(ask.kind, expiration.DEFAULT) if isinstance(wanted, Mapping) else wanted
 
 
 def retention(policy: Policy) -> float:
