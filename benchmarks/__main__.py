@@ -16,7 +16,7 @@ from rich.table import Table
 from . import costs, plots, report
 from .bench import running
 from .documents import documents
-from .latency import latency, with_json
+from .latency import latency, looked_at, with_json
 from .threads import threads
 
 RESULTS = Path(__file__).parent / "results"
@@ -36,8 +36,8 @@ class Extent:
     limit: int
 
 
-FULL = Extent(60, 50, (1_000, 10_000, 100_000, 1_000_000), 2.0, 5, 15, 100_000, 64 * 2**20)
-QUICK = Extent(8, 40, (1_000, 10_000), 0.3, 1, 5, 5_000, 4 * 2**20)
+FULL = Extent(40, 50, (1_000, 10_000, 100_000, 1_000_000), 1.5, 3, 15, 100_000, 64 * 2**20)
+QUICK = Extent(10, 30, (1_000, 10_000), 0.3, 1, 5, 5_000, 4 * 2**20)
 SMOKE = Extent(2, 10, (100, 600), 0.05, 1, 1, 200, 2**20)
 
 
@@ -50,6 +50,8 @@ def measure(extent: Extent, say: Callable[[str], None]) -> dict[str, Any]:
         steps: dict[str, Callable[[], Any]] = {
             "latency": lambda: latency(bench, **turns),
             "with_json": lambda: with_json(bench, **turns),
+            "looked_at": lambda: looked_at(bench, **turns),
+            "ways_in": lambda: costs.ways_in(bench, **turns),
             "other_host": lambda: costs.other_host(bench, **turns),
             "miss": lambda: costs.miss(bench, **turns),
             "new_calls": lambda: costs.new_calls(bench, **turns),

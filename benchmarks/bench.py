@@ -42,6 +42,7 @@ FIND = "bare find_one"
 OURS = "tmdb-mongo-cache, MongoDB"
 MEMORY = "tmdb-mongo-cache, memory"
 PEER_MONGODB = "requests-cache, MongoDB"
+PEER_BYTES = "requests-cache, MongoDB, decode_content=False"
 PEER_SQLITE = "requests-cache, SQLite"
 PEER_MEMORY = "requests-cache, memory"
 CONTROL_FILE = "CacheControl, file"
@@ -164,6 +165,7 @@ def contenders(bench: Bench, size: int, read: Callable[[requests.Response], obje
     caches = {OURS: bench.cache(memory_ttl=0), MEMORY: bench.cache(memory_ttl=3600)}
     peers = {
         PEER_MONGODB: bench.peer(requests_cache.MongoCache(f"peer_{size}", host=bench.uri)),
+        PEER_BYTES: bench.peer(requests_cache.MongoCache(f"peer_bytes_{size}", host=bench.uri, decode_content=False)),
         PEER_SQLITE: bench.peer(requests_cache.SQLiteCache(bench.folder / f"peer_{size}.sqlite")),
         PEER_MEMORY: bench.peer("memory"),
         CONTROL_FILE: CacheControl(bench.session(), cache=FileCache(bench.folder / f"control_{size}")),
@@ -184,14 +186,28 @@ def contenders(bench: Bench, size: int, read: Callable[[requests.Response], obje
     for contender in found:
         with contender.around():
             contender.call()
-    _check(bench, found)
+    for name, cache in caches.items():
+        with tmdb_mongo_cache.enabled(cache):
+            status = session.get(url, params=KEY).headers["Cache-Status"]
+        assert "; hit;" in status, status
+        assert status.endswith(f"detail={name.rpartition(' ')[2].lower()}"), status
+    document = found[0].call()
+    assert isinstance(document, dict)
+    assert document["body"] == body_of(size, number)
+    _check(bench, found, read(direct.get(url, params=KEY)))
     return found
 
 
-def _check(bench: Bench, found: list[Contender]) -> None:
-    """See that every contender but the last answers without a call, and ours from where it says."""
+def _check(bench: Bench, found: list[Contender], expected: object) -> None:
+    """See that every contender but the last answers without a call, and all of them with the same."""
     for contender in found:
         before = bench.tmdb.count
         with contender.around():
-            contender.call()
+            answer = contender.call()
         assert (bench.tmdb.count == before) is (contender.name != NO_CACHE), contender.name
+        assert contender.name == FIND or _parsed(answer) == _parsed(expected), contender.name
+
+
+def _parsed(answer: object) -> object:
+    # requests-cache writes JSON anew by default: not the same bytes, but the same answer.
+    return json.loads(answer) if isinstance(answer, bytes) else answer

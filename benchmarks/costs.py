@@ -5,17 +5,34 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from itertools import count
 
+import requests
+
 import tmdb_mongo_cache
+from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb
 
 from .bench import DATABASE, KEY, Bench, NoAdapter, body_of
 from .documents import fill
 from .measuring import Contender, by_turns
 
 BEFORE, AFTER = "before install()", "after install()"
-MISS, UNCACHED, READ, WRITE = "a miss", "the same call uncached", "find_one", "replace_one"
+MISS = "a miss"
+PARTS = "a find_one, the same call uncached and a replace_one, one after the other"
+UNCACHED, READ, WRITE = "the call uncached alone", "find_one alone", "replace_one alone"
 NEW, KNOWN = "a hit, each time another film", "a hit, the same film"
+
+
+@contextmanager
+def _installed(cache: TMDBCache) -> Iterator[None]:
+    tmdb_mongo_cache.install(cache)
+    try:
+        yield
+    finally:
+        tmdb_mongo_cache.uninstall()
 
 
 def other_host(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
@@ -29,7 +46,7 @@ def other_host(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
 
     # In short blocks: a µs is looked for in some hundred.
     found = by_turns(
-        [Contender(BEFORE, call), Contender(AFTER, call, lambda: tmdb_mongo_cache.enabled(cache))],
+        [Contender(BEFORE, call), Contender(AFTER, call, partial(_installed, cache))],
         rounds=rounds * 10,
         block=block // 5,
     )
@@ -54,12 +71,39 @@ def miss(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
         document["_id"] = str(next(numbers))
         return plain.replace_one({"_id": document["_id"]}, document, upsert=True)
 
+    def parts() -> object:
+        plain.find_one({"_id": str(next(numbers))}, {"data": 0})
+        body = direct.get(url(), params=KEY).content
+        write()
+        return body
+
     found = by_turns(
         [
-            Contender(MISS, lambda: session.get(url(), params=KEY).content, lambda: tmdb_mongo_cache.enabled(cache)),
+            Contender(PARTS, parts),
+            Contender(MISS, lambda: session.get(url(), params=KEY).content, partial(tmdb_mongo_cache.enabled, cache)),
             Contender(UNCACHED, lambda: direct.get(url(), params=KEY).content),
             Contender(READ, lambda: plain.find_one({"_id": str(next(numbers))}, {"data": 0})),
             Contender(WRITE, write),
+        ],
+        rounds=rounds,
+        block=block,
+    )
+    return {name: times.median for name, times in found.items()}
+
+
+def ways_in(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
+    """Measure a hit from memory by each of the ways in; medians in µs."""
+    url = bench.answer(552, 2_000)
+    cache, session = bench.cache(memory_ttl=3600), bench.session()
+    ours = bench.stack.enter_context(TMDBSession(cache))
+    decorated = cached_tmdb(cache=cache)(lambda: session.get(url, params=KEY).content)
+    installed = partial(_installed, cache)
+    found = by_turns(
+        [
+            Contender("session.get after install()", lambda: session.get(url, params=KEY).content, installed),
+            Contender("requests.get after install()", lambda: requests.get(url, params=KEY).content, installed),
+            Contender("TMDBSession.get", lambda: ours.get(url, params=KEY).content),
+            Contender("session.get in a function with @cached_tmdb, called for each", decorated),
         ],
         rounds=rounds,
         block=block,
@@ -81,8 +125,8 @@ def new_calls(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
 
     found = by_turns(
         [
-            Contender(NEW, lambda: get(next(numbers) % films), lambda: tmdb_mongo_cache.enabled(cache)),
-            Contender(KNOWN, lambda: get(550), lambda: tmdb_mongo_cache.enabled(cache)),
+            Contender(NEW, lambda: get(next(numbers) % films), partial(tmdb_mongo_cache.enabled, cache)),
+            Contender(KNOWN, lambda: get(550), partial(tmdb_mongo_cache.enabled, cache)),
         ],
         rounds=rounds,
         block=block,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from itertools import cycle
+from functools import partial
+from itertools import count, cycle
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -18,8 +19,17 @@ from .bench import DATABASE, HEADERS, KEY, Bench, body_of
 from .measuring import Contender, Times, by_turns
 
 SIZE = 2_000
-ASKED = 500
-"""Different films asked for, the same number in each collection, spread over all of it."""
+AGAIN = 500
+"""Films asked for again and again: the server has them in its cache, however many others there are."""
+
+Documents = dict[int, dict[str, Times]]
+ANY, SAME = "films of the whole collection", f"the same {AGAIN} films"
+BARE = "bare find_one of films of the whole collection"
+
+
+def key_of(number: int) -> str:
+    """Return the key of a film asked for with KEY."""
+    return f"GET api.themoviedb.org/3/movie/{number}?language=en-US"
 
 
 def fill(bench: Bench, collection: Any, numbers: range) -> None:
@@ -29,7 +39,7 @@ def fill(bench: Bench, collection: Any, numbers: range) -> None:
     later = now + timedelta(days=1)
     batch: list[RawBSONDocument] = []
     for number in numbers:
-        key = f"GET api.themoviedb.org/3/movie/{number}?language=en-US"
+        key = key_of(number)
         entry = Entry(key, 200, "OK", HEADERS, body, now, later, later, number, "movie", "/3/movie/{movie_id}")
         raw, _ = to_bson(entry, None)
         assert raw is not None
@@ -41,23 +51,36 @@ def fill(bench: Bench, collection: Any, numbers: range) -> None:
         collection.insert_many(batch, ordered=False)
 
 
-def documents(bench: Bench, counts: list[int], *, rounds: int, block: int) -> dict[int, Times]:
-    """Measure a hit from MongoDB in collections of different sizes, by turns; return the times by size."""
-    session = bench.session()
+def documents(bench: Bench, counts: list[int], *, rounds: int, block: int) -> Documents:
+    """Measure a hit from MongoDB in collections of different sizes, by turns; return the times by size.
+
+    Every call has another ``api_key``, which is no part of the cache's key: so
+    none is known to the process from before, however few films there are.
+    """
+    session, users = bench.session(), count(1)
     found = []
-    for count in counts:
-        name = f"tmdb_cache_{count}"
-        fill(bench, bench.client[DATABASE][name], range(count))
+    for size in counts:
+        name = f"tmdb_cache_{size}"
+        fill(bench, bench.client[DATABASE][name], range(size))
         cache = bench.cache(memory_ttl=0, collection=name)
-        films = cycle(random.Random(2).sample(range(count), min(ASKED, count)))
+        chosen = random.Random(2).sample(range(size), min(size, 50_000))
+        for which, films in ((ANY, cycle(chosen)), (SAME, cycle(chosen[:AGAIN]))):
 
-        def call(films: Iterator[int] = films) -> object:
-            response = session.get(f"{bench.tmdb.url}/3/movie/{next(films)}", params=KEY)
-            assert response.from_cache  # type: ignore[attr-defined]
-            return response.content
+            def call(films: Iterator[int] = films) -> object:
+                params = {**KEY, "api_key": f"{next(users):032x}"}
+                response = session.get(f"{bench.tmdb.url}/3/movie/{next(films)}", params=params)
+                assert response.from_cache  # type: ignore[attr-defined]
+                return response.content
 
-        found.append(Contender(str(count), call, lambda cache=cache: enabled(cache)))
+            found.append(Contender(f"{size} {which}", call, partial(enabled, cache)))
+
+        def find(films: Iterator[int] = cycle(chosen), collection: Any = bench.client[DATABASE][name]) -> object:  # noqa: B008
+            document = collection.find_one({"_id": key_of(next(films))}, {"data": 0})
+            assert document is not None
+            return document
+
+        found.append(Contender(f"{size} {BARE}", find))
     before = bench.tmdb.count
-    with_all = by_turns(found, rounds=rounds, block=block)
+    times = by_turns(found, rounds=rounds, block=block)
     assert bench.tmdb.count == before
-    return {int(name): times for name, times in with_all.items()}
+    return {size: {which: times[f"{size} {which}"] for which in (ANY, SAME, BARE)} for size in counts}

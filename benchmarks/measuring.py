@@ -59,7 +59,7 @@ def _block(call: Callable[[], object], block: int) -> list[float]:
     for _ in range(WARM_UP):
         call()
     found = []
-    gc.collect()
+    gc.collect(0)
     gc.disable()
     try:
         for _ in range(block):

@@ -13,6 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter
 
 from .bench import FIND, MEMORY, OURS
+from .documents import ANY, SAME
 from .measuring import Times
 
 _OURS, _OTHERS, _FIND = "#01b4e4", "#b8bec4", "#0d253f"
@@ -59,18 +60,20 @@ def _latency(results: Mapping[str, Mapping[str, Times]], path: Path) -> None:
     plt.close(figure)
 
 
-def _documents(results: Mapping[int, Times], path: Path) -> None:
+def _documents(results: Mapping[int, Mapping[str, Times]], path: Path) -> None:
     figure, panel = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
     counts = list(results)
-    panel.plot(counts, [results[n].median for n in counts], "o-", color=_OURS, label="median")
-    panel.plot(counts, [results[n].p99 for n in counts], "o--", color=_OTHERS, label="99th percentile")
+    for which, colour in ((SAME, _OURS), (ANY, _FIND)):
+        times = [results[n][which] for n in counts]
+        panel.plot(counts, [each.median for each in times], "o-", color=colour, label=f"median, {which}")
+        panel.plot(counts, [each.p99 for each in times], "o--", color=colour, alpha=0.4, label="99th percentile")
     panel.set_xscale("log")
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     panel.set_ylim(bottom=0)
     panel.set_xlabel("documents in the collection")
     panel.set_ylabel("µs per hit from MongoDB")
     panel.grid(alpha=0.3)
-    panel.legend()
+    panel.legend(fontsize=8)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

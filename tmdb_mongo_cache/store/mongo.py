@@ -40,6 +40,9 @@ INDEXES = (
 )
 
 _WITHOUT_DATA = {"data": 0}
+
+# The retryable reads of MongoDB's specification: the server steps down, shuts down or is in between.
+_REPEATED = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
 _INFO = {"data": 0, "body": 0, "headers": 0, "history": 0}
 
 
@@ -155,7 +158,7 @@ class _Finder:
         try:
             answer = self._run({**self._command, "filter": {"_id": key}}, session=session, **self._options)
         except (AutoReconnect, OperationFailure) as error:
-            if error.timeout:
+            if error.timeout or (isinstance(error, OperationFailure) and error.code not in _REPEATED):
                 raise
             # Unlike find_one a command is not repeated when a connection breaks or a server steps down.
             return self.collection.find_one({"_id": key}, _WITHOUT_DATA)
