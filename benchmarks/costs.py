@@ -17,13 +17,17 @@ from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb
 
 from .bench import DATABASE, KEY, Bench, NoAdapter, body_of
 from .documents import fill
-from .measuring import Contender, by_turns
+from .measuring import Contender, Times, by_turns, more
 
 BEFORE, AFTER = "before install()", "after install()"
-MISS = "a miss"
+MISS, MORE = "a miss", "more, round by round"
 PARTS = "a find_one, the same call uncached and a replace_one, one after the other"
 UNCACHED, READ, WRITE = "the call uncached alone", "find_one alone", "replace_one alone"
 NEW, KNOWN = "a hit, each time another film", "a hit, the same film"
+
+
+def _medians(found: dict[str, Times]) -> dict[str, float]:
+    return {name: times.median for name, times in found.items()}
 
 
 @contextmanager
@@ -44,13 +48,13 @@ def other_host(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
     def call() -> object:
         return session.get("https://example.org/3/movie/550", params=KEY).content
 
-    # In short blocks: a µs is looked for in some hundred.
+    # In short blocks, each compared with its neighbour: a µs is looked for in some hundred.
     found = by_turns(
         [Contender(BEFORE, call), Contender(AFTER, call, partial(_installed, cache))],
         rounds=rounds * 10,
         block=block // 5,
     )
-    return {name: times.median for name, times in found.items()}
+    return {**_medians(found), MORE: more(found[AFTER], found[BEFORE])}
 
 
 def miss(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
@@ -85,10 +89,10 @@ def miss(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
             Contender(READ, lambda: plain.find_one({"_id": str(next(numbers))}, {"data": 0})),
             Contender(WRITE, write),
         ],
-        rounds=rounds,
-        block=block,
+        rounds=rounds * 2,
+        block=block // 2,
     )
-    return {name: times.median for name, times in found.items()}
+    return {**_medians(found), MORE: more(found[MISS], found[PARTS])}
 
 
 def ways_in(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
@@ -108,7 +112,7 @@ def ways_in(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
         rounds=rounds,
         block=block,
     )
-    return {name: times.median for name, times in found.items()}
+    return _medians(found)
 
 
 def new_calls(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
@@ -131,7 +135,7 @@ def new_calls(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
         rounds=rounds,
         block=block,
     )
-    return {name: times.median for name, times in found.items()}
+    return _medians(found)
 
 
 def importing(*, repeats: int) -> dict[str, float]:

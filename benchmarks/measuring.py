@@ -25,9 +25,10 @@ class Contender:
 
 @dataclass(frozen=True)
 class Times:
-    """The times of one contender, in µs."""
+    """The times of one contender, in µs, block by block."""
 
     values: tuple[float, ...]
+    block: int = 1
 
     @property
     def median(self) -> float:
@@ -36,6 +37,13 @@ class Times:
     @property
     def p99(self) -> float:
         return statistics.quantiles(self.values, n=100)[98] if len(self.values) > 1 else self.values[0]
+
+
+def more(of: Times, than: Times) -> float:
+    """Return how much longer one takes than another, in µs: the median over the rounds, each compared with itself."""
+    starts = range(0, len(of.values), of.block)
+    blocks = [(of.values[n : n + of.block], than.values[n : n + of.block]) for n in starts]
+    return statistics.median(statistics.median(first) - statistics.median(second) for first, second in blocks)
 
 
 def by_turns(contenders: Sequence[Contender], *, rounds: int, block: int) -> dict[str, Times]:
@@ -52,7 +60,7 @@ def by_turns(contenders: Sequence[Contender], *, rounds: int, block: int) -> dic
         for contender in order:
             with contender.around():
                 times[contender.name] += _block(contender.call, block)
-    return {name: Times(tuple(found)) for name, found in times.items()}
+    return {name: Times(tuple(found), block) for name, found in times.items()}
 
 
 def _block(call: Callable[[], object], block: int) -> list[float]:

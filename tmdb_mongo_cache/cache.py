@@ -47,9 +47,7 @@ class TMDBCache:
             config = config.changed(**settings)
         self.config = config
         self.hosts = frozenset(config.hosts)
-        names = [*_TMDB_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts)]
-        self.may_be_tmdb = re.compile("|".join(map(re.escape, names)), re.IGNORECASE).search
-        """Tells quickly that an URL cannot be TMDB's: none of its hosts is in it."""
+        self._names = (*_TMDB_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
         self._counters = Counters()
         self._lock = ForkSafeLock()
         self._flow: Flow | None = None
@@ -74,6 +72,14 @@ class TMDBCache:
     @property
     def _store(self) -> MongoStore:
         return self.flow.guarded.store
+
+    def may_be_tmdb(self, url: str) -> bool:
+        """Say quickly whether an URL can be TMDB's at all: one of its hosts is somewhere in it."""
+        url = url.lower()
+        for name in self._names:  # noqa: SIM110  any() takes three times as long, for every call to another host
+            if name in url:
+                return True
+        return False
 
     def count_straight(self) -> None:
         """Count a call that went straight through."""

@@ -77,7 +77,7 @@ class Flow:
 
     def look_up(self, call: Call, rules: Policy) -> Looked:
         """Look a call up, in memory and then in MongoDB; never raises because of the database."""
-        now = _utcnow()
+        now = datetime.now(timezone.utc)
         memory, since, remembered = self.memory, None, None
         if memory is not None:
             since = memory.moment(call.key)

@@ -56,13 +56,17 @@ def _load() -> bool:
     return True
 
 
+active = scope.active
+
+
 def _wrapped_send(wrapped: Callable[..., Any]) -> Callable[..., Any]:
     def send(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = scope.active()
+        found = active()
         if found is None or len(args) > 1:
             return wrapped(self, *args, **kwargs)
         request = args[0] if args else kwargs.get("request")
-        if not found.cache.may_be_tmdb(_text(getattr(request, "url", None))):
+        url = getattr(request, "url", None)
+        if not found.cache.may_be_tmdb(url if type(url) is str else _text(url)):
             return wrapped(self, *args, **kwargs)
         if scope.is_inside(self) or sessions.has_own_cache(self):
             return wrapped(self, *args, **kwargs)
@@ -80,21 +84,22 @@ def _wrapped_request(wrapped: Callable[..., Any]) -> Callable[..., Any]:
     is_own = sessions.is_own(wrapped)
 
     def request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        found = scope.active()
+        found = active()
         if found is None:
             return wrapped(self, *args, **kwargs)
+        url = kwargs["url"] if "url" in kwargs else args[1] if len(args) > 1 else None
+        if type(url) is str and not found.cache.may_be_tmdb(url):
+            return wrapped(self, *args, **kwargs)  # if requests makes TMDB's URL of it, send knows
         looked = None
         if not sessions.is_ours(vars(_SESSION)["send"]):
             # Somebody's wrapper on ours sees every call, as without the fast way.
             _mend()
-        elif is_own:
-            url = kwargs["url"] if "url" in kwargs else args[1] if len(args) > 1 else None
-            if type(url) is str and found.cache.may_be_tmdb(url) and sessions.takes_the_usual_way(self):
-                if _plain is None and not _load():
-                    return wrapped(self, *args, **kwargs)
-                response, looked = _plain.answer(found, self, args, kwargs)  # type: ignore[union-attr]
-                if response is not None:
-                    return response
+        elif is_own and type(url) is str and sessions.takes_the_usual_way(self):
+            if _plain is None and not _load():
+                return wrapped(self, *args, **kwargs)
+            response, looked = _plain.answer(found, self, args, kwargs)  # type: ignore[union-attr]
+            if response is not None:
+                return response
         if looked is None and not scope.is_inside(self):
             return wrapped(self, *args, **kwargs)
         # A call that an adapter makes while it sends another is no redirect, but a call of its own.

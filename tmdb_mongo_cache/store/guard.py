@@ -25,18 +25,18 @@ class LossLog:
     """One warning when MongoDB is lost, one line when it is back, nothing in between."""
 
     def __init__(self) -> None:
-        self._lost = False
+        self.is_lost = False
 
     def lost(self, what: str, why: str) -> None:
         """Note that it failed: what that means for calls, and why it did."""
-        if not self._lost:
-            self._lost = True
+        if not self.is_lost:
+            self.is_lost = True
             logger.warning("%s: %s", what, why)
 
     def back(self) -> None:
         """Note that it answered."""
-        if self._lost:
-            self._lost = False
+        if self.is_lost:
+            self.is_lost = False
             logger.info("MongoDB answers again")
 
 
@@ -86,7 +86,8 @@ class GuardedStore(RenewedAfterFork):
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._note_loss(error)
             return None, False
-        self._losses.back()
+        if self._losses.is_lost:
+            self._losses.back()
         return entry, True
 
     def put(self, entry: Entry, data: Any) -> bool:
