@@ -224,7 +224,7 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
     reply = Reply(
         status=response.status_code,
         reason=response.reason or "",
-        headers=dict(response.headers),
+        headers=_plain(response.headers),
         body=body,
         native=response,
         url=_text(response.url),
@@ -286,6 +286,11 @@ def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:
     redirected = request.copy()
     redirected.url = url
     return redirected
+
+
+def _plain(headers: CaseInsensitiveDict[str]) -> dict[str, str]:
+    # What its items() gives, one Python call for each.
+    return dict(headers._store.values()) if type(headers) is CaseInsensitiveDict else dict(headers)
 
 
 def _add_status(headers: CaseInsensitiveDict[str], status: str) -> None:

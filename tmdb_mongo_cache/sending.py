@@ -65,7 +65,7 @@ class Transmission:
         """Send the request with these headers added; failures of the other side come back in the reply."""
         # A copy: the caller's request must not show our condition, and the caller's hooks
         # must not see what the caller does not get (a 304, a failure that a stored answer covers).
-        outgoing = self._request.copy()
+        outgoing = _copy(self._request)
         outgoing.hooks = default_hooks()
         outgoing.headers.update(headers)
         try:
@@ -96,6 +96,16 @@ class Transmission:
             raise self._last.error
         response: Response = self._last.native
         return response
+
+
+def _copy(request: PreparedRequest) -> PreparedRequest:
+    """Copy a request as its ``copy()`` does, but for the jar of cookies: requests copies it before it changes it."""
+    if type(request) is not PreparedRequest:
+        return request.copy()
+    copied = PreparedRequest()
+    vars(copied).update(vars(request))
+    copied.headers = request.headers.copy()
+    return copied
 
 
 def _give_back(request: PreparedRequest, response: Response, added: Mapping[str, str]) -> None:
