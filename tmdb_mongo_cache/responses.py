@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta, timezone
-from io import BytesIO
 from typing import Any, NamedTuple
 
 import requests
@@ -17,6 +14,7 @@ from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
 from .flow import Outcome
+from .raw import make_raw
 from .tmdb.calls import fill_url
 from .tmdb.entry import Entry, Hop, Reply, header
 from .tmdb.making import age_header
@@ -112,7 +110,7 @@ def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
 
 
 def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
-    raw = _raw(source.entry, response.request.path_url)
+    raw = make_raw(source.entry, response.request.path_url)
     if response._content_consumed:
         raw.read(decode_content=False)
     return raw
@@ -237,47 +235,9 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
         request_url = response.request.path_url if response.request is not None else None
         raw = response.raw
         headers = getattr(raw, "headers", None)
-        response.raw = _raw(reply, request_url, headers if isinstance(headers, HTTPHeaderDict) else None)
+        response.raw = make_raw(reply, request_url, headers if isinstance(headers, HTTPHeaderDict) else None)
         response._content, response._content_consumed = False, False
     return reply
-
-
-def _raw(entry: Entry | Hop | Reply, request_url: str | None, headers: HTTPHeaderDict | None = None) -> HTTPResponse:
-    """Make the urllib3 response: the stored body in the encoding that its headers name."""
-    sent = HTTPHeaderDict(headers if headers is not None else entry.headers)
-    encoding = (header(entry.headers, "content-encoding") or "").strip().lower()
-    body = entry.body
-    if encoding in ("gzip", "x-gzip"):
-        body = gzip.compress(body, 1, mtime=0)
-    elif encoding == "deflate":
-        body = zlib.compress(body, 1)
-    elif encoding:
-        sent.discard("Content-Encoding")
-    return HTTPResponse(
-        body=_Body(body),
-        headers=sent,
-        status=entry.status,
-        version=11,
-        version_string="HTTP/1.1",
-        reason=entry.reason,
-        preload_content=False,
-        decode_content=False,
-        request_method="GET",
-        request_url=request_url,
-        # Content-Length is that of TMDB's own compression.
-        enforce_content_length=False,
-    )
-
-
-class _Body(BytesIO):
-    """A body that counts as closed when it has been read up, as that of ``http.client`` does.
-
-    ``raw.stream()`` goes on until then.
-    """
-
-    def isclosed(self) -> bool:
-        """Whether there is nothing left to read."""
-        return self.closed or self.tell() >= self.getbuffer().nbytes
 
 
 def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:
