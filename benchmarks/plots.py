@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,35 +62,35 @@ def _latency(results: Mapping[str, Mapping[str, Times]], path: Path) -> None:
 
 
 def _documents(results: Mapping[int, Mapping[str, Times]], path: Path) -> None:
-    figure, panel = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
-    counts = list(results)
-    for which, colour in ((SAME, _OURS), (ANY, _FIND)):
-        times = [results[n][which] for n in counts]
-        panel.plot(counts, [each.median for each in times], "o-", color=colour, label=f"median, {which}")
-        panel.plot(counts, [each.p99 for each in times], "o--", color=colour, alpha=0.4, label="99th percentile")
-    panel.set_xscale("log")
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    panel.set_ylim(bottom=0)
-    panel.set_xlabel("documents in the collection")
-    panel.set_ylabel("µs per hit from MongoDB")
-    panel.grid(alpha=0.3)
-    panel.legend(fontsize=8)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    with _lines(path, "documents in the collection", "µs per hit from MongoDB") as panel:
+        counts = list(results)
+        for which, colour in ((SAME, _OURS), (ANY, _FIND)):
+            times = [results[n][which] for n in counts]
+            panel.plot(counts, [each.median for each in times], "o-", color=colour, label=f"median, {which}")
+            panel.plot(counts, [each.p99 for each in times], "o--", color=colour, alpha=0.4, label="99th percentile")
+        panel.set_xscale("log")
+        panel.set_ylim(bottom=0)
 
 
 def _threads(results: Mapping[str, Mapping[int, float]], path: Path) -> None:
+    with _lines(path, "threads", "hits per second") as panel:
+        for number, (name, by) in enumerate(results.items()):
+            style = "o-" if number % 2 == 0 else "o--"
+            panel.plot(list(by), list(by.values()), style, color=_colour(name), label=name)
+        panel.set_xscale("log", base=2)
+        panel.set_yscale("log")
+        panel.set_xticks(list(next(iter(results.values()))))
+
+
+@contextmanager
+def _lines(path: Path, x: str, y: str) -> Iterator[Any]:
+    """Give a panel for lines against one another, and write it when they are there."""
     figure, panel = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
-    for number, (name, by) in enumerate(results.items()):
-        style = "o-" if number % 2 == 0 else "o--"
-        panel.plot(list(by), list(by.values()), style, color=_colour(name), label=name)
-    panel.set_xscale("log", base=2)
-    panel.set_yscale("log")
-    panel.set_xticks(list(next(iter(results.values()))))
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    panel.set_xlabel("threads")
-    panel.set_ylabel("hits per second")
+    yield panel
+    for axis in (panel.xaxis, panel.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    panel.set_xlabel(x)
+    panel.set_ylabel(y)
     panel.grid(alpha=0.3)
     panel.legend(fontsize=8)
     figure.savefig(path, dpi=110)

@@ -7,7 +7,7 @@ first call comes: a program that only calls ``install()`` does not pay for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,12 @@ from .config import CacheConfig
 from .errors import ConfigError
 from .forks import ForkSafeLock
 from .stats import CacheStats, Counters
+from .tmdb.hosts import OWN_HOSTS
 
 if TYPE_CHECKING:
     from .flow import Flow
     from .store.document import EntryInfo
     from .store.mongo import MongoStore
-
-_TMDB_HOSTS = ("api.themoviedb.org", "api.tmdb.org")
 
 
 class TMDBCache:
@@ -47,7 +46,7 @@ class TMDBCache:
             config = config.changed(**settings)
         self.config = config
         self.hosts = frozenset(config.hosts)
-        self._names = (*_TMDB_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
+        self._names = (*OWN_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
         self._counters = Counters()
         self._lock = ForkSafeLock()
         self._flow: Flow | None = None
@@ -129,18 +128,13 @@ class TMDBCache:
             found = self.key(url, params)
             if found is None:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
-            try:
-                return self._store.delete({"_id": found})
-            finally:
-                memory.forget_key(found)
+            return self._delete({"_id": found}, lambda: memory.forget_key(found))
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        tmdb_id = _as_kept(tmdb_id)
-        try:
-            return self._store.delete({"media_type": media_type, "tmdb_id": tmdb_id})
-        finally:
-            memory.forget_title(media_type, tmdb_id)
+        kept = _as_kept(tmdb_id)
+        query = {"media_type": media_type, "tmdb_id": kept}
+        return self._delete(query, lambda: memory.forget_title(media_type, kept))
 
     def clear(self) -> int:
         """Empty the collection; return how many documents that were.
@@ -150,10 +144,13 @@ class TMDBCache:
         """
         from .store import memory
 
+        return self._delete({}, memory.forget_everything)
+
+    def _delete(self, query: dict[str, Any], forget: Callable[[], None]) -> int:
         try:
-            return self._store.delete({})
+            return self._store.delete(query)
         finally:
-            memory.forget_everything()
+            forget()  # also where MongoDB failed: nobody wants it from memory
 
     def entries(
         self,

@@ -172,10 +172,7 @@ def _pairs(params: Any) -> Pairs | None:
 
 def _items(headers: Any) -> Pairs | None:
     """Return headers as names and values; None where they are not what one expects."""
-    if type(headers) is CaseInsensitiveDict:
-        # What its items() gives, one Python call for each.
-        return tuple(headers._store.values())
-    return tuple(headers.items()) if type(headers) is dict else None
+    return responses.header_items(headers) if type(headers) in (CaseInsensitiveDict, dict) else None
 
 
 @lru_cache(maxsize=1024)

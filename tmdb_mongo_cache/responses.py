@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -222,7 +222,7 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
     reply = Reply(
         status=response.status_code,
         reason=response.reason or "",
-        headers=_plain(response.headers),
+        headers=dict(header_items(response.headers)),
         body=body,
         native=response,
         url=_text(response.url),
@@ -248,9 +248,9 @@ def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:
     return redirected
 
 
-def _plain(headers: CaseInsensitiveDict[str]) -> dict[str, str]:
-    # What its items() gives, one Python call for each.
-    return dict(headers._store.values()) if type(headers) is CaseInsensitiveDict else dict(headers)
+def header_items(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return names and values, as ``items()`` does; of requests' own mapping without a Python call for each."""
+    return tuple(headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items())
 
 
 def _add_status(headers: CaseInsensitiveDict[str], status: str) -> None:

@@ -25,18 +25,18 @@ class LossLog:
     """One warning when MongoDB is lost, one line when it is back, nothing in between."""
 
     def __init__(self) -> None:
-        self.is_lost = False
+        self._lost = False
 
     def lost(self, what: str, why: str) -> None:
         """Note that it failed: what that means for calls, and why it did."""
-        if not self.is_lost:
-            self.is_lost = True
+        if not self._lost:
+            self._lost = True
             logger.warning("%s: %s", what, why)
 
     def back(self) -> None:
         """Note that it answered."""
-        if self.is_lost:
-            self.is_lost = False
+        if self._lost:
+            self._lost = False
             logger.info("MongoDB answers again")
 
 
@@ -82,12 +82,11 @@ class GuardedStore(RenewedAfterFork):
     def get(self, key: str) -> tuple[Entry | None, bool]:
         """Look up an entry; return it, if there is one, and whether the database answered at all."""
         try:
-            entry = (self._store if self._store is not None and not self.closed else self.store).get(key)
+            entry = self.store.get(key)
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._note_loss(error)
             return None, False
-        if self._losses.is_lost:
-            self._losses.back()
+        self._losses.back()
         return entry, True
 
     def put(self, entry: Entry, data: Any) -> bool:

@@ -25,8 +25,9 @@ from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..config import mask
 from ..errors import ConfigError
-from ..tmdb import calls, expiration, policy, secrets, urls
+from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
+from ..tmdb.hosts import HOST
 from ..tmdb.making import make_entry
 from ..tmdb.rules import Policy
 from . import memory
@@ -35,7 +36,7 @@ from .deadline import Deadline
 from .document import CODEC, UNREADABLE, from_document, to_bson
 from .mongo import Indexes
 
-TMDB_PREFIX = f"GET {urls.HOST}/"
+TMDB_PREFIX = f"GET {HOST}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
 
 

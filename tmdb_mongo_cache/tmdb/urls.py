@@ -9,10 +9,8 @@ from urllib.parse import quote_from_bytes, quote_plus, unquote_plus, unquote_to_
 
 from requests import PreparedRequest
 
-HOST = "api.themoviedb.org"
-"""The host under whose name every answer is kept."""
+from .hosts import OWN_HOSTS
 
-_OWN_HOSTS = frozenset({HOST, "api.tmdb.org"})
 _OWN_PORTS = frozenset({None, 80, 443})
 
 # RFC 3986: what may stand in a path segment unescaped. "%" is left out: in a
@@ -118,7 +116,7 @@ def is_tmdb(target: Target, hosts: frozenset[str] = frozenset()) -> bool:
 
     ``hosts`` holds ``host`` (any port) and ``host:port``, in lower case.
     """
-    if target.host in _OWN_HOSTS:
+    if target.host in OWN_HOSTS:
         return target.port in _OWN_PORTS or f"{target.host}:{target.port}" in hosts or target.host in hosts
     return bool(hosts) and (target.host in hosts or f"{target.host}:{target.port}" in hosts)
 
