@@ -19,8 +19,9 @@ from requests_cache.session import CachedSession
 
 from ..config import CacheConfig
 from ..errors import ConfigError
+from ..stats import Counters
 from ..store.client import client_options
-from ..store.guard import LossLog
+from ..store.guard import Guard
 from ..store.mapping import TMDB_PREFIX, MongoStorage
 from ..tmdb import calls, keys, secrets, urls
 
@@ -93,7 +94,7 @@ class MongoBackend(BaseCache):
             "rules": config.policy,
             "store_timeout": config.store_timeout,
         }
-        self._losses = LossLog()
+        self._guard = Guard(Counters(), "calls go out uncached for now")
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,
@@ -172,27 +173,35 @@ class MongoBackend(BaseCache):
         """Look up a response; a database that fails, and a document that cannot be read, are misses."""
         if key == NOT_CACHED:
             return default
-        try:
-            with self.responses.bounded():
-                found = self.responses.get(key) if key.startswith(TMDB_PREFIX) else super().get_response(key)
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss("calls go out uncached for now", error)
-            return default
-        self._losses.back()
+        found, _ = self._guard.reads.run(self._read, key, probe=self._probe)
         return found if _is_whole(found) else default
+
+    def _read(self, key: str, *, probing: bool = False) -> Any:
+        with self.responses.bounded(probing=probing):
+            return self.responses.get(key) if key.startswith(TMDB_PREFIX) else super().get_response(key)
+
+    def _probe(self, key: str) -> None:
+        self._read(key, probing=True)
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
-        try:
-            if (cache_key or self.create_key(response.request)) == NOT_CACHED:
-                return
-            with self.responses.bounded():
-                super().save_response(_without_credentials(response, self._settings), cache_key, expires)
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss("an answer was not stored", error)
+        key = cache_key or self.create_key(response.request)
+        if key == NOT_CACHED:
+            return
+        self._guard.write(
+            self._write,
+            response,
+            cache_key,
+            expires,
+            read=lambda: self._probe(key),
+            read_only=lambda: self.responses.has_secondaries_alone,
+        )
 
-    def _note_loss(self, what: str, error: Exception) -> None:
-        self._losses.lost(what, secrets.redact(str(error)) or type(error).__name__)
+    def _write(
+        self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False
+    ) -> None:
+        with self.responses.bounded(probing=probing):
+            super().save_response(_without_credentials(response, self._settings), cache_key, expires)
 
     def update(self, other: BaseCache) -> None:
         """Take over the responses of another cache, TMDB's under this package's keys."""

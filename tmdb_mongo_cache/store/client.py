@@ -16,34 +16,35 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import (
     ConfigurationError,
-    ConnectionFailure,
-    ExecutionTimeout,
     InvalidURI,
-    OperationFailure,
     PyMongoError,
 )
 from pymongo.write_concern import WriteConcern
 
 from ..config import CacheConfig, mask
 from ..environment import PREFIX
-from ..errors import ConfigError, StoreError, StoreUnavailable
+from ..errors import ConfigError, StoreError
 from ..forks import RenewedAfterFork
-from .deadline import Deadline
+from .deadline import CONNECT_TIMEOUT, Deadline, has_secondaries_alone
 from .document import CODEC
 from .embedded import shared_server
+from .failures import EMBEDDED, failed
 from .mongod import embedded_available
-from .opening import CLOSED, Opening
+from .opening import CLOSED, PATIENCE, Opening
 
 DEFAULT_URI = "mongodb://localhost:27017"
-EMBEDDED = "the embedded server"
 
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
-_DEFAULTS = {"serverSelectionTimeoutMS": 2000, "connectTimeoutMS": 2000, "appname": "tmdb-mongo-cache"}
+# While a replica set has no primary a secondary is read: what it does not have yet is a miss.
+_DEFAULTS = {
+    "serverSelectionTimeoutMS": 2000,
+    "connectTimeoutMS": 2000,
+    "readPreference": "primaryPreferred",
+    "appname": "tmdb-mongo-cache",
+}
 
 _GOODBYE = 0.25  # seconds
-
-_AUTHENTICATION_FAILED = (18, 8000, 13)
 
 
 def resolve_uri(uri: str | None) -> str:
@@ -85,32 +86,6 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
         ) from None
 
 
-def translation(error: PyMongoError, where: str) -> StoreError:
-    """Return the error of this package that one of pymongo's is.
-
-    Args:
-        error: pymongo's.
-        where: the database as people may see it, without a password.
-
-    Returns:
-        a :class:`StoreUnavailable` where it cannot be reached or does not answer
-        in time; else a :class:`StoreError`.
-    """
-    if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
-        return _unavailable(where)
-    if isinstance(error, OperationFailure):
-        if error.code in _AUTHENTICATION_FAILED:
-            return StoreError(f"MongoDB at {where} refused: check the user, the password and the rights")
-        return StoreError(f"MongoDB at {where} failed an operation (code {error.code})")
-    return StoreError(f"MongoDB at {where} failed an operation: {type(error).__name__}")
-
-
-def _unavailable(where: str) -> StoreUnavailable:
-    if where == EMBEDDED:
-        return StoreUnavailable("the embedded MongoDB does not answer; it is started again when it is gone")
-    return StoreUnavailable(f"MongoDB at {where} does not answer: start it, or set {PREFIX}URI to one that runs")
-
-
 class _Open(NamedTuple):
     """What is open: a client, and the collection in it."""
 
@@ -121,17 +96,19 @@ class _Open(NamedTuple):
 class _Operation:
     """One operation, its deadline and its errors; a class, for every hit goes through it."""
 
-    __slots__ = ("_connection", "_deadline", "_open", "_timeout")
+    __slots__ = ("_connection", "_deadline", "_open", "_probing", "_timeout")
 
-    def __init__(self, connection: Connection, opened: _Open, deadline: Deadline, *, bounded: bool) -> None:
+    def __init__(
+        self, connection: Connection, opened: _Open, deadline: Deadline, *, bounded: bool, probing: bool
+    ) -> None:
         self._connection, self._open = connection, opened
-        self._deadline = deadline if bounded else None
+        self._deadline, self._probing = deadline if bounded else None, probing
         self._timeout: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> Collection[dict[str, Any]]:
         if self._deadline is not None:
             try:
-                limit = self._deadline.limit(self._open.client)
+                limit = self._deadline.limit(self._open.client, probing=self._probing)
             except PyMongoError as error:
                 raise self._connection.failed(error) from error
             self._timeout = pymongo.timeout(limit)
@@ -159,7 +136,7 @@ class Connection(RenewedAfterFork):
     def __init__(self, config: CacheConfig) -> None:
         self._config = config
         self._closed = False
-        self._deadline = Deadline(float(config.store_timeout))  # type: ignore[arg-type]
+        self._deadline = Deadline(float(config.store_timeout), looks=config.client is None)  # type: ignore[arg-type]
         self.where = "the client given" if config.client is not None else mask(config.uri or "the default URI")
         self.after_fork()
         super().__init__()
@@ -172,16 +149,29 @@ class Connection(RenewedAfterFork):
         self._opening: Opening[_Open] | None = None
         self._deadline.forget()
 
-    def operation(self, *, bounded: bool = True) -> _Operation:
+    def operation(self, *, bounded: bool = True, probing: bool = False) -> _Operation:
         """Give the collection for one operation (``with … as collection``), its errors translated.
 
         Args:
             bounded: by ``store_timeout``; False for what somebody waits for.
+            probing: that no call waits for it.
 
         Raises:
             StoreError: it cannot be opened, or the operation failed.
         """
-        return _Operation(self, self._open or self._opened(to_the_end=not bounded), self._deadline, bounded=bounded)
+        found = self._open or self._opened(to_the_end=not bounded)
+        return _Operation(self, found, self._deadline, bounded=bounded, probing=probing)
+
+    def is_back(self) -> bool:
+        """Say whether there is a server to ask, for a connection to one has just broken."""
+        found = self._open
+        return found is not None and self._deadline.is_back(found.client)
+
+    @property
+    def has_secondaries_alone(self) -> bool:
+        """Whether there are servers to read from, and none that takes writes."""
+        found = self._open
+        return found is not None and has_secondaries_alone(found.client)
 
     def failed(self, error: PyMongoError) -> StoreError:
         """Return this package's error for one of pymongo's."""
@@ -195,12 +185,18 @@ class Connection(RenewedAfterFork):
             # Who asks by hand does not want to hear of an attempt of a minute ago.
             if opening is None or opening.is_worth_repeating or (to_the_end and opening.has_failed):
                 opening = self._opening = Opening(self._make)
-        found = opening.result(to_the_end=to_the_end)
+        found = opening.result(patience=None if to_the_end else self._patience)
         with self._lock:
             if self._closed:
                 raise StoreError(CLOSED)
             self._open = found
         return found
+
+    @property
+    def _patience(self) -> float:
+        # A server that has to be started may take longer than one that is there, or is not.
+        embedded = self._config.client is None and resolve_uri(self._config.uri) == "embedded"
+        return PATIENCE if embedded else CONNECT_TIMEOUT
 
     def _make(self) -> _Open:
         client, close = self._config.client, None
@@ -242,31 +238,6 @@ def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> weakref.fi
                 client.close()
 
     return weakref.finalize(owner, close)
-
-
-def failed(error: PyMongoError, where: str, deadline: Deadline) -> StoreError:
-    """Return this package's error for one of pymongo's; the embedded server is started again if it is gone."""
-    found = translation(error, where)
-    if where == EMBEDDED and isinstance(found, StoreUnavailable):
-        revive_embedded(deadline)
-    return found
-
-
-_reviving: Opening[str] | None = None
-
-
-def revive_embedded(deadline: Deadline) -> None:
-    """Start the embedded server again, in the background, if it is gone; clients find it at its old address."""
-    global _reviving
-    if (_reviving is not None and _reviving.is_under_way) or shared_server().pid is not None:
-        return
-
-    def start() -> str:
-        uri = shared_server().start()
-        deadline.forget()
-        return uri
-
-    _reviving = Opening(start)
 
 
 def check_uri(uri: str | None) -> None:

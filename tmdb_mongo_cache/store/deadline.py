@@ -1,63 +1,106 @@
-"""What one operation may cost a call, and whether it is worth trying at all."""
+"""What one operation may cost a call, and whether there is a server to try it on."""
 
 from __future__ import annotations
 
-import math
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.read_preferences import ReadPreference
 
 CONNECT_TIMEOUT = 1.0
-"""Seconds an operation may cost that has the connection to make, where ``store_timeout`` is less."""
+"""Seconds that the first connection of a process may take, where ``store_timeout`` is less."""
 
-CONNECT_EVERY = 10.0
-"""Seconds between two such operations, while no server is known; those in between fail at once."""
+_ANY_DATA = ReadPreference.PRIMARY_PREFERRED
+_LOOK_EVERY = 0.002
+_BACK_WITHIN = 0.1
 
 
 class Deadline:
-    """Bounds operations by ``store_timeout``, and one now and then, while no server is known, by a second.
+    """Bounds operations by ``store_timeout``, but for the first connection of a process, and for probes.
 
-    pymongo looks for a server in steps of half a second, whatever the deadline:
-    so while none is known only one caller looks, and the others do not wait;
-    but for the first connection of all, which all who come meanwhile wait for.
+    pymongo looks for a server in steps of half a second, whatever the deadline.
+    So a call does not look: while no server is known it fails at once. Only the
+    first connection of all is waited for, by all who come meanwhile, until it is
+    there, every server has refused, or :data:`CONNECT_TIMEOUT` is over.
+
+    Args:
+        seconds: ``store_timeout``.
+        looks: whether the client looks for servers by itself, from its making on;
+            one that somebody else has made may wait for its first operation.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, *, looks: bool = True) -> None:
         self._seconds = seconds
-        self._attempted = -math.inf
+        self._looks = looks
+        self._known: object = None
         self._reached = False
-        self._readable: object = None
+        self._began = 0.0
 
-    def limit(self, client: MongoClient[dict[str, Any]]) -> float:
+    def limit(self, client: MongoClient[dict[str, Any]], *, probing: bool = False) -> float:
         """Return the seconds that an operation may take, begun now.
 
+        Args:
+            client: whose operation it is.
+            probing: that nobody waits for it; it may look for a server.
+
         Raises:
-            ServerSelectionTimeoutError: no server is known, and it was tried not long ago.
+            ServerSelectionTimeoutError: no server is known.
         """
-        limit = self._seconds
         found = client.topology_description
-        if found is self._readable:  # as it was the last time: pymongo makes a new one when anything changes
-            return limit
-        if found.has_readable_server():
-            self._readable = found
-        else:
-            limit = max(limit, CONNECT_TIMEOUT)
-            now = monotonic()
-            since = now - self._attempted
-            if since >= CONNECT_EVERY:
-                self._attempted = now
-            elif self._reached or since >= limit:
-                raise ServerSelectionTimeoutError("no server is known, and it is too early to look again")
-            else:
-                limit -= since
-        return limit
+        if found is self._known:  # as it was the last time: pymongo makes a new one when anything changes
+            return self._seconds
+        if self._reached and found.has_readable_server(_ANY_DATA):
+            self._known = found
+            return self._seconds
+        longer = max(self._seconds, CONNECT_TIMEOUT)
+        if probing:
+            return longer
+        if self._reached:
+            raise ServerSelectionTimeoutError("no server is known")
+        now = monotonic()
+        if not self._began:
+            self._began = now
+        end = self._began + longer
+        if self._looks and not _appears(client, end):
+            raise ServerSelectionTimeoutError("no server answers")
+        return max(end - monotonic(), self._seconds if self._looks else 0.001)
+
+    def is_back(self, client: MongoClient[dict[str, Any]]) -> bool:
+        """Say whether there is a server to ask, for a connection to one broke: pymongo is looking just now."""
+        before = client.topology_description
+        if before.has_readable_server(_ANY_DATA):
+            return True
+        end = monotonic() + min(self._seconds, _BACK_WITHIN)
+        while client.topology_description is before:
+            if monotonic() >= end:
+                return False
+            sleep(_LOOK_EVERY)
+        return _appears(client, end)
 
     def reached(self) -> None:
         """Note that an operation has ended well."""
-        self._reached, self._attempted = True, -math.inf
+        self._reached = True
 
     def forget(self) -> None:
         """Begin anew, as after a fork."""
-        self._attempted, self._reached = -math.inf, False
+        self._reached, self._began = False, 0.0
+
+
+def _appears(client: MongoClient[dict[str, Any]], end: float) -> bool:
+    """Wait until a server is known; not beyond a moment, and not when every server has refused."""
+    while True:
+        found = client.topology_description
+        if found.has_readable_server(_ANY_DATA):
+            return True
+        servers = found.server_descriptions().values()
+        if monotonic() >= end or (servers and all(server.error for server in servers)):
+            return False
+        sleep(_LOOK_EVERY)
+
+
+def has_secondaries_alone(client: MongoClient[dict[str, Any]]) -> bool:
+    """Say whether there are servers to read from, and none that takes writes."""
+    found = client.topology_description
+    return found.has_readable_server(_ANY_DATA) and not found.has_writable_server()

@@ -1,52 +1,79 @@
-"""The store as the flow uses it: whatever the database does, nothing is raised."""
+"""The store as the flow uses it: whatever the database does, nothing is raised, and little time is lost."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..config import CacheConfig
-from ..errors import CacheError, StoreError
+from ..errors import StoreError, StoreUnavailable
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
+from .breaker import Breaker
 from .memory import Memory
 from .opening import CLOSED
 
 if TYPE_CHECKING:
     from .mongo import MongoStore
 
-logger = logging.getLogger("tmdb_mongo_cache")
 
+class Guard:
+    """Two breakers, for reads and for writes: a database that takes no writes is still read.
 
-class LossLog:
-    """One warning when MongoDB is lost, one line when it is back, nothing in between."""
+    Args:
+        counters: where failures are counted.
+        lost: what it means for calls that reads fail.
+    """
 
-    def __init__(self) -> None:
-        self._lost = False
+    def __init__(self, counters: Counters, lost: str = "calls go straight to TMDB for now") -> None:
+        self.reads = Breaker(counters, lost, "MongoDB answers again")
+        self.writes = Breaker(counters, "answers are not stored for now", "MongoDB takes answers again")
+        self._unanswered = False
 
-    def lost(self, what: str, why: str) -> None:
-        """Note that it failed: what that means for calls, and why it did."""
-        if not self._lost:
-            self._lost = True
-            logger.warning("%s: %s", what, why)
+    def write(
+        self, write: Callable[..., Any], *args: Any, read: Callable[[], Any], read_only: Callable[[], bool]
+    ) -> tuple[Any, bool]:
+        """Write, where reads work; return what ``write`` gave, and whether it was done. Nothing is raised.
 
-    def back(self) -> None:
-        """Note that it answered."""
-        if self._lost:
-            self._lost = False
-            logger.info("MongoDB answers again")
+        Args:
+            write: what raises a ``CacheError`` when it fails; told by ``probing=True`` that no call waits for it.
+            args: for it.
+            read: what finds out whether reads work.
+            read_only: says whether it is just that no server takes writes.
+        """
+        if self.reads.is_open:
+            return None, False
+        if self.writes.is_open:
+            self.writes.probe(lambda: write(*args, probing=True))
+            return None, False
+        began = monotonic()
+        try:
+            done = write(*args)
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            if self.writes.is_failure(error):
+                # The first write without an answer tells nothing of reads: one outage, one warning.
+                alone = self._unanswered or not isinstance(error, StoreUnavailable) or read_only()
+                self._unanswered = True
+                if alone:
+                    self.writes.open(error, began)
+                else:
+                    self.reads.open(error, began)
+                    self.reads.probe(read)
+            return None, False
+        self._unanswered = False
+        return done, True
 
 
 class GuardedStore(RenewedAfterFork):
-    """A store that never raises, and says in the log when MongoDB is lost and when it is back."""
+    """A store that never raises, and that is left alone while MongoDB is lost."""
 
     def __init__(self, config: CacheConfig, counters: Counters, memory: Memory | None = None) -> None:
         self._config = config
         self._memory = memory
-        self._counters = counters
+        self._guard = Guard(counters)
         self._store: MongoStore | None = None
         self.closed = False
         self.after_fork()
@@ -55,7 +82,6 @@ class GuardedStore(RenewedAfterFork):
     def after_fork(self) -> None:
         """Begin anew, in a forked child."""
         self._lock = threading.Lock()
-        self._losses = LossLog()
 
     @property
     def store(self) -> MongoStore:
@@ -81,30 +107,35 @@ class GuardedStore(RenewedAfterFork):
 
     def get(self, key: str) -> tuple[Entry | None, bool]:
         """Look up an entry; return it, if there is one, and whether the database answered at all."""
-        try:
-            entry = self.store.get(key)
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss(error)
-            return None, False
-        self._losses.back()
-        return entry, True
+        return self._guard.reads.run(self._get, key, probe=self._probe)
 
     def put(self, entry: Entry, data: Any) -> bool:
         """Store an entry; say whether it was stored."""
-        return self._write(lambda: self.store.put(entry, data))
+        return self._write(self._put, entry.key, entry, data)
 
     def renew(self, entry: Entry) -> bool:
         """Write the times and headers of a confirmed entry; say whether they were written."""
-        return self._write(lambda: self.store.renew(entry))
+        return self._write(self._renew, entry.key, entry)
 
-    def _write(self, write: Callable[[], bool | None]) -> bool:
-        try:
-            return write() is not False
-        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            self._note_loss(error)
-            return False
+    def _write(self, write: Callable[..., bool | None], key: str, *args: Any) -> bool:
+        done, reached = self._guard.write(
+            write,
+            *args,
+            read=lambda: self._probe(key),
+            read_only=lambda: self.store.connection.has_secondaries_alone,
+        )
+        return reached and done is not False
 
-    def _note_loss(self, error: Exception) -> None:
-        self._counters.add("store_errors")
-        text = str(error) if isinstance(error, CacheError | ImportError) else type(error).__name__
-        self._losses.lost("calls go straight to TMDB for now", text)
+    # The store may have to be made first, which may fail as well.
+
+    def _get(self, key: str) -> Entry | None:
+        return self.store.get(key)
+
+    def _probe(self, key: str) -> Entry | None:
+        return self.store.get(key, probing=True)
+
+    def _put(self, entry: Entry, data: Any, *, probing: bool = False) -> bool:
+        return self.store.put(entry, data, probing=probing)
+
+    def _renew(self, entry: Entry, *, probing: bool = False) -> None:
+        self.store.renew(entry, probing=probing)

@@ -31,9 +31,10 @@ from ..tmdb.hosts import HOST
 from ..tmdb.making import make_entry
 from ..tmdb.rules import Policy
 from . import memory
-from .client import EMBEDDED, close_with, failed, open_client, resolve_uri
-from .deadline import Deadline
+from .client import close_with, open_client, resolve_uri
+from .deadline import Deadline, has_secondaries_alone
 from .document import CODEC, UNREADABLE, from_document, to_bson
+from .failures import EMBEDDED, failed
 from .mongo import Indexes
 
 TMDB_PREFIX = f"GET {HOST}/"
@@ -83,15 +84,20 @@ class MongoStorage(MongoDict):
         self.collection = client[db_name].get_collection(collection_name, codec_options=CODEC)
         self.hosts = hosts
         self.rules = rules or Policy()
-        self._deadline = Deadline(store_timeout)
+        self._deadline = Deadline(store_timeout, looks=connection is None)
         self._indexes = Indexes()
 
     @contextmanager
-    def bounded(self) -> Iterator[None]:
-        """Give operations within the deadline that one call may cost."""
-        with self._operation(), pymongo.timeout(self._deadline.limit(self.connection)):
+    def bounded(self, *, probing: bool = False) -> Iterator[None]:
+        """Give operations within the deadline that one call may cost; probing when no call waits for them."""
+        with self._operation(), pymongo.timeout(self._deadline.limit(self.connection, probing=probing)):
             yield
         self._deadline.reached()
+
+    @property
+    def has_secondaries_alone(self) -> bool:
+        """Whether there are servers to read from, and none that takes writes."""
+        return has_secondaries_alone(self.connection)
 
     @contextmanager
     def _operation(self) -> Iterator[Collection[dict[str, Any]]]:

@@ -60,13 +60,13 @@ class MongoStore:
         self._indexes = Indexes()
         self._find: _Finder | None = None
 
-    def get(self, key: str) -> Entry | None:
-        """Look up one entry by its key."""
-        with self.connection.operation() as collection:
+    def get(self, key: str, *, probing: bool = False) -> Entry | None:
+        """Look up one entry by its key; probing when no call waits for it."""
+        with self.connection.operation(probing=probing) as collection:
             try:
                 find = self._find
                 if find is None or find.collection is not collection:
-                    find = self._find = _Finder(collection)
+                    find = self._find = _Finder(collection, self.connection)
                 document = find(key)
             except PyMongoError:
                 raise
@@ -76,13 +76,13 @@ class MongoStore:
             self._watcher.begin(collection)
         return None if document is None else from_document(document, key)
 
-    def put(self, entry: Entry, data: Any) -> bool:
+    def put(self, entry: Entry, data: Any, *, probing: bool = False) -> bool:
         """Store an entry in place of whatever its key held; False when it is too large for MongoDB."""
         raw, with_data = to_bson(entry, data)
         if raw is None:
             return False
         self._indexes.make(self.connection.operation)
-        with self.connection.operation() as collection:
+        with self.connection.operation(probing=probing) as collection:
             try:
                 collection.replace_one({"_id": entry.key}, raw, upsert=True)
             except DocumentTooLarge:
@@ -95,7 +95,7 @@ class MongoStore:
                 collection.replace_one({"_id": entry.key}, bare, upsert=True)
         return True
 
-    def renew(self, entry: Entry) -> None:
+    def renew(self, entry: Entry, *, probing: bool = False) -> None:
         """Write the times and headers of an entry that TMDB has confirmed; its answer stays."""
         changes = {
             "expires_at": entry.expires_at,
@@ -103,7 +103,7 @@ class MongoStore:
             "validated_at": entry.validated_at,
             "headers": dict(entry.headers),
         }
-        with self.connection.operation() as collection:
+        with self.connection.operation(probing=probing) as collection:
             # Not onto an answer that somebody has fetched meanwhile.
             collection.update_one({"_id": entry.key, "timestamp": entry.timestamp}, {"$set": changes})
 
@@ -142,8 +142,9 @@ class _Finder:
     Without a cursor and a new session each time it takes a sixth less.
     """
 
-    def __init__(self, collection: Collection[dict[str, Any]]) -> None:
+    def __init__(self, collection: Collection[dict[str, Any]], connection: Connection) -> None:
         self.collection = collection
+        self._connection = connection
         self._run: Any = collection.database.command
         self._options = {"codec_options": CODEC_OF_HITS, "read_preference": collection.read_preference}
         self._command: dict[str, Any] = {"find": collection.name, "filter": {}, "projection": _WITHOUT_DATA}
@@ -161,6 +162,8 @@ class _Finder:
             if error.timeout or (isinstance(error, OperationFailure) and error.code not in _REPEATED):
                 raise
             # Unlike find_one a command is not repeated when a connection breaks or a server steps down.
+            if not self._connection.is_back():
+                raise
             return self.collection.find_one({"_id": key}, _WITHOUT_DATA)
         else:
             if session is not None:

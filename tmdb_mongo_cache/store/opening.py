@@ -14,7 +14,7 @@ Opened = TypeVar("Opened")
 CLOSED = "this cache is closed; make a new one"
 
 PATIENCE = 5.0
-"""Seconds that calls wait for an opening: the embedded server needs half a second, and a recovery some more."""
+"""Seconds that calls wait for the embedded server: it needs half a second to start, and a recovery some more."""
 
 AGAIN_AFTER = 60.0
 """Seconds before an opening that failed is tried again."""
@@ -58,17 +58,17 @@ class Opening(Generic[Opened]):
         """Whether it has failed some time ago."""
         return self.has_failed and monotonic() - self._ended >= AGAIN_AFTER
 
-    def result(self, *, to_the_end: bool = False) -> Opened:
+    def result(self, *, patience: float | None) -> Opened:
         """Return what was opened.
 
         Args:
-            to_the_end: wait however long it takes; else until :data:`PATIENCE` has passed since it began.
+            patience: seconds since it began, after which it is not waited for; None: however long it takes.
 
         Raises:
             StoreUnavailable: it is not open yet.
             CacheError: the opening failed.
         """
-        self._done.wait(None if to_the_end else max(0.0, self._began + PATIENCE - monotonic()))
+        self._done.wait(None if patience is None else max(0.0, self._began + patience - monotonic()))
         if self._opened is not None:
             return self._opened
         error = self._error

@@ -1,0 +1,159 @@
+"""A breaker: after a failure operations are not tried, until a probe beside the calls finds that they work again."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, TypeVar
+
+from ..errors import CacheError, StoreUnavailable
+from ..forks import RenewedAfterFork
+from ..stats import Counters
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+Result = TypeVar("Result")
+
+_PAUSES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
+"""Seconds before a probe: the first, after one that failed, after two, …: what is back is found within 5 s."""
+
+_PAUSES_OF_REFUSALS = (0.0, 0.5, 2.0, 10.0, 30.0)
+"""The same where MongoDB answers, and refuses: a wrong password does not mend itself."""
+
+_DEAR = 0.1
+"""Seconds that a failure must have taken to count as one that held its call up."""
+
+_STABLE = 600.0
+"""Seconds without such a failure after which those before are forgotten."""
+
+_HOLDS = (0.0, 0.0, 10.0, 300.0)
+"""Seconds that a breaker stays open at least after such a failure, after a second within `_STABLE`, ….
+
+Each may have cost a call ``store_timeout``. A MongoDB that is now slow, now not,
+so costs a second at first, and after that a quarter of a second in five minutes.
+"""
+
+
+class Breaker(RenewedAfterFork):
+    """Runs operations of one kind while they work, and probes whether they do again when they do not.
+
+    A probe is an operation that some call would have made, run in a thread
+    beside it; there is one at a time, and none where there are no calls. So what
+    a call loses, once the breaker is open, is the time to look at it. The log has
+    one warning when it opens and one line when it closes.
+
+    Args:
+        counters: where failures are counted.
+        lost: what it means for calls that operations fail.
+        back: what the log says when they work again.
+    """
+
+    def __init__(self, counters: Counters, lost: str, back: str) -> None:
+        self._counters = counters
+        self._lost, self._back = lost, back
+        self._warned = False
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: its connections are its own."""
+        self._lock = threading.Lock()
+        self.is_open = False
+        self._probing = False
+        self._failed = 0
+        self._dear = 0
+        self._next_probe = self._held_until = 0.0
+        self._last_dear = self._closed = -math.inf
+
+    def run(
+        self, operation: Callable[..., Result], *args: Any, probe: Callable[..., Any] | None = None
+    ) -> tuple[Result | None, bool]:
+        """Run an operation; return its result, and whether there is one. Nothing is raised.
+
+        Args:
+            operation: what raises a ``CacheError`` when it fails.
+            args: for it.
+            probe: what is run beside the call where the breaker is open, with the
+                same arguments; None: the operation itself.
+        """
+        if self.is_open:
+            self.probe(probe or operation, *args)
+            return None, False
+        began = monotonic()
+        try:
+            return operation(*args), True
+        except Exception as error:  # noqa: BLE001  the cache is never why a program fails
+            if self.is_failure(error):
+                self.open(error, began)
+                self.probe(probe or operation, *args)
+        return None, False
+
+    def is_failure(self, error: Exception) -> bool:
+        """Count what an operation raised; say whether MongoDB failed, and not just that operation."""
+        self._counters.add("store_errors")
+        if isinstance(error, CacheError | ImportError):
+            return True
+        # The fault of one document, or ours: the others are none the worse for it.
+        level = logging.DEBUG if self._warned else logging.WARNING
+        logger.log(level, "an operation failed (%s); its call goes on without it", type(error).__name__)
+        self._warned = True
+        return False
+
+    def open(self, error: Exception, began: float) -> None:
+        """Stop trying, because of a failure.
+
+        Args:
+            error: the failure.
+            began: the moment (``time.monotonic()``) at which the operation that failed was begun.
+        """
+        now = monotonic()
+        with self._lock:
+            if self.is_open or began < self._closed:
+                return  # one that began before the last closing says nothing new
+            hold = 0.0
+            if now - began >= _DEAR:
+                self._dear = self._dear + 1 if now - self._last_dear < _STABLE else 0
+                self._last_dear = now
+                hold = _HOLDS[min(self._dear, len(_HOLDS) - 1)]
+            self._failed, self._next_probe, self._held_until = 0, now, now + hold
+            self.is_open = True
+        logger.warning("%s: %s", self._lost, error)
+
+    def probe(self, operation: Callable[..., Any], *args: Any) -> None:
+        """Begin a probe in a thread of its own, unless one is under way or was not long ago."""
+        if self._probing or monotonic() < self._next_probe:
+            return
+        with self._lock:
+            if self._probing or not self.is_open:
+                return
+            self._probing = True
+        try:
+            threading.Thread(
+                target=self._probe, args=(operation, args), name="tmdb-mongo-cache-probe", daemon=True
+            ).start()
+        except RuntimeError:  # no more threads, or the interpreter is on its way out
+            self._probing = False
+
+    def _probe(self, operation: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        error: Exception | None = None
+        try:
+            operation(*args)
+        except Exception as found:  # noqa: BLE001  a thread of ours prints no traceback
+            error = found
+        now = monotonic()
+        with self._lock:
+            if error is not None:
+                refused = isinstance(error, CacheError) and not isinstance(error, StoreUnavailable)
+                pauses = _PAUSES_OF_REFUSALS if refused else _PAUSES
+                self._failed = min(self._failed + 1, len(pauses) - 1)
+                self._next_probe = now + pauses[self._failed]
+            elif now < self._held_until:
+                self._next_probe = min(self._held_until, now + _PAUSES[-1])
+            else:
+                self.is_open, self._closed = False, now
+            closed, self._probing = not self.is_open, False
+        if closed:
+            logger.info("%s", self._back)
