@@ -18,7 +18,7 @@ from tmdb_mongo_cache.tmdb import expiration
 NAMES = [
     "uri", "client", "database", "collection", "expire_after", "urls_expire_after", "cache_control", "stale_if_error",
     "stale_while_revalidate", "not_found_expire_after", "memory_ttl", "memory_max_bytes", "hosts", "store_timeout",
-    "offline", "disabled",
+    "wait_on_rate_limit", "offline", "disabled",
 ]  # fmt: skip
 
 
@@ -33,7 +33,7 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (config.uri, config.client) == (None, None)
     assert (config.database, config.collection) == ("tmdb_cache_db", "tmdb_cache")
     assert config.expire_after is None
-    assert (config.offline, config.disabled, config.cache_control) == (False, False, False)
+    assert [config.offline, config.disabled, config.cache_control, config.wait_on_rate_limit] == [False] * 4
     assert (config.memory_ttl, config.memory_max_bytes, config.store_timeout) == (30, 64 * 1024 * 1024, 0.25)
     assert set(config.hosts) == set()
     assert config.policy.stale_if_error == 7 * 86400

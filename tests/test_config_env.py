@@ -40,6 +40,7 @@ ENV: list[tuple[str, str, Any]] = [
     ("hosts", "localhost:8080, proxy", frozenset({"localhost:8080", "proxy"})),
     ("store_timeout", "0.5", 0.5),
     ("store_timeout", "2s", 2),
+    ("wait_on_rate_limit", "true", True),
     ("offline", "yes", True),
     ("offline", "0", False),
     ("disabled", "1", True),

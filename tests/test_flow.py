@@ -89,6 +89,7 @@ class TestMissing:
             "status": int,
             "headers": dict,
             "body": bytes,
+            "checksum": int,
             "schema": int,
         }
         assert {name: type(document[name]) for name in types} == types

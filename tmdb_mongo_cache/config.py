@@ -55,6 +55,9 @@ class CacheConfig:
         memory_max_bytes: size of that memory; 0 turns it off.
         hosts: what counts as TMDB besides its own hosts: ``host`` or ``host:port``.
         store_timeout: seconds one MongoDB operation may cost a call.
+        wait_on_rate_limit: where TMDB limits the rate (429) and there is no older
+            answer, wait as long as it says, within the call's ``timeout``, and
+            ask again; calls that come meanwhile wait as well.
         offline: never call TMDB; a miss is an :class:`~tmdb_mongo_cache.OfflineError`.
         disabled: the off switch: every call goes straight through.
 
@@ -77,11 +80,12 @@ class CacheConfig:
     memory_max_bytes: int = 64 * 2**20
     hosts: Iterable[str] = frozenset()
     store_timeout: float | timedelta = 0.25
+    wait_on_rate_limit: bool = False
     offline: bool = False
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cache_control", "offline", "disabled"):
+        for name in ("cache_control", "wait_on_rate_limit", "offline", "disabled"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.uri is not None:
@@ -215,6 +219,7 @@ def _policy(config: CacheConfig) -> Policy:
         stale_while_revalidate=expiration.duration(config.stale_while_revalidate, "stale_while_revalidate"),
         not_found_expire_after=expiration.normalise(config.not_found_expire_after, "not_found_expire_after"),
         offline=config.offline,
+        wait_on_rate_limit=config.wait_on_rate_limit,
     )
 
 

@@ -104,6 +104,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "memory_max_bytes": int,
     "hosts": str,
     "store_timeout": _read_seconds,
+    "wait_on_rate_limit": _read_flag,
     "offline": _read_flag,
     "disabled": _read_flag,
 }

@@ -15,9 +15,9 @@ from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
 from . import responses
+from .asking import Outcome
 from .cache import TMDBCache
 from .errors import OfflineError
-from .flow import Outcome
 from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
@@ -82,7 +82,10 @@ def send(
         return transmission.without_the_cache()
     if response is None:
         if outcome.reply is not None and outcome.reply.error is not None:
-            raise outcome.reply.error
+            failure = outcome.reply.error
+            if isinstance(failure, requests.RequestException):
+                failure.request = request  # another caller's, if that made the call
+            raise failure
         raise OfflineError(f"offline is set and the cache has no answer for {call.key}", request=request)
     return _run_hooks(session, request, response, options)
 
@@ -121,6 +124,9 @@ def _response(
         return None if outcome.offline else responses.not_cached(outcome, request, call.key)
     if outcome.reply.error is not None:
         return None
+    if outcome.reply.native is None:
+        elapsed = timedelta(seconds=perf_counter() - started)
+        return responses.from_reply(outcome, outcome.reply, request, key=call.key, stream=stream, elapsed=elapsed)
     expires = outcome.stored.expires_at if outcome.stored is not None else None
     return responses.annotate(outcome.reply.native, outcome.status, now=outcome.now, key=call.key, expires=expires)
 

@@ -1,68 +1,41 @@
 """The one flow: look into MongoDB; if fresh, answer from it; else ask TMDB, store, answer.
 
-Every door brings its call in here as a :class:`~.tmdb.calls.Call` and a function
+Every door brings its call in here as a :class:`~.tmdb.calls.Call` and something
 that sends it. The rules are in :mod:`.tmdb`, the documents in :mod:`.store`;
-this module is the I/O between them, and the place where a database that fails
-is kept from the program.
+this module is what holds them together, and sees to it that the same call is
+not made twice at once: in this process by :mod:`.flights`, in others by a lease.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import NamedTuple
+from time import monotonic
+from typing import TYPE_CHECKING
 
+from .asking import Asked, Asker, Looked, Outcome, Send, utcnow
 from .config import CacheConfig
+from .flights import PATIENCE, Flight, Flights, Landed, copy_of
 from .refresh import Refresher
 from .stats import Counters
 from .store.guard import GuardedStore
-from .store.memory import Memory, Moment, forget_key
+from .store.memory import Memory
 from .tmdb import policy
 from .tmdb.cache_status import cache_status
-from .tmdb.calls import Call, kept_form
+from .tmdb.calls import Call
 from .tmdb.entry import Entry, Reply
-from .tmdb.making import make_entry, renewed_entry
-from .tmdb.policy import Judged, Step, Verdict
+from .tmdb.policy import Step, Verdict
 from .tmdb.rules import Policy
+from .turns import wait_for_turn
+
+if TYPE_CHECKING:
+    from .store.leases import Taken
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
+_CLOCK_STEP = 0.002  # MongoDB's clock has milliseconds
+
 MEMORY, MONGODB = "memory", "mongodb"
-
-Send = Callable[[Mapping[str, str]], Reply]
-"""Sends the call with these headers added; failures of TMDB come back as ``Reply.error``."""
-
-
-class Outcome(NamedTuple):
-    """What a call gets: an entry of the cache, or TMDB's own reply, or neither (``None`` twice).
-
-    ``stored`` is the entry made of the reply, for its expiry.
-    """
-
-    status: str
-    now: datetime
-    entry: Entry | None = None
-    reply: Reply | None = None
-    stored: Entry | None = None
-    revalidated: bool = False
-    offline: bool = False
-
-
-class Looked(NamedTuple):
-    """What a look-up gave, and what is to be done with it.
-
-    ``entry`` is one that may be served at all; ``reachable`` says whether the
-    database answered; ``where`` it was found: ``memory`` or ``mongodb``.
-    """
-
-    key: str
-    entry: Entry | None
-    step: Step
-    now: datetime
-    where: str
-    reachable: bool
-    since: Moment | None
 
 
 class Flow:
@@ -73,7 +46,9 @@ class Flow:
         seconds = float(config.memory_ttl)  # type: ignore[arg-type]
         self.memory = Memory(seconds, config.memory_max_bytes) if seconds and config.memory_max_bytes else None
         self.guarded = GuardedStore(config, counters, self.memory)
-        self.refresher = Refresher()
+        self._asker = Asker(counters, self.guarded, self.memory)
+        self._flights = Flights()
+        self._refresher = Refresher()
 
     def look_up(self, call: Call, rules: Policy) -> Looked:
         """Look a call up, in memory and then in MongoDB; never raises because of the database."""
@@ -88,7 +63,7 @@ class Flow:
                 and policy.is_fresh_by_time(remembered, now)
                 and policy.decide(remembered, call.ask, rules, now) is Step.SERVE
             ):
-                return Looked(call.key, remembered, Step.SERVE, now, MEMORY, True, since)
+                return Looked(call.key, remembered, Step.SERVE, now, MEMORY, since)
         found, reachable = self.guarded.get(call.key)
         where = MONGODB
         if not reachable and remembered is not None:
@@ -96,7 +71,7 @@ class Flow:
         entry = policy.usable(found, call.ask, now)
         if memory is not None and since is not None and entry is not None and where is MONGODB:
             memory.put(entry, since)
-        return Looked(call.key, entry, policy.decide(entry, call.ask, rules, now), now, where, reachable, since)
+        return Looked(call.key, entry, policy.decide(entry, call.ask, rules, now), now, where, since)
 
     def count_hit(self, looked: Looked, entry: Entry) -> None:
         """Count an answer with the entry of a look-up."""
@@ -120,86 +95,183 @@ class Flow:
             # By another who knew less of the call.
             entry = policy.usable(looked.entry, call.ask, looked.now)
             looked = looked._replace(entry=entry, step=policy.decide(entry, call.ask, rules, looked.now))
-        step, entry = looked.step, looked.entry
-        if step is Step.GIVE_UP:
+        if looked.step is Step.GIVE_UP:
             status = cache_status(fwd="uri-miss", detail="only-if-cached")
             return Outcome(status, looked.now, offline=rules.offline)
-        if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
-            if step is Step.SERVE_AND_REFRESH:
-                validate = entry.etag is not None
-                self.refresher.submit(call.key, lambda: self._ask_tmdb(call, rules, send, looked, validate=validate))
-            self.count_hit(looked, entry)
-            return Outcome(hit_status(looked, entry), looked.now, entry)
-        logger.debug("%s: %s", call.key, step.name.lower())
-        return self._ask_tmdb(call, rules, send, looked, validate=step is Step.VALIDATE)
+        served = self._served(looked)
+        if served is not None:
+            if looked.step is Step.SERVE_AND_REFRESH:
+                self._refresh(call, rules, send, looked)
+            return served
+        logger.debug("%s: %s", call.key, looked.step.name.lower())
+        if not policy.may_share(call.ask, rules):
+            return self._asker.ask(call, rules, send, looked, validate=looked.step is Step.VALIDATE).outcome
+        if self._asker.backoff.is_on(call.key):
+            rested = self._rested(call, rules, looked)
+            if rested is not None:
+                return rested
+        return self._fetch_once(call, rules, send, looked)
 
-    def _ask_tmdb(self, call: Call, rules: Policy, send: Send, looked: Looked, *, validate: bool) -> Outcome:
+    def _served(self, looked: Looked) -> Outcome | None:
+        """Return the outcome of a look-up that needs no call to TMDB; None where it does."""
+        if looked.entry is None or looked.step not in (Step.SERVE, Step.SERVE_AND_REFRESH):
+            return None
+        self.count_hit(looked, looked.entry)
+        return Outcome(hit_status(looked, looked.entry), looked.now, looked.entry)
+
+    def _has_other(self, call: Call, rules: Policy, looked: Looked) -> bool:
+        """Say whether there is an answer that may be served should TMDB fail."""
+        return looked.entry is not None and policy.may_be_stale(looked.entry, call.ask, rules, looked.now)
+
+    def _rested(self, call: Call, rules: Policy, looked: Looked) -> Outcome | None:
+        """Answer with what there is, for TMDB has just failed with this key; None where nothing may be served."""
         entry = looked.entry
-        reply = send({"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {})
-        now = _utcnow()
-        judged = policy.judge(reply, call.ask, entry, rules, validate, now)
-        if judged.verdict is Verdict.FETCH_AGAIN:
-            return self._ask_tmdb(call, rules, send, looked, validate=False)
-        fwd = "uri-miss" if entry is None else "request" if policy.is_fresh_by_time(entry, now) else "stale"
-        if entry is not None and judged.verdict is Verdict.RENEW:
-            renewed = renewed_entry(call, rules, reply, entry, now)
-            stored = looked.reachable and self.guarded.renew(renewed)
-            self._remember(renewed, looked)
-            self.counters.add("revalidated")
-            left = policy.seconds_left(renewed, now)
-            status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
-            return Outcome(status, now, renewed, revalidated=True)
-        if entry is not None and judged.verdict is Verdict.SERVE_STALE:
-            logger.warning("TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
-            self.counters.add("stale")
-            self.counters.add("failures")
+        if entry is None or not self._has_other(call, rules, looked):
+            return None
+        self.count_hit(looked, entry)
+        return Outcome(hit_status(looked, entry), looked.now, entry)
+
+    # One call per key, in this process
+
+    def _fetch_once(self, call: Call, rules: Policy, send: Send, looked: Looked) -> Outcome:
+        patience = send.patience
+        end = monotonic() + (PATIENCE if patience is None else min(patience, PATIENCE))
+        while True:
+            flight, leads = self._flights.join(call.key)
+            if flight is None:
+                break
+            if leads:
+                return self._lead(call, rules, send, looked, flight)
+            over = flight.wait(max(end - monotonic(), 0.0))
+            if over and flight.landed is not None:
+                shared = self._shared(call, rules, looked, flight.landed)
+                if shared is not None:
+                    return shared
+                break
+            if not over:
+                self._flights.leave(flight)
+                if patience is not None and patience <= PATIENCE and flight.asked:
+                    return self._late(call, rules, send, looked)
+                break
+        # Nobody else's answer will do.
+        return self._asker.ask(call, rules, send, looked, validate=looked.step is Step.VALIDATE).outcome
+
+    def _lead(self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight) -> Outcome:
+        landed = None
+        try:
+            refreshing = self._has_other(call, rules, looked)
+            taken = wait_for_turn(self.guarded, call.key, send.patience, refreshing=refreshing)
+            asked = self._ask_in_turn(call, rules, send, looked, flight, taken)
+            landed = Landed(asked.reply, asked.entry, call.credentials)
+            return asked.outcome
+        finally:
+            self._flights.land(flight, landed)
+
+    def _shared(self, call: Call, rules: Policy, looked: Looked, landed: Landed) -> Outcome | None:
+        """Answer with what came of another's call; None where that will not do."""
+        now = utcnow()
+        fwd = "uri-miss" if looked.entry is None else "stale"
+        if landed.entry is None and landed.reply is None:
+            return self._rested(call, rules, looked)
+        entry = policy.usable(landed.entry, call.ask, now)
+        if entry is not None:
+            if policy.decide(entry, call.ask, rules, now) is not Step.SERVE:
+                return None
+            self.counters.add("collapsed")
             left = policy.seconds_left(entry, now)
-            status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail=looked.where)
-            return Outcome(status, now, entry)
+            return Outcome(cache_status(fwd=fwd, collapsed=True, ttl=left), now, entry)
+        reply = landed.reply
+        if landed.entry is not None or reply is None or landed.credentials != call.credentials:
+            return None
+        if reply.error is not None:
+            copied = copy_of(reply.error)
+            if copied is None:
+                return None
+            reply = Reply(error=copied)
+        judged = policy.judge(reply, call.ask, looked.entry, rules, False, now)
+        if judged.verdict is Verdict.SERVE_STALE:
+            return self._asker.stale(call, reply, judged, looked, now)
+        if judged.verdict is not Verdict.PASS_ON:
+            return None
+        self.counters.add("collapsed")
+        return Outcome(cache_status(fwd=fwd, collapsed=True), now, None, reply._replace(native=None))
+
+    def _late(self, call: Call, rules: Policy, send: Send, looked: Looked) -> Outcome:
+        """Answer a caller whose patience is at an end while another's call is still under way."""
+        now = utcnow()
+        reply = send.late()
+        judged = policy.judge(reply, call.ask, looked.entry, rules, False, now)
+        if judged.verdict is Verdict.SERVE_STALE:
+            return self._asker.stale(call, reply, judged, looked, now)
         self.counters.add("misses")
-        made = self._keep(call, rules, reply, judged, looked, now)
-        ttl = policy.seconds_left(made, now) if made else None
-        return Outcome(cache_status(fwd=fwd, stored=made is not None, ttl=ttl), now, None, reply, made)
+        self.counters.add("failures")
+        return Outcome(cache_status(fwd="uri-miss" if looked.entry is None else "stale"), now, None, reply)
 
-    def _keep(
-        self, call: Call, rules: Policy, reply: Reply, judged: Judged, looked: Looked, now: datetime
-    ) -> Entry | None:
-        if judged.verdict is Verdict.STORE:
-            kept = kept_form(call, reply)
-            if kept.keepable:
-                made = make_entry(call, rules, kept, judged.data, now)
-                stored = looked.reachable and self.guarded.put(made, judged.data)
-                self._remember(made, looked)
-                if not stored:
-                    return None
-                self.counters.add("stored")
-                return made
-            judged = Judged(Verdict.PASS_ON, "it repeats a credential or was redirected elsewhere")
-        if reply.error is not None or reply.status >= 500 or reply.status == 429:
-            self.counters.add("failures")
-        logger.debug("%s: not stored: %s", call.key, judged.why)
-        return None
+    # One call per key, across processes
 
-    def _remember(self, entry: Entry, looked: Looked) -> None:
-        """Keep an entry that was written in memory; other caches of this process are to look for it in MongoDB."""
-        forget_key(entry.key, but=self.memory)
-        if self.memory is not None and looked.since is not None:
-            self.memory.store(entry, looked.since)
+    def _ask_in_turn(
+        self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight, taken: Taken | None
+    ) -> Asked:
+        """Ask TMDB, unless another process has the answer, or a fresh failure, already."""
+        asked = None
+        try:
+            if taken is not None and taken.rest:
+                self._asker.backoff.leave(call.key, taken.rest)
+                rested = self._rested(call, rules, looked)
+                if rested is not None:
+                    asked = Asked(rested)
+                    return asked
+            if taken is not None and _may_be_answered(taken, looked):
+                looked = self.look_up(call, rules)
+                if looked.entry is not None and looked.step is Step.SERVE:
+                    self.counters.add("collapsed")
+                    left = policy.seconds_left(looked.entry, looked.now)
+                    status = cache_status(fwd="uri-miss", collapsed=True, ttl=left, detail=looked.where)
+                    asked = Asked(Outcome(status, looked.now, looked.entry), entry=looked.entry)
+                    return asked
+            flight.asked = True
+            validate = looked.entry is not None and looked.entry.etag is not None
+            asked = self._asker.ask(call, rules, send, looked, validate=validate)
+            return asked
+        finally:
+            if taken is not None and taken.is_mine:
+                failed = asked is None or asked.failed
+                self.guarded.give_back(call.key, failed, 0.0 if asked is None else asked.rest)
+
+    # Stale while revalidate
+
+    def _refresh(self, call: Call, rules: Policy, send: Send, looked: Looked) -> None:
+        if not self._asker.backoff.is_on(call.key):
+            self._refresher.submit(call.key, lambda: self._refresh_now(call, rules, send.behind(), looked))
+
+    def _refresh_now(self, call: Call, rules: Policy, send: Send, looked: Looked) -> None:
+        flight, leads = self._flights.join(call.key)
+        if flight is None or not leads:
+            return
+        landed = None
+        try:
+            taken = self.guarded.take(call.key, self._has_other(call, rules, looked))
+            if taken is not None and taken.is_anothers:
+                return
+            asked = self._ask_in_turn(call, rules, send, looked, flight, taken)
+            landed = Landed(asked.reply, asked.entry, call.credentials)
+        finally:
+            self._flights.land(flight, landed)
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
-        self.refresher.close()
+        self._refresher.close()
         self.guarded.close()
         if self.memory is not None:
             self.memory.close()
 
 
+def _may_be_answered(taken: Taken, looked: Looked) -> bool:
+    """Say whether another process may have stored the answer since a look-up began."""
+    since_looked = (utcnow() - looked.now).total_seconds()
+    return taken.after is not None and (taken.after <= since_looked + _CLOCK_STEP or since_looked < 0)
+
+
 def hit_status(looked: Looked, entry: Entry) -> str:
     """Return what ``Cache-Status`` says of an answer with the entry of a look-up."""
     return cache_status(hit=True, ttl=policy.seconds_left(entry, looked.now), detail=looked.where)
-
-
-def _utcnow() -> datetime:
-    now = datetime.now(timezone.utc)
-    # MongoDB keeps milliseconds: what is written is what is read.
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

@@ -6,12 +6,19 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 from .forks import RenewedAfterFork
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _THREADS = 4
+
+_WAITING = 100
+"""Refreshes that may wait for a thread; one more is left to the next who asks."""
+
+_TOO_LATE = 10.0
+"""Seconds after which one that has waited is left to the next who asks: so a TMDB that hangs does not hold up exit."""
 
 
 class Refresher(RenewedAfterFork):
@@ -30,20 +37,21 @@ class Refresher(RenewedAfterFork):
     def submit(self, key: str, refresh: Callable[[], object]) -> None:
         """Run a refresh, unless one for the same key is under way."""
         with self._lock:
-            if key in self._under_way:
+            if key in self._under_way or len(self._under_way) >= _THREADS + _WAITING:
                 return
             self._under_way.add(key)
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tmdb-mongo-cache")
             pool = self._pool
         try:
-            pool.submit(self._run, key, refresh)
+            pool.submit(self._run, key, refresh, monotonic())
         except RuntimeError:  # the interpreter is on its way out
             self._done(key)
 
-    def _run(self, key: str, refresh: Callable[[], object]) -> None:
+    def _run(self, key: str, refresh: Callable[[], object], since: float) -> None:
         try:
-            refresh()
+            if monotonic() - since < _TOO_LATE:
+                refresh()
         except Exception as error:  # noqa: BLE001  nobody waits for it; the next call asks again
             logger.debug("%s: the refresh failed: %s", key, type(error).__name__)
         finally:

@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
 from urllib3 import HTTPHeaderDict, HTTPResponse
 
-from .flow import Outcome
+from .asking import Outcome
 from .raw import make_raw
 from .tmdb.calls import fill_url
 from .tmdb.entry import Entry, Hop, Reply, header
@@ -154,6 +154,27 @@ def from_entry(
     response.history, response.revalidated = history, outcome.revalidated
     if stream:
         response._content, response._content_consumed = False, False
+    return response
+
+
+def from_reply(
+    outcome: Outcome, reply: Reply, request: PreparedRequest, *, key: str, stream: bool, elapsed: timedelta
+) -> TMDBResponse:
+    """Build the response that a reply to another caller, who asked for the same, is to this one.
+
+    Args:
+        outcome: what the flow gave.
+        reply: the reply in it.
+        request: as this caller sent it.
+        key: of the call.
+        stream: whether the caller reads the body by itself.
+        elapsed: what the call took.
+    """
+    now = outcome.now
+    entry = Entry(key, reply.status, reply.reason, reply.headers, reply.body, now, now, now)
+    entry = entry._replace(url=reply.url, history=reply.history)
+    response = from_entry(outcome, entry, request, stream=stream, elapsed=elapsed)
+    response.from_cache, response.expires = False, None
     return response
 
 

@@ -21,7 +21,7 @@ from .tmdb.rules import Policy
 if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
-    from .flow import Looked
+    from .asking import Looked
     from .tmdb.calls import Call
 
 
@@ -197,6 +197,7 @@ _CALL_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
     "stale_while_revalidate": ("stale_while_revalidate", expiration.duration),
     "not_found_expire_after": ("not_found_expire_after", expiration.normalise),
     "cache_control": ("cache_control", _flag),
+    "wait_on_rate_limit": ("wait_on_rate_limit", _flag),
     "offline": ("offline", _flag),
     "only_if_cached": ("only_if_cached", _flag),
     "refresh": ("refresh", _flag),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -27,6 +28,10 @@ _FAILURES = (
     urllib3.exceptions.HTTPError,
 )
 """What requests raises when the other side fails; its other errors are the caller's own."""
+
+
+_BEHIND = 10.0
+"""Seconds, as requests' ``timeout``, for what is sent when nobody waits for it."""
 
 
 class NoResponse(Exception):
@@ -86,6 +91,27 @@ class Transmission:
         # A 304 to a condition of ours is no answer to the caller.
         self._last = None if reply.status == 304 and headers else reply
         return reply
+
+    @property
+    def patience(self) -> float | None:
+        """The seconds that the caller waits for an answer (requests' read ``timeout``); None: as long as it takes."""
+        found = self._options.get("timeout")
+        if isinstance(found, tuple) and len(found) == 2:
+            found = found[1]
+        elif isinstance(found, urllib3.Timeout):
+            found = found.read_timeout
+        return float(found) if isinstance(found, int | float) else None
+
+    def late(self) -> Reply:
+        """Return what requests would raise when the caller's patience is at an end."""
+        host = urlsplit(self._request.url or "").hostname
+        text = f"{host}: Read timed out. (read timeout={self.patience})"
+        return Reply(error=requests.ReadTimeout(text, request=self._request))
+
+    def behind(self) -> Transmission:
+        """Return what sends the same request when its caller has been answered already; it does not wait for ever."""
+        options = {**self._options, "timeout": self._options.get("timeout") or _BEHIND}
+        return Transmission(self._session, self._request, self._original, options, stream=False)
 
     def without_the_cache(self) -> Response:
         """Return what the caller would have had without the cache; sends only if nothing has come yet."""

@@ -13,7 +13,8 @@ class CacheStats(NamedTuple):
 
     ``hits`` were answered from the cache while fresh, ``stale`` after that (TMDB
     failed, or the settings allow it), ``revalidated`` after a 304, ``misses`` by
-    TMDB; ``straight`` were never the cache's business. ``stored`` counts answers
+    TMDB, ``collapsed`` by a call that another caller was making at that moment;
+    ``straight`` were never the cache's business. ``stored`` counts answers
     written, ``failures`` calls that TMDB failed, ``store_errors`` operations
     that MongoDB failed.
     """
@@ -22,6 +23,7 @@ class CacheStats(NamedTuple):
     stale: int = 0
     revalidated: int = 0
     misses: int = 0
+    collapsed: int = 0
     straight: int = 0
     stored: int = 0
     failures: int = 0
@@ -30,7 +32,7 @@ class CacheStats(NamedTuple):
     @property
     def calls(self) -> int:
         """All calls to TMDB that the program made."""
-        return self.hits + self.stale + self.revalidated + self.misses + self.straight
+        return self.hits + self.stale + self.revalidated + self.misses + self.collapsed + self.straight
 
     @property
     def hit_ratio(self) -> float:

@@ -9,12 +9,12 @@ from pymongo import MongoClient
 from pymongo.errors import ServerSelectionTimeoutError
 from pymongo.read_preferences import ReadPreference
 
-CONNECT_TIMEOUT = 1.0
+CONNECT_TIMEOUT = 0.9
 """Seconds that the first connection of a process may take, where ``store_timeout`` is less."""
 
 _ANY_DATA = ReadPreference.PRIMARY_PREFERRED
 _LOOK_EVERY = 0.002
-_BACK_WITHIN = 0.1
+_PYMONGO_LOOKS_AFTER = 0.5
 
 
 class Deadline:
@@ -68,11 +68,13 @@ class Deadline:
         return max(end - monotonic(), self._seconds if self._looks else 0.001)
 
     def is_back(self, client: MongoClient[dict[str, Any]]) -> bool:
-        """Say whether there is a server to ask, for a connection to one broke: pymongo is looking just now."""
+        """Say whether there is a server to ask, for a connection to one has just broken."""
         before = client.topology_description
         if before.has_readable_server(_ANY_DATA):
             return True
-        end = monotonic() + min(self._seconds, _BACK_WITHIN)
+        if self._seconds <= _PYMONGO_LOOKS_AFTER:
+            return False  # who waits no longer need not begin
+        end = monotonic() + self._seconds
         while client.topology_description is before:
             if monotonic() >= end:
                 return False

@@ -1,12 +1,14 @@
 """The document an entry is kept as, and the way back.
 
 A document is not trusted: whoever may write to the database may have written
-it. A wrong type, a missing field or an unknown schema makes it no entry.
+it. A wrong type, a missing field, an unknown schema, or a body that has been
+changed and could not have come from TMDB, makes it no entry.
 """
 
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,7 +20,9 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
-from ..tmdb.entry import Entry, Hop
+from ..tmdb import policy
+from ..tmdb.entry import Entry, Hop, Reply
+from ..tmdb.rules import Policy
 
 SCHEMA = 1
 
@@ -80,6 +84,7 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
         "reason": entry.reason,
         "headers": dict(entry.headers),
         "body": entry.body,
+        "checksum": checksum(entry.key, entry.status, entry.body),
         "schema": SCHEMA,
     }
     if entry.validated_at is not None:
@@ -102,6 +107,16 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
         if raw is not None:
             return raw, True
     return _encode(document), False
+
+
+def checksum(key: str, status: int, body: bytes) -> int:
+    """Return the CRC-32 by which a hit sees at once that its body is as it was stored, under this key (5 µs for 24 kB).
+
+    Where it is not, the body is looked at as TMDB's own would be: what somebody
+    has cut off is no answer, what somebody has edited by hand may be one.
+    """
+    # An integer of 32 bits for BSON, which has signed ones.
+    return zlib.crc32(body, zlib.crc32(f"{status} {key}".encode("utf-8", "surrogatepass"))) - 2**31
 
 
 def _encode(document: dict[str, Any]) -> RawBSONDocument | None:
@@ -132,6 +147,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         or expires_at is None
         or purge_at is None
         or (validated_at is not None and _time(validated_at) is None)
+        or (get("checksum") != checksum(key, status, body) and not _is_answer(status, body))
     ):
         return None
     history, url = get("history"), get("url")
@@ -197,6 +213,16 @@ def _hops(value: Any) -> tuple[Hop, ...] | None:
 def _is_status(value: Any) -> TypeGuard[int]:
     # Only these are ever stored.
     return isinstance(value, int) and value in (200, 404)
+
+
+def _is_answer(status: int, body: bytes) -> bool:
+    """Say whether a body could be stored, had it just come from TMDB."""
+    reply = Reply(status=status, body=body)
+    try:
+        found = policy.judge(reply, policy.Ask(), None, Policy(), False, datetime.now(timezone.utc))
+    except RecursionError:
+        return False
+    return found.verdict is policy.Verdict.STORE
 
 
 def _is_url(value: Any) -> TypeGuard[str]:

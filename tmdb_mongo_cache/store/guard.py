@@ -17,6 +17,7 @@ from .memory import Memory
 from .opening import CLOSED
 
 if TYPE_CHECKING:
+    from .leases import Taken
     from .mongo import MongoStore
 
 
@@ -111,22 +112,43 @@ class GuardedStore(RenewedAfterFork):
 
     def put(self, entry: Entry, data: Any) -> bool:
         """Store an entry; say whether it was stored."""
-        return self._write(self._put, entry.key, entry, data)
+        done, reached = self._write(self._put, entry.key, entry, data)
+        return reached and done is not False
 
     def renew(self, entry: Entry) -> bool:
         """Write the times and headers of a confirmed entry; say whether they were written."""
-        return self._write(self._renew, entry.key, entry)
+        return self._write(self._renew, entry.key, entry)[1]
 
-    def _write(self, write: Callable[..., bool | None], key: str, *args: Any) -> bool:
-        done, reached = self._guard.write(
+    def _write(self, write: Callable[..., Any], key: str, *args: Any) -> tuple[Any, bool]:
+        return self._guard.write(
             write,
             *args,
             read=lambda: self._probe(key),
             read_only=lambda: self.store.connection.has_secondaries_alone,
         )
-        return reached and done is not False
+
+    def take(self, key: str, refreshing: bool) -> Taken | None:
+        """Take the lease of a key, unless another has it; None where the database has nothing to say."""
+        taken, _ = self._write(self._take, key, key, refreshing)
+        return taken  # type: ignore[no-any-return]
+
+    def give_back(self, key: str, failed: bool, rest: float) -> None:
+        """Give a lease back; see :meth:`.leases.Leases.give_back`."""
+        if self._store is not None:
+            self._store.leases.drop(key)
+        self._write(self._give_back, key, key, failed, rest)
 
     # The store may have to be made first, which may fail as well.
+
+    def _take(self, key: str, refreshing: bool, *, probing: bool = False) -> Taken:
+        taken = self.store.leases.take(key, refreshing, probing=probing)
+        if probing and taken.is_mine:  # nobody waits for it any more
+            self.store.leases.drop(key)
+            self.store.leases.give_back(key, False, 0.0, probing=True)
+        return taken
+
+    def _give_back(self, key: str, failed: bool, rest: float, *, probing: bool = False) -> None:
+        self.store.leases.give_back(key, failed, rest, probing=probing)
 
     def _get(self, key: str) -> Entry | None:
         return self.store.get(key)

@@ -27,6 +27,7 @@ from ..errors import StoreError
 from ..tmdb.entry import Entry
 from .client import Connection
 from .document import CODEC_OF_HITS, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .leases import Leases
 from .memory import Memory
 from .watching import Watcher
 
@@ -56,6 +57,7 @@ class MongoStore:
 
     def __init__(self, config: CacheConfig, memory: Memory | None = None) -> None:
         self.connection = Connection(config)
+        self.leases = Leases(self.connection.operation)
         self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes()
         self._find: _Finder | None = None
@@ -133,6 +135,7 @@ class MongoStore:
         """Close the connection; idempotent."""
         if self._watcher is not None:
             self._watcher.close()
+        self.leases.close()
         self.connection.close()
 
 

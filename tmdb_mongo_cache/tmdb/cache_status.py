@@ -11,6 +11,7 @@ def cache_status(
     fwd: str | None = None,
     fwd_status: int | None = None,
     stored: bool = False,
+    collapsed: bool = False,
     ttl: int | None = None,
     detail: str | None = None,
 ) -> str:
@@ -21,6 +22,7 @@ def cache_status(
         fwd: why TMDB was asked: ``bypass``, ``uri-miss``, ``stale``, ``request``.
         fwd_status: what TMDB answered, where it is not the status the caller sees.
         stored: the answer was stored.
+        collapsed: another caller's request to TMDB was waited for instead of making one.
         ttl: seconds of freshness left, negative when stale.
         detail: where the answer came from.
     """
@@ -33,6 +35,8 @@ def cache_status(
         parts.append(f"fwd-status={fwd_status}")
     if stored:
         parts.append("stored")
+    if collapsed:
+        parts.append("collapsed")
     if ttl is not None:
         parts.append(f"ttl={ttl}")
     if detail:

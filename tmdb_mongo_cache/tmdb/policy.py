@@ -25,6 +25,9 @@ _NO_TIME = timedelta(0)
 CLOCKS_APART = timedelta(minutes=15)
 """How far another machine's clock may be ahead; what is said to have come later than that is not believed."""
 
+SAME_TIME = timedelta(seconds=2)
+"""How far another machine's clock may be ahead without making anything stale."""
+
 NOT_FOUND_CODES = frozenset({6, 34, 37})
 """TMDB's ``status_code`` for "there is no such thing" (developer.themoviedb.org, errors)."""
 
@@ -119,8 +122,10 @@ def is_fresh(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
     asked = ask.directives
     if policy.refresh or policy.force_refresh or asked.no_cache:
         return False
+    if not is_fresh_by_time(entry, now):
+        return False
     left = entry.expires_at - now
-    if left <= _NO_TIME or (asked.min_fresh and left <= timedelta(seconds=asked.min_fresh)):
+    if asked.min_fresh and left <= timedelta(seconds=asked.min_fresh):
         return False
     if asked.max_age is not None and _is_too_old(entry, ask, now):
         return False
@@ -146,8 +151,20 @@ def _within_max_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> 
 
 
 def is_fresh_by_time(entry: Entry, now: datetime) -> bool:
-    """Say whether the entry's time is not yet up, whatever the caller asks."""
-    return now < entry.expires_at
+    """Say whether the entry's time is not yet up, whatever the caller asks.
+
+    By the reader's clock: what is to come only later by that would be fresh for
+    longer than was meant. Clocks that are kept right differ by less than
+    :data:`SAME_TIME`.
+    """
+    return now < entry.expires_at and (entry.validated_at or entry.timestamp) - now <= SAME_TIME
+
+
+def may_share(ask: Ask, policy: Policy) -> bool:
+    """Say whether the answer to a call that somebody else has begun will do: not for who wants one of its own."""
+    asked = ask.directives
+    wants_own = policy.refresh or policy.force_refresh or asked.no_cache or asked.max_age is not None or asked.min_fresh
+    return not wants_own and is_kept(ask, policy)
 
 
 def may_be_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:

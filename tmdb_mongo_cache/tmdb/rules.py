@@ -18,6 +18,7 @@ class Policy(NamedTuple):
     stale_while_revalidate: float = 0.0
     not_found_expire_after: Expiration = 3600.0
     offline: bool = False
+    wait_on_rate_limit: bool = False
     only_if_cached: bool = False
     refresh: bool = False
     force_refresh: bool = False

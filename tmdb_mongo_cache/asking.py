@@ -1,0 +1,194 @@
+"""Asking TMDB once: send, judge what comes back, keep it, and say what the caller gets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from .backoff import Backoff, RateLimit
+from .stats import Counters
+from .store.guard import GuardedStore
+from .store.memory import Memory, Moment, forget_key
+from .tmdb import policy
+from .tmdb.cache_status import cache_status
+from .tmdb.calls import Call, kept_form
+from .tmdb.entry import Entry, Reply
+from .tmdb.making import make_entry, renewed_entry
+from .tmdb.policy import Judged, Step, Verdict
+from .tmdb.rules import Policy
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+
+class Send(Protocol):
+    """Sends one call; failures of TMDB come back as ``Reply.error``, what the caller did wrong is raised."""
+
+    @property
+    def patience(self) -> float | None:
+        """The seconds that the caller waits for an answer (its ``timeout``); None: as long as it takes."""
+
+    def __call__(self, headers: Mapping[str, str]) -> Reply:
+        """Send it, with these headers added."""
+
+    def late(self) -> Reply:
+        """Return what the caller gets when its patience is at an end."""
+
+    def behind(self) -> Send:
+        """Return what sends the same call when its caller has been answered already."""
+
+
+class Outcome(NamedTuple):
+    """What a call gets: an entry of the cache, or TMDB's own reply, or neither (``None`` twice).
+
+    ``stored`` is the entry made of the reply, for its expiry. A reply without
+    ``native`` is another caller's, to be made a response of.
+    """
+
+    status: str
+    now: datetime
+    entry: Entry | None = None
+    reply: Reply | None = None
+    stored: Entry | None = None
+    revalidated: bool = False
+    offline: bool = False
+
+
+class Looked(NamedTuple):
+    """What a look-up gave, and what is to be done with it.
+
+    ``entry`` is one that may be served at all; ``where`` it was found: ``memory`` or ``mongodb``.
+    """
+
+    key: str
+    entry: Entry | None
+    step: Step
+    now: datetime
+    where: str
+    since: Moment | None
+
+
+class Asked(NamedTuple):
+    """What came of asking TMDB: the caller's outcome, and what others may have of it.
+
+    ``failed`` where there is no new answer to share, ``rest`` the seconds in
+    which nobody is to try again.
+    """
+
+    outcome: Outcome
+    reply: Reply | None = None
+    entry: Entry | None = None
+    failed: bool = False
+    rest: float = 0.0
+
+
+class Asker:
+    """Asks TMDB for the calls of one cache."""
+
+    def __init__(self, counters: Counters, guarded: GuardedStore, memory: Memory | None) -> None:
+        self._counters = counters
+        self._guarded = guarded
+        self._memory = memory
+        self.backoff = Backoff()
+        self._limit = RateLimit()
+
+    def ask(self, call: Call, rules: Policy, send: Send, looked: Looked, *, validate: bool) -> Asked:
+        """Ask TMDB; never raises because of the database. What ``send`` raises is passed on.
+
+        Args:
+            call: the call.
+            rules: the settings as they are for it.
+            send: sends it.
+            looked: what has been looked up for it.
+            validate: whether the entry's ETag goes along, so that TMDB may say that nothing has changed.
+        """
+        entry = looked.entry
+        headers = {"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {}
+        began = monotonic()
+        reply = self._send(rules, send, headers, call, entry)
+        now = utcnow()
+        judged = policy.judge(reply, call.ask, entry, rules, validate, now)
+        if judged.verdict is Verdict.FETCH_AGAIN:
+            return self.ask(call, rules, send, looked, validate=False)
+        if entry is not None and judged.verdict is Verdict.RENEW:
+            self.backoff.succeeded(call.key)
+            return self._renewed(call, rules, reply, looked, now)
+        if judged.verdict is Verdict.SERVE_STALE:
+            rest = self.backoff.failed(call.key, reply, monotonic() - began)
+            outcome = self.stale(call, reply, judged, looked, now)
+            return Asked(outcome, reply, None, failed=True, rest=rest)
+        self.backoff.succeeded(call.key)
+        self._counters.add("misses")
+        made, stored = self._keep(call, rules, reply, judged, looked, now)
+        ttl = policy.seconds_left(made, now) if made and stored else None
+        status = cache_status(fwd=_why_forwarded(entry, now), stored=stored, ttl=ttl)
+        outcome = Outcome(status, now, None, reply, made if stored else None)
+        return Asked(outcome, reply, made, failed=made is None)
+
+    def stale(self, call: Call, reply: Reply, judged: Judged, looked: Looked, now: datetime) -> Outcome:
+        """Answer with the entry that was looked up, for TMDB has failed."""
+        entry = looked.entry
+        assert entry is not None  # noqa: S101  the verdict says so
+        logger.warning("TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
+        self._counters.add("stale")
+        self._counters.add("failures")
+        left = policy.seconds_left(entry, now)
+        fwd = _why_forwarded(entry, now)
+        status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail=looked.where)
+        return Outcome(status, now, entry)
+
+    def _send(self, rules: Policy, send: Send, headers: Mapping[str, str], call: Call, entry: Entry | None) -> Reply:
+        if not rules.wait_on_rate_limit:
+            return send(headers)
+        has_other = entry is not None and policy.may_be_stale(entry, call.ask, rules, utcnow())
+        return self._limit.send(lambda: send(headers), send.patience, has_other=has_other)
+
+    def _renewed(self, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime) -> Asked:
+        entry = looked.entry
+        assert entry is not None  # noqa: S101  the verdict says so
+        renewed = renewed_entry(call, rules, reply, entry, now)
+        stored = self._guarded.renew(renewed)
+        self._remember(renewed, looked)
+        self._counters.add("revalidated")
+        left = policy.seconds_left(renewed, now)
+        fwd = _why_forwarded(entry, now)
+        status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
+        return Asked(Outcome(status, now, renewed, revalidated=True), reply, renewed, failed=False)
+
+    def _keep(
+        self, call: Call, rules: Policy, reply: Reply, judged: Judged, looked: Looked, now: datetime
+    ) -> tuple[Entry | None, bool]:
+        """Return the entry made of a reply, if it makes one, and whether MongoDB has it."""
+        if judged.verdict is Verdict.STORE:
+            kept = kept_form(call, reply)
+            if kept.keepable:
+                made = make_entry(call, rules, kept, judged.data, now)
+                stored = self._guarded.put(made, judged.data)
+                self._remember(made, looked)
+                if stored:
+                    self._counters.add("stored")
+                return made, stored
+            judged = Judged(Verdict.PASS_ON, "it repeats a credential or was redirected elsewhere")
+        if reply.error is not None or reply.status >= 500 or reply.status == 429:
+            self._counters.add("failures")
+        logger.debug("%s: not stored: %s", call.key, judged.why)
+        return None, False
+
+    def _remember(self, entry: Entry, looked: Looked) -> None:
+        """Keep an entry that was written in memory; other caches of this process are to look for it in MongoDB."""
+        forget_key(entry.key, but=self._memory)
+        if self._memory is not None and looked.since is not None:
+            self._memory.store(entry, looked.since)
+
+
+def _why_forwarded(entry: Entry | None, now: datetime) -> str:
+    """Return why TMDB was asked, in RFC 9211's words."""
+    return "uri-miss" if entry is None else "request" if policy.is_fresh_by_time(entry, now) else "stale"
+
+
+def utcnow() -> datetime:
+    """Return the time, in UTC and as MongoDB keeps it: what is written is what is read."""
+    now = datetime.now(timezone.utc)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)

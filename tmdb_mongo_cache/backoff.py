@@ -1,0 +1,109 @@
+"""What is remembered of TMDB's failures: which keys are left alone for a while, and until when TMDB limits the rate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from cachetools import TTLCache
+
+from .forks import RenewedAfterFork
+from .tmdb.entry import Reply
+from .tmdb.limits import pause_after, pause_at_limit, retry_after
+
+_KEYS = 4096
+_FORGOTTEN_AFTER = 300.0
+
+PATIENCE = 60.0
+"""Seconds that a call without a ``timeout`` waits for TMDB's limit to pass, in all."""
+
+
+class _Failing(NamedTuple):
+    failures: int
+    until: float
+
+
+class Backoff(RenewedAfterFork):
+    """Keys whose refresh has failed, and until when they are not tried again; usable from many threads."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: another thread may have been in the middle of a change."""
+        self._lock = threading.Lock()
+        self._keys: TTLCache[str, _Failing] = TTLCache(_KEYS, _FORGOTTEN_AFTER)
+
+    def is_on(self, key: str) -> bool:
+        """Say whether a key is to be left alone just now."""
+        if not self._keys:
+            return False
+        with self._lock:
+            found = self._keys.get(key)
+        return found is not None and time.monotonic() < found.until
+
+    def failed(self, key: str, reply: Reply, took: float) -> float:
+        """Note that asking TMDB for a key has failed, after so many seconds; return those that it is left alone."""
+        said = retry_after(reply.headers, datetime.now(timezone.utc)) if reply.status in (429, 503) else None
+        with self._lock:
+            before = self._keys.get(key)
+            failures = 1 if before is None else before.failures + 1
+            pause = pause_after(failures, took, said)
+            self._keys[key] = _Failing(failures, time.monotonic() + pause)
+        return pause
+
+    def leave(self, key: str, seconds: float) -> None:
+        """Leave a key alone, for another process has just failed with it."""
+        with self._lock:
+            before = self._keys.get(key)
+            failures = 1 if before is None else before.failures
+            self._keys[key] = _Failing(failures, time.monotonic() + seconds)
+
+    def succeeded(self, key: str) -> None:
+        """Note that TMDB has answered for a key."""
+        if self._keys:
+            with self._lock:
+                self._keys.pop(key, None)
+
+
+class RateLimit(RenewedAfterFork):
+    """Until when TMDB limits the rate of this process: one moment, which all who wait for it share."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child."""
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._limited = 0
+
+    def send(self, send: Callable[[], Reply], patience: float | None, *, has_other: bool) -> Reply:
+        """Send when the limit allows it, and again after a 429.
+
+        Args:
+            send: sends a call once.
+            patience: seconds that may be spent on waiting in all; None: :data:`PATIENCE`.
+            has_other: whether there is another answer, so that a 429 need not be waited for.
+        """
+        end = time.monotonic() + (PATIENCE if patience is None else patience)
+        while True:
+            wait = min(self._until, end) - time.monotonic()
+            if wait > 0 and not has_other:
+                time.sleep(wait)
+            reply = send()
+            if reply.error is not None or reply.status != 429:
+                self._limited = 0
+                return reply
+            said = retry_after(reply.headers, datetime.now(timezone.utc))
+            with self._lock:
+                self._limited += 1
+                until = time.monotonic() + pause_at_limit(self._limited, said)
+                self._until = max(self._until, until)
+            if has_other or until > end:
+                return reply

@@ -1,0 +1,97 @@
+"""One call per key in a process: who comes while it is under way waits for its answer."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import NamedTuple
+
+from .forks import RenewedAfterFork
+from .tmdb.entry import Entry, Reply
+
+PATIENCE = 30.0
+"""Seconds that a caller without a ``timeout`` waits for another's call, before it makes its own."""
+
+
+class Landed(NamedTuple):
+    """What came of a call: TMDB's reply, and the entry made of it or confirmed by it.
+
+    An entry is for everybody. A reply that made none may depend on who asked:
+    it is for callers with the same credentials.
+    """
+
+    reply: Reply | None
+    entry: Entry | None
+    credentials: frozenset[str]
+
+    def __repr__(self) -> str:
+        return f"Landed(reply={self.reply and self.reply.status!r}, entry={self.entry and self.entry.key!r})"
+
+
+class Flight:
+    """One call that is under way; ``asked`` says whether TMDB has been asked already."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.thread = threading.get_ident()
+        self.asked = False
+        self.landed: Landed | None = None
+        self._over = threading.Event()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the call is over; say whether it is."""
+        return self._over.wait(seconds)
+
+    def end(self, landed: Landed | None) -> None:
+        """Let everybody who waits go on."""
+        self.landed = landed
+        self._over.set()
+
+
+class Flights(RenewedAfterFork):
+    """The calls of one cache that are under way; usable from many threads."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child: who was calling stayed with the parent."""
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Flight] = {}
+
+    def join(self, key: str) -> tuple[Flight | None, bool]:
+        """Return the flight for a key, and whether the caller is to lead it.
+
+        None where the caller's own thread leads it already: a call within a call must not wait for itself.
+        """
+        with self._lock:
+            found = self._under_way.get(key)
+            if found is None:
+                found = self._under_way[key] = Flight(key)
+                return found, True
+        return (None if found.thread == threading.get_ident() else found), False
+
+    def leave(self, flight: Flight) -> None:
+        """Give up waiting for a flight; who comes next does not wait for it either."""
+        with self._lock:
+            if self._under_way.get(flight.key) is flight:
+                del self._under_way[flight.key]
+
+    def land(self, flight: Flight, landed: Landed | None) -> None:
+        """End a flight; None where its leader has nothing to share."""
+        self.leave(flight)
+        flight.end(landed)
+
+
+def copy_of(error: BaseException) -> BaseException | None:
+    """Return an exception of one's own to raise; None where it cannot be copied."""
+    try:
+        copied = copy.copy(error)
+    except Exception:  # noqa: BLE001  whatever its class makes of its own arguments
+        return None
+    if type(copied) is not type(error) or str(copied) != str(error):
+        return None
+    copied.__cause__, copied.__context__ = error.__cause__, error.__context__
+    copied.__suppress_context__ = error.__suppress_context__
+    return copied

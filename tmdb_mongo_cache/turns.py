@@ -1,0 +1,42 @@
+"""Waiting until it is this process's turn to fetch, while another process, or machine, has it."""
+
+from __future__ import annotations
+
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from .flights import PATIENCE
+
+if TYPE_CHECKING:
+    from .store.guard import GuardedStore
+    from .store.leases import Taken
+
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.01, 0.25, 1.5
+
+
+def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, refreshing: bool) -> Taken | None:
+    """Take the lease of a key as soon as nobody else has it.
+
+    Looks again with short, growing pauses: an answer that takes a tenth of a
+    second is seen soon, and one that takes seconds costs MongoDB four looks in each.
+
+    Args:
+        guarded: where the leases are.
+        key: whose.
+        refreshing: whether there is an older answer.
+        patience: seconds to wait at most; None, and more than that: :data:`.flights.PATIENCE`.
+
+    Returns:
+        whose turn it is, never another's; None where MongoDB does not say, or it takes too long.
+    """
+    end = monotonic() + (PATIENCE if patience is None else min(patience, PATIENCE))
+    pause = _FIRST_PAUSE
+    while True:
+        taken = guarded.take(key, refreshing)
+        if taken is None or not taken.is_anothers:
+            return taken
+        left = end - monotonic()
+        if left <= 0:
+            return None
+        sleep(min(pause, left))
+        pause = min(pause * _GROWTH, _LONGEST_PAUSE)
