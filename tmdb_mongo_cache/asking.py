@@ -127,11 +127,13 @@ class Asker:
         outcome = Outcome(status, now, None, reply, made if stored else None)
         return Asked(outcome, reply, made, failed=made is None)
 
-    def stale(self, call: Call, reply: Reply, judged: Judged, looked: Looked, now: datetime) -> Outcome:
-        """Answer with the entry that was looked up, for TMDB has failed."""
+    def stale(
+        self, call: Call, reply: Reply, judged: Judged, looked: Looked, now: datetime, *, level: int = logging.WARNING
+    ) -> Outcome:
+        """Answer with the entry that was looked up, for TMDB has failed; ``level`` is that of the line in the log."""
         entry = looked.entry
         assert entry is not None  # noqa: S101  the verdict says so
-        logger.warning("TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
+        logger.log(level, "TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
         self._counters.add("stale")
         self._counters.add("failures")
         left = policy.seconds_left(entry, now)

@@ -151,6 +151,7 @@ class TMDBCache:
             return self._store.delete(query)
         finally:
             forget()  # also where MongoDB failed: nobody wants it from memory
+            self.flow.forget_calls()
 
     def entries(
         self,

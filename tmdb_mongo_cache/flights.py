@@ -78,6 +78,11 @@ class Flights(RenewedAfterFork):
             if self._under_way.get(flight.key) is flight:
                 del self._under_way[flight.key]
 
+    def leave_all(self) -> None:
+        """Let who comes next wait for nothing that is under way."""
+        with self._lock:
+            self._under_way.clear()
+
     def land(self, flight: Flight, landed: Landed | None) -> None:
         """End a flight; None where its leader has nothing to share."""
         self.leave(flight)

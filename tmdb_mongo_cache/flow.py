@@ -190,7 +190,8 @@ class Flow:
             reply = Reply(error=copied)
         judged = policy.judge(reply, call.ask, looked.entry, rules, False, now)
         if judged.verdict is Verdict.SERVE_STALE:
-            return self._asker.stale(call, reply, judged, looked, now)
+            # The one who made the call has warned.
+            return self._asker.stale(call, reply, judged, looked, now, level=logging.DEBUG)
         if judged.verdict is not Verdict.PASS_ON:
             return None
         self.counters.add("collapsed")
@@ -257,6 +258,10 @@ class Flow:
             landed = Landed(asked.reply, asked.entry, call.credentials)
         finally:
             self._flights.land(flight, landed)
+
+    def forget_calls(self) -> None:
+        """Let nobody who comes from now on wait for a call that is under way: what it brings may be outdated."""
+        self._flights.leave_all()
 
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""

@@ -185,7 +185,10 @@ class MongoBackend(BaseCache):
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
-        key = cache_key or self.create_key(response.request)
+        try:
+            key = cache_key or self.create_key(response.request)
+        except Exception:  # noqa: BLE001  the cache is never why a program fails
+            return
         if key == NOT_CACHED:
             return
         self._guard.write(

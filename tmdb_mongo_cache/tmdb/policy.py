@@ -163,7 +163,7 @@ def is_fresh_by_time(entry: Entry, now: datetime) -> bool:
 def may_share(ask: Ask, policy: Policy) -> bool:
     """Say whether the answer to a call that somebody else has begun will do: not for who wants one of its own."""
     asked = ask.directives
-    wants_own = policy.refresh or policy.force_refresh or asked.no_cache or asked.max_age is not None or asked.min_fresh
+    wants_own = policy.refresh or policy.force_refresh or asked.no_cache or asked.max_age == 0
     return not wants_own and is_kept(ask, policy)
 
 
