@@ -223,11 +223,12 @@ class Flow:
                     asked = Asked(rested)
                     return asked
             if taken is not None and _may_be_answered(taken, looked):
+                fwd = "uri-miss" if looked.entry is None else "stale"
                 looked = self.look_up(call, rules)
                 if looked.entry is not None and looked.step is Step.SERVE:
                     self.counters.add("collapsed")
                     left = policy.seconds_left(looked.entry, looked.now)
-                    status = cache_status(fwd="uri-miss", collapsed=True, ttl=left, detail=looked.where)
+                    status = cache_status(fwd=fwd, collapsed=True, ttl=left, detail=looked.where)
                     asked = Asked(Outcome(status, looked.now, looked.entry), entry=looked.entry)
                     return asked
             flight.asked = True

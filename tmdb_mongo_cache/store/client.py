@@ -96,19 +96,19 @@ class _Open(NamedTuple):
 class _Operation:
     """One operation, its deadline and its errors; a class, for every hit goes through it."""
 
-    __slots__ = ("_connection", "_deadline", "_open", "_probing", "_timeout")
+    __slots__ = ("_connection", "_deadline", "_open", "_probing", "_timeout", "_writing")
 
     def __init__(
-        self, connection: Connection, opened: _Open, deadline: Deadline, *, bounded: bool, probing: bool
+        self, connection: Connection, opened: _Open, deadline: Deadline | None, *, writing: bool, probing: bool
     ) -> None:
-        self._connection, self._open = connection, opened
-        self._deadline, self._probing = deadline if bounded else None, probing
+        self._connection, self._open, self._deadline = connection, opened, deadline
+        self._writing, self._probing = writing, probing
         self._timeout: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> Collection[dict[str, Any]]:
         if self._deadline is not None:
             try:
-                limit = self._deadline.limit(self._open.client, probing=self._probing)
+                limit = self._deadline.limit(self._open.client, writing=self._writing, probing=self._probing)
             except PyMongoError as error:
                 raise self._connection.failed(error) from error
             self._timeout = pymongo.timeout(limit)
@@ -149,18 +149,19 @@ class Connection(RenewedAfterFork):
         self._opening: Opening[_Open] | None = None
         self._deadline.forget()
 
-    def operation(self, *, bounded: bool = True, probing: bool = False) -> _Operation:
+    def operation(self, *, bounded: bool = True, writing: bool = False, probing: bool = False) -> _Operation:
         """Give the collection for one operation (``with … as collection``), its errors translated.
 
         Args:
             bounded: by ``store_timeout``; False for what somebody waits for.
+            writing: that it needs a server which takes writes.
             probing: that no call waits for it.
 
         Raises:
             StoreError: it cannot be opened, or the operation failed.
         """
         found = self._open or self._opened(to_the_end=not bounded)
-        return _Operation(self, found, self._deadline, bounded=bounded, probing=probing)
+        return _Operation(self, found, self._deadline if bounded else None, writing=writing, probing=probing)
 
     def is_back(self) -> bool:
         """Say whether there is a server to ask, for a connection to one has just broken."""

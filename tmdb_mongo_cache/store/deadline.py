@@ -35,20 +35,26 @@ class Deadline:
         self._seconds = seconds
         self._looks = looks
         self._known: object = None
+        self._writable: object = None
         self._reached = False
         self._began = 0.0
 
-    def limit(self, client: MongoClient[dict[str, Any]], *, probing: bool = False) -> float:
+    def limit(self, client: MongoClient[dict[str, Any]], *, writing: bool = False, probing: bool = False) -> float:
         """Return the seconds that an operation may take, begun now.
 
         Args:
             client: whose operation it is.
+            writing: that it needs a server which takes writes.
             probing: that nobody waits for it; it may look for a server.
 
         Raises:
             ServerSelectionTimeoutError: no server is known.
         """
         found = client.topology_description
+        if writing and found is not self._writable:
+            if has_secondaries_alone(client):
+                raise ServerSelectionTimeoutError("no primary is known")
+            self._writable = found
         if found is self._known:  # as it was the last time: pymongo makes a new one when anything changes
             return self._seconds
         if self._reached and found.has_readable_server(_ANY_DATA):

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from pymongo import IndexModel
@@ -57,7 +58,8 @@ class MongoStore:
 
     def __init__(self, config: CacheConfig, memory: Memory | None = None) -> None:
         self.connection = Connection(config)
-        self.leases = Leases(self.connection.operation)
+        self._writing = partial(self.connection.operation, writing=True)
+        self.leases = Leases(self._writing)
         self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes()
         self._find: _Finder | None = None
@@ -83,8 +85,8 @@ class MongoStore:
         raw, with_data = to_bson(entry, data)
         if raw is None:
             return False
-        self._indexes.make(self.connection.operation)
-        with self.connection.operation(probing=probing) as collection:
+        self._indexes.make(self._writing)
+        with self._writing(probing=probing) as collection:
             try:
                 collection.replace_one({"_id": entry.key}, raw, upsert=True)
             except DocumentTooLarge:
@@ -105,7 +107,7 @@ class MongoStore:
             "validated_at": entry.validated_at,
             "headers": dict(entry.headers),
         }
-        with self.connection.operation(probing=probing) as collection:
+        with self._writing(probing=probing) as collection:
             # Not onto an answer that somebody has fetched meanwhile.
             collection.update_one({"_id": entry.key, "timestamp": entry.timestamp}, {"$set": changes})
 
