@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timezone
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from .backoff import Backoff, RateLimit
+from .looking import Looked
 from .stats import Counters
 from .store.guard import GuardedStore
-from .store.memory import Memory, Moment, forget_key
+from .store.memory import Memory, forget_key
 from .tmdb import policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, kept_form
 from .tmdb.entry import Entry, Reply
 from .tmdb.making import make_entry, renewed_entry
-from .tmdb.policy import Judged, Step, Verdict
+from .tmdb.policy import Judged, Verdict
 from .tmdb.rules import Policy
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -29,6 +30,10 @@ class Send(Protocol):
     @property
     def patience(self) -> float | None:
         """The seconds that the caller waits for an answer (its ``timeout``); None: as long as it takes."""
+
+    @property
+    def manner(self) -> Hashable:
+        """How it is sent: a failure may come of that, and concerns nobody who sends in another manner."""
 
     def __call__(self, headers: Mapping[str, str]) -> Reply:
         """Send it, with these headers added."""
@@ -54,20 +59,6 @@ class Outcome(NamedTuple):
     stored: Entry | None = None
     revalidated: bool = False
     offline: bool = False
-
-
-class Looked(NamedTuple):
-    """What a look-up gave, and what is to be done with it.
-
-    ``entry`` is one that may be served at all; ``where`` it was found: ``memory`` or ``mongodb``.
-    """
-
-    key: str
-    entry: Entry | None
-    step: Step
-    now: datetime
-    where: str
-    since: Moment | None
 
 
 class Asked(NamedTuple):

@@ -38,6 +38,11 @@ class Backoff(RenewedAfterFork):
         self._lock = threading.Lock()
         self._keys: TTLCache[str, _Failing] = TTLCache(_KEYS, _FORGOTTEN_AFTER)
 
+    def forget(self) -> None:
+        """Leave no key alone any more."""
+        with self._lock:
+            self._keys.clear()
+
     def is_on(self, key: str) -> bool:
         """Say whether a key is to be left alone just now."""
         if not self._keys:
@@ -93,17 +98,19 @@ class RateLimit(RenewedAfterFork):
         """
         end = time.monotonic() + (PATIENCE if patience is None else patience)
         while True:
-            wait = min(self._until, end) - time.monotonic()
-            if wait > 0 and not has_other:
-                time.sleep(wait)
+            until = self._until
+            if not has_other and time.monotonic() < until <= end:
+                time.sleep(max(until - time.monotonic(), 0.0))
             reply = send()
             if reply.error is not None or reply.status != 429:
                 self._limited = 0
                 return reply
             said = retry_after(reply.headers, datetime.now(timezone.utc))
             with self._lock:
-                self._limited += 1
-                until = time.monotonic() + pause_at_limit(self._limited, said)
-                self._until = max(self._until, until)
-            if has_other or until > end:
+                now = time.monotonic()
+                if now >= self._until or said is not None:
+                    # Calls that meet the limit together meet it once.
+                    self._limited += 1
+                    self._until = max(self._until, now + pause_at_limit(self._limited, said))
+            if has_other or self._until > end:
                 return reply

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import requests
 
+CLOSED = "this cache is closed; make a new one"
+
 
 class CacheError(Exception):
     """Root of the tree: raised only through the classes below it."""

@@ -79,6 +79,8 @@ def send(
         # The cache is never why a program fails.
         logger.warning("%s: the cache failed (%s); the call goes on without it", call.key, type(error).__name__)
         logger.debug("%s: %s", call.key, _places(error))
+        if rules.offline:
+            raise OfflineError(f"offline is set and the cache failed for {call.key}", request=request) from None
         return transmission.without_the_cache()
     if response is None:
         if outcome.reply is not None and outcome.reply.error is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
+from collections.abc import Hashable
 from typing import NamedTuple
 
 from .forks import RenewedAfterFork
@@ -16,25 +18,25 @@ PATIENCE = 30.0
 class Landed(NamedTuple):
     """What came of a call: TMDB's reply, and the entry made of it or confirmed by it.
 
-    An entry is for everybody. A reply that made none may depend on who asked:
-    it is for callers with the same credentials.
+    An entry is for everybody. A reply that made none may depend on who asked,
+    and how: it is for callers of the same ``manner``, credentials included.
     """
 
     reply: Reply | None
     entry: Entry | None
-    credentials: frozenset[str]
+    manner: Hashable
 
     def __repr__(self) -> str:
         return f"Landed(reply={self.reply and self.reply.status!r}, entry={self.entry and self.entry.key!r})"
 
 
 class Flight:
-    """One call that is under way; ``asked`` says whether TMDB has been asked already."""
+    """One call that is under way; ``asked`` is the moment (``time.monotonic()``) at which TMDB was asked."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: Hashable) -> None:
         self.key = key
         self.thread = threading.get_ident()
-        self.asked = False
+        self.asked = math.inf
         self.landed: Landed | None = None
         self._over = threading.Event()
 
@@ -58,9 +60,9 @@ class Flights(RenewedAfterFork):
     def after_fork(self) -> None:
         """Begin anew, in a forked child: who was calling stayed with the parent."""
         self._lock = threading.Lock()
-        self._under_way: dict[str, Flight] = {}
+        self._under_way: dict[Hashable, Flight] = {}
 
-    def join(self, key: str) -> tuple[Flight | None, bool]:
+    def join(self, key: Hashable) -> tuple[Flight | None, bool]:
         """Return the flight for a key, and whether the caller is to lead it.
 
         None where the caller's own thread leads it already: a call within a call must not wait for itself.

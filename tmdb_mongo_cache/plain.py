@@ -24,7 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
 from . import responses
-from .flow import hit_status
+from .looking import hit_status
 from .scope import Active, Pending
 from .tmdb import urls
 from .tmdb.calls import Call, Said, call_of, forget_queries, said_by

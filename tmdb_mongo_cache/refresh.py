@@ -17,7 +17,7 @@ _THREADS = 4
 _WAITING = 100
 """Refreshes that may wait for a thread; one more is left to the next who asks."""
 
-_TOO_LATE = 10.0
+_TOO_LATE = 2.0
 """Seconds after which one that has waited is left to the next who asks: so a TMDB that hangs does not hold up exit."""
 
 

@@ -175,6 +175,10 @@ def from_reply(
     entry = entry._replace(url=reply.url, history=reply.history)
     response = from_entry(outcome, entry, request, stream=stream, elapsed=elapsed)
     response.from_cache, response.expires = False, None
+    # As it came: no cache has kept it, so it has no age.
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(reply.headers)
+    _add_status(headers, outcome.status)
+    response.headers = headers
     return response
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .cache import TMDBCache
 from .config import CacheConfig
 from .environment import config_environment
-from .errors import ConfigError
+from .errors import CLOSED, ConfigError, StoreError
 from .forks import ForkSafeLock
 from .tmdb import expiration
 from .tmdb.rules import Policy
@@ -21,7 +21,7 @@ from .tmdb.rules import Policy
 if TYPE_CHECKING:
     from requests import PreparedRequest, Session
 
-    from .asking import Looked
+    from .looking import Looked
     from .tmdb.calls import Call
 
 
@@ -171,6 +171,7 @@ def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any
     Raises:
         TypeError: both a cache and settings, or something else than a cache.
         ConfigError: a setting that cannot be used.
+        StoreError: the cache is closed.
     """
     if isinstance(cache, CacheConfig):
         return TMDBCache(cache, **config), True
@@ -179,6 +180,8 @@ def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any
     if cache is not None:
         if config:
             raise TypeError("give either a cache or settings for a new one, not both")
+        if cache.closed:
+            raise StoreError(CLOSED)
         return cache, False
     if config:
         return TMDBCache(**config), True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, RetryError
 from requests.hooks import default_hooks
 
@@ -95,22 +96,37 @@ class Transmission:
     @property
     def patience(self) -> float | None:
         """The seconds that the caller waits for an answer (requests' read ``timeout``); None: as long as it takes."""
-        found = self._options.get("timeout")
-        if isinstance(found, tuple) and len(found) == 2:
-            found = found[1]
-        elif isinstance(found, urllib3.Timeout):
-            found = found.read_timeout
-        return float(found) if isinstance(found, int | float) else None
+        _, read = _connect_and_read(self._options.get("timeout"))
+        return read
+
+    @property
+    def manner(self) -> Hashable:
+        """What a failure may come of besides TMDB: who was sent along what way, and how long it was waited for."""
+        session, options = self._session, self._options
+        adapter = session.get_adapter(self._request.url or "")
+        proxies = options.get("proxies") or session.proxies
+        return (
+            # requests' own adapters are alike.
+            "requests" if type(adapter) is HTTPAdapter and not adapter.max_retries.total else id(adapter),
+            repr(_connect_and_read(options.get("timeout"))),
+            repr(sorted(proxies.items())),
+            repr((options.get("verify", session.verify), options.get("cert", session.cert))),
+            bool(options.get("allow_redirects", True)),
+        )
 
     def late(self) -> Reply:
         """Return what requests would raise when the caller's patience is at an end."""
-        host = urlsplit(self._request.url or "").hostname
-        text = f"{host}: Read timed out. (read timeout={self.patience})"
+        parts = urlsplit(self._request.url or "")
+        kind, port = ("HTTPS", 443) if parts.scheme == "https" else ("HTTP", 80)
+        pool = f"{kind}ConnectionPool(host={parts.hostname!r}, port={parts.port or port})"
+        text = f"{pool}: Read timed out. (read timeout={self.patience:g})"
         return Reply(error=requests.ReadTimeout(text, request=self._request))
 
     def behind(self) -> Transmission:
         """Return what sends the same request when its caller has been answered already; it does not wait for ever."""
-        options = {**self._options, "timeout": self._options.get("timeout") or _BEHIND}
+        connect, read = _connect_and_read(self._options.get("timeout"))
+        longest = (min(connect or _BEHIND, _BEHIND), min(read or _BEHIND, _BEHIND))
+        options = {**self._options, "timeout": longest}
         return Transmission(self._session, self._request, self._original, options, stream=False)
 
     def without_the_cache(self) -> Response:
@@ -122,6 +138,22 @@ class Transmission:
             raise self._last.error
         response: Response = self._last.native
         return response
+
+
+def _connect_and_read(timeout: Any) -> tuple[float | None, float | None]:
+    """Return the seconds of requests' ``timeout``, in any of its forms; None where there is no limit."""
+    total = None
+    if isinstance(timeout, urllib3.Timeout):
+        connect, read, total = timeout._connect, timeout._read, timeout.total
+    elif isinstance(timeout, tuple) and len(timeout) == 2:
+        connect, read = timeout
+    else:
+        connect = read = timeout
+    return _least(connect, total), _least(read, total)
+
+
+def _least(*seconds: Any) -> float | None:
+    return min((float(found) for found in seconds if isinstance(found, int | float)), default=None)
 
 
 def _copy(request: PreparedRequest) -> PreparedRequest:

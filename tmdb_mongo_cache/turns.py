@@ -27,7 +27,7 @@ def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, re
         patience: seconds to wait at most; None, and more than that: :data:`.flights.PATIENCE`.
 
     Returns:
-        whose turn it is, never another's; None where MongoDB does not say, or it takes too long.
+        whose turn it is: another's only where patience is at an end; None where MongoDB does not say.
     """
     end = monotonic() + (PATIENCE if patience is None else min(patience, PATIENCE))
     pause = _FIRST_PAUSE
@@ -37,6 +37,6 @@ def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, re
             return taken
         left = end - monotonic()
         if left <= 0:
-            return None
+            return taken
         sleep(min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)

@@ -94,7 +94,7 @@ class MongoBackend(BaseCache):
             "rules": config.policy,
             "store_timeout": config.store_timeout,
         }
-        self._guard = Guard(Counters(), "calls go out uncached for now")
+        self._guard = Guard(Counters(), float(config.store_timeout), "calls go out uncached for now")  # type: ignore[arg-type]
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 from .. import scope
 from ..cache import TMDBCache
 from ..config import CacheConfig
+from ..errors import CLOSED, StoreError
 from . import patch
 from .classes import decorate_class
 from .running import DecoratedFunction, runner
@@ -55,6 +56,8 @@ def cached_tmdb(wrapped: Any = None, /, *, cache: TMDBCache | CacheConfig | None
         cache = TMDBCache(cache)
     if cache is not None and not isinstance(cache, TMDBCache):
         raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
+    if cache is not None and cache.closed:
+        raise StoreError(CLOSED)
     if wrapped is None:
         return lambda function: _decorate(function, cache, changes)
     return _decorate(wrapped, cache, changes)

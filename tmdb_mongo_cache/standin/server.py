@@ -174,7 +174,7 @@ class StandIn:
 
     def _spoilt(self, fault: Fault, request: Request) -> Reply | None:
         """Return the answer to a call that meets a fault; None when there is to be none."""
-        if fault.name in ("reset", "timeout"):
+        if fault.name in ("refuse", "reset", "timeout"):
             return None
         if fault.name == "no-append":
             return self._sound(request, append=False)

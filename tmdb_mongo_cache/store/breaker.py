@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, TypeVar
 
-from ..errors import CacheError, StoreUnavailable
+from ..errors import CLOSED, CacheError, StoreUnavailable
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 
@@ -23,18 +23,21 @@ _PAUSES = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0)
 _PAUSES_OF_REFUSALS = (0.0, 0.5, 2.0, 10.0, 30.0)
 """The same where MongoDB answers, and refuses: a wrong password does not mend itself."""
 
-_DEAR = 0.1
-"""Seconds that a failure must have taken to count as one that held its call up."""
+_ALLOWED = 3.0
+"""Failures in a row that are nothing but failures, as many ``store_timeout`` s as they took; but see the next two."""
 
-_STABLE = 600.0
-"""Seconds without such a failure after which those before are forgotten."""
+_LEAST = 0.25
+"""What a failure counts at least: one that is quick is a line in the log all the same."""
 
-_HOLDS = (0.0, 0.0, 10.0, 300.0)
-"""Seconds that a breaker stays open at least after such a failure, after a second within `_STABLE`, ….
+_FORGIVEN_AFTER = 300.0
+"""Seconds after which one failure less counts, and that a breaker stays open for one too many.
 
-Each may have cost a call ``store_timeout``. A MongoDB that is now slow, now not,
-so costs a second at first, and after that a quarter of a second in five minutes.
+So a MongoDB that is now slow, now not, costs a second at first, and after that
+a quarter of a second in five minutes.
 """
+
+_SAME_OUTAGE = 10.0
+"""Seconds within which what fails again is no news."""
 
 
 class Breaker(RenewedAfterFork):
@@ -47,13 +50,19 @@ class Breaker(RenewedAfterFork):
 
     Args:
         counters: where failures are counted.
+        timeout: seconds that a failure may take (``store_timeout``).
         lost: what it means for calls that operations fail.
         back: what the log says when they work again.
+        closed: is called when they do.
     """
 
-    def __init__(self, counters: Counters, lost: str, back: str) -> None:
+    def __init__(
+        self, counters: Counters, timeout: float, lost: str, back: str, closed: Callable[[], None] | None = None
+    ) -> None:
         self._counters = counters
+        self._timeout = timeout
         self._lost, self._back = lost, back
+        self._when_closed = closed
         self._warned = False
         self.after_fork()
         super().__init__()
@@ -64,9 +73,11 @@ class Breaker(RenewedAfterFork):
         self.is_open = False
         self._probing = False
         self._failed = 0
-        self._dear = 0
+        self._counted = 0.0
         self._next_probe = self._held_until = 0.0
-        self._last_dear = self._closed = -math.inf
+        self._last = self._closed = -math.inf
+        self._why = ""
+        self._said = self._no_news = False
 
     def run(
         self, operation: Callable[..., Result], *args: Any, probe: Callable[..., Any] | None = None
@@ -102,25 +113,54 @@ class Breaker(RenewedAfterFork):
         self._warned = True
         return False
 
-    def open(self, error: Exception, began: float) -> None:
-        """Stop trying, because of a failure.
+    def open(self, error: Exception, began: float, *, quietly: bool = False) -> bool:
+        """Stop trying, because of a failure; say whether that is new.
 
         Args:
             error: the failure.
             began: the moment (``time.monotonic()``) at which the operation that failed was begun.
+            quietly: without a line in the log, until :meth:`say`.
         """
         now = monotonic()
         with self._lock:
             if self.is_open or began < self._closed:
-                return  # one that began before the last closing says nothing new
-            hold = 0.0
-            if now - began >= _DEAR:
-                self._dear = self._dear + 1 if now - self._last_dear < _STABLE else 0
-                self._last_dear = now
-                hold = _HOLDS[min(self._dear, len(_HOLDS) - 1)]
+                return False  # one that began before the last closing says nothing new
+            forgiven = (now - self._last) / _FORGIVEN_AFTER
+            self._counted = max(self._counted - forgiven, 0.0) + min(max((now - began) / self._timeout, _LEAST), 1.0)
+            self._last = now
+            hold = max(self._counted - _ALLOWED, 0.0) * _FORGIVEN_AFTER
             self._failed, self._next_probe, self._held_until = 0, now, now + hold
+            self._why, self._said = str(error), False
+            # A cache that is closed, by the program or at its exit, is no news, nor is what has just been told.
+            self._no_news = self._why == CLOSED or now - self._closed < _SAME_OUTAGE
             self.is_open = True
-        logger.warning("%s: %s", self._lost, error)
+        logger.debug("%s: %s", self._lost, error)
+        if not quietly:
+            self.say()
+        return True
+
+    def say(self) -> None:
+        """Say in the log that it is open, if it still is and nobody has."""
+        with self._lock:
+            if not self.is_open or self._said or self._no_news:
+                return
+            self._said = True
+        logger.warning("%s: %s", self._lost, self._why)
+
+    def close(self) -> None:
+        """Try again."""
+        with self._lock:
+            said, self._said = self._said, False
+            self.is_open, self._closed = False, monotonic()
+        if said:
+            logger.info("%s", self._back)
+        if self._when_closed is not None:
+            self._when_closed()
+
+    def close_if_quiet(self) -> None:
+        """Try again, where it was opened quietly."""
+        if self.is_open and not self._said:
+            self.close()
 
     def probe(self, operation: Callable[..., Any], *args: Any) -> None:
         """Begin a probe in a thread of its own, unless one is under way or was not long ago."""
@@ -145,6 +185,7 @@ class Breaker(RenewedAfterFork):
             error = found
         now = monotonic()
         with self._lock:
+            self._probing = False
             if error is not None:
                 refused = isinstance(error, CacheError) and not isinstance(error, StoreUnavailable)
                 pauses = _PAUSES_OF_REFUSALS if refused else _PAUSES
@@ -152,8 +193,6 @@ class Breaker(RenewedAfterFork):
                 self._next_probe = now + pauses[self._failed]
             elif now < self._held_until:
                 self._next_probe = min(self._held_until, now + _PAUSES[-1])
-            else:
-                self.is_open, self._closed = False, now
-            closed, self._probing = not self.is_open, False
-        if closed:
-            logger.info("%s", self._back)
+            works = self.is_open and error is None and now >= self._held_until
+        if works:
+            self.close()

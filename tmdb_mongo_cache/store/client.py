@@ -23,24 +23,26 @@ from pymongo.write_concern import WriteConcern
 
 from ..config import CacheConfig, mask
 from ..environment import PREFIX
-from ..errors import ConfigError, StoreError
+from ..errors import CLOSED, ConfigError, StoreError
 from ..forks import RenewedAfterFork
 from .deadline import CONNECT_TIMEOUT, Deadline, has_secondaries_alone
 from .document import CODEC
 from .embedded import shared_server
 from .failures import EMBEDDED, failed
 from .mongod import embedded_available
-from .opening import CLOSED, PATIENCE, Opening
+from .opening import PATIENCE, Opening
 
 DEFAULT_URI = "mongodb://localhost:27017"
 
 # pymongo's own defaults (30 s to find a server, no end for an operation) would
 # hang a program for a cache. What the URI says goes before these.
 # While a replica set has no primary a secondary is read: what it does not have yet is a miss.
+# A write that fails is not repeated: that waits for a new primary, in steps of half a second.
 _DEFAULTS = {
     "serverSelectionTimeoutMS": 2000,
     "connectTimeoutMS": 2000,
     "readPreference": "primaryPreferred",
+    "retryWrites": False,
     "appname": "tmdb-mongo-cache",
 }
 
@@ -147,6 +149,7 @@ class Connection(RenewedAfterFork):
         self._open: _Open | None = None
         self._close: weakref.finalize[[], Any] | None = None
         self._opening: Opening[_Open] | None = None
+        self._gone = threading.Event()
         self._deadline.forget()
 
     def operation(self, *, bounded: bool = True, writing: bool = False, probing: bool = False) -> _Operation:
@@ -176,6 +179,8 @@ class Connection(RenewedAfterFork):
 
     def failed(self, error: PyMongoError) -> StoreError:
         """Return this package's error for one of pymongo's."""
+        if self._gone.is_set():  # at exit, for threads that are still at work
+            return StoreError(CLOSED)
         return failed(error, self.where, self._deadline)
 
     def _opened(self, *, to_the_end: bool) -> _Open:
@@ -205,7 +210,7 @@ class Connection(RenewedAfterFork):
             uri = resolve_uri(self._config.uri)
             self.where = EMBEDDED if uri == "embedded" else mask(uri)
             client = open_client(uri)
-            close = close_with(self, client)
+            close = close_with(self, client, self._gone)
         database = client.get_database(self._config.database)
         # One member's word is enough for a cache, unless the URI or the client asks for more.
         concern = WriteConcern(1) if client.write_concern.is_server_default else client.write_concern
@@ -225,14 +230,20 @@ class Connection(RenewedAfterFork):
             close()
 
 
-def close_with(owner: object, client: MongoClient[dict[str, Any]]) -> weakref.finalize[[], Any]:
+def close_with(owner: object, client: MongoClient[dict[str, Any]], gone: threading.Event) -> weakref.finalize[[], Any]:
     """Have a client closed when its owner goes, or at exit; not in a forked child, whose it is not.
+
+    Args:
+        owner: who uses it.
+        client: the client.
+        gone: is set before it is closed.
 
     Returns:
         what closes it now, and only once.
     """
 
     def close(pid: int = os.getpid()) -> None:
+        gone.set()
         if os.getpid() == pid:
             # It says goodbye to the server, which may not be there.
             with suppress(PyMongoError), pymongo.timeout(_GOODBYE):

@@ -7,12 +7,10 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import ServerSelectionTimeoutError
-from pymongo.read_preferences import ReadPreference
 
 CONNECT_TIMEOUT = 0.9
 """Seconds that the first connection of a process may take, where ``store_timeout`` is less."""
 
-_ANY_DATA = ReadPreference.PRIMARY_PREFERRED
 _LOOK_EVERY = 0.002
 _PYMONGO_LOOKS_AFTER = 0.5
 
@@ -57,7 +55,7 @@ class Deadline:
             self._writable = found
         if found is self._known:  # as it was the last time: pymongo makes a new one when anything changes
             return self._seconds
-        if self._reached and found.has_readable_server(_ANY_DATA):
+        if self._reached and found.has_readable_server(client.read_preference):
             self._known = found
             return self._seconds
         longer = max(self._seconds, CONNECT_TIMEOUT)
@@ -76,7 +74,7 @@ class Deadline:
     def is_back(self, client: MongoClient[dict[str, Any]]) -> bool:
         """Say whether there is a server to ask, for a connection to one has just broken."""
         before = client.topology_description
-        if before.has_readable_server(_ANY_DATA):
+        if before.has_readable_server(client.read_preference):
             return True
         if self._seconds <= _PYMONGO_LOOKS_AFTER:
             return False  # who waits no longer need not begin
@@ -100,7 +98,7 @@ def _appears(client: MongoClient[dict[str, Any]], end: float) -> bool:
     """Wait until a server is known; not beyond a moment, and not when every server has refused."""
     while True:
         found = client.topology_description
-        if found.has_readable_server(_ANY_DATA):
+        if found.has_readable_server(client.read_preference):
             return True
         servers = found.server_descriptions().values()
         if monotonic() >= end or (servers and all(server.error for server in servers)):
@@ -111,4 +109,4 @@ def _appears(client: MongoClient[dict[str, Any]], end: float) -> bool:
 def has_secondaries_alone(client: MongoClient[dict[str, Any]]) -> bool:
     """Say whether there are servers to read from, and none that takes writes."""
     found = client.topology_description
-    return found.has_readable_server(_ANY_DATA) and not found.has_writable_server()
+    return found.has_readable_server(client.read_preference) and not found.has_writable_server()

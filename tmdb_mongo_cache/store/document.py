@@ -7,7 +7,6 @@ changed and could not have come from TMDB, makes it no entry.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,11 +17,13 @@ from urllib.parse import urlsplit
 import bson
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
+from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from ..tmdb import policy
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.rules import Policy
+from ..tmdb.secrets import CONTROL
 
 SCHEMA = 1
 
@@ -32,10 +33,11 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
     # A date that Python cannot hold arrives as another type instead of an exception.
     datetime_conversion=DatetimeConversion.DATETIME_AUTO,
 )
+_CODEC_OF_ANY: Any = CODEC
 CODEC_OF_HITS: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
 """For look-ups: aware times cost 12 µs of a hit, made by the codec; :func:`from_document` makes them in one."""
 
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 LARGEST = 16 * 2**20 - 16 * 2**10
 """Bytes: MongoDB's limit for a document, less room for the command around it."""
@@ -44,7 +46,7 @@ UNREADABLE = (BSONError, ValueError, OverflowError, TypeError, RecursionError)
 """What reading a document from the wire may raise when its bytes are not what they should be."""
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")  # in no header (RFC 9110 section 5.5)
+_TEXT = frozenset({str})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _encode(document: dict[str, Any]) -> RawBSONDocument | None:
         encoded = bson.encode(document)
     except (BSONError, ValueError, OverflowError, TypeError, RecursionError):  # UnicodeError is a ValueError
         return None
-    return RawBSONDocument(encoded, _RAW) if len(encoded) <= LARGEST else None
+    return RawBSONDocument(encoded, RAW) if len(encoded) <= LARGEST else None
 
 
 def from_document(document: Any, key: str) -> Entry | None:
@@ -140,7 +142,7 @@ def from_document(document: Any, key: str) -> Entry | None:
         get("schema") != SCHEMA
         or isinstance(get("schema"), bool)
         or not _is_status(status)
-        or not isinstance(reason, str)
+        or type(reason) is not str
         or type(body) is not bytes  # a Binary is of another subtype
         or not _are_headers(headers)
         or timestamp is None
@@ -168,13 +170,17 @@ def from_document(document: Any, key: str) -> Entry | None:
         media_type=media_type,
         endpoint=endpoint,
         validated_at=None if validated_at is None else _time(validated_at),
-        url=url if isinstance(url, str) else None,
+        url=url if _is_url(url) else None,
         history=hops,
     )
 
 
-def info_of(document: Mapping[str, Any]) -> EntryInfo | None:
-    """Return what a document says of its entry; None when it is not one of this schema."""
+def info_of(raw: RawBSONDocument) -> EntryInfo | None:
+    """Return what a document says of its entry; None when it is not one of this schema, or cannot be read."""
+    try:
+        document: Mapping[str, Any] = bson.decode(raw.raw, _CODEC_OF_ANY)
+    except UNREADABLE:
+        return None
     key, status = document.get("_id"), document.get("status")
     timestamp, expires_at, purge_at = (_time(document.get(name)) for name in ("timestamp", "expires_at", "purge_at"))
     if document.get("schema") != SCHEMA or not isinstance(key, str) or not _is_status(status):
@@ -187,10 +193,11 @@ def info_of(document: Mapping[str, Any]) -> EntryInfo | None:
 def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, str | None]:
     get = document.get
     tmdb_id, media_type, endpoint = get("tmdb_id"), get("media_type"), get("endpoint")
+    # Exactly: BSON has kinds of strings (code) and of integers of its own.
     return (
-        tmdb_id if isinstance(tmdb_id, (int, str)) and not isinstance(tmdb_id, bool) else None,
-        media_type if isinstance(media_type, str) else None,
-        endpoint if isinstance(endpoint, str) else None,
+        int(tmdb_id) if type(tmdb_id) is int or type(tmdb_id) is Int64 else tmdb_id if type(tmdb_id) is str else None,
+        media_type if type(media_type) is str else None,
+        endpoint if type(endpoint) is str else None,
     )
 
 
@@ -202,9 +209,9 @@ def _hops(value: Any) -> tuple[Hop, ...] | None:
         if not isinstance(item, Mapping):
             return None
         url, status, reason, headers, body = (item.get(k) for k in ("url", "status", "reason", "headers", "body"))
-        if not (_is_url(url) and isinstance(status, int) and isinstance(reason, str)):
+        if not (_is_url(url) and isinstance(status, int) and type(reason) is str):
             return None
-        if not (_are_headers(headers) and isinstance(body, bytes)):
+        if not (_are_headers(headers) and type(body) is bytes):
             return None
         hops.append(Hop(url, status, reason, headers, body))
     return tuple(hops)
@@ -227,7 +234,7 @@ def _is_answer(status: int, body: bytes) -> bool:
 
 def _is_url(value: Any) -> TypeGuard[str]:
     try:
-        parts = urlsplit(value) if isinstance(value, str) else None
+        parts = urlsplit(value) if type(value) is str else None
         return parts is not None and parts.hostname is not None and parts.port != 0  # .port raises for nonsense
     except ValueError:
         return False
@@ -245,5 +252,7 @@ def _are_headers(value: Any) -> TypeGuard[Mapping[str, str]]:
         texts = "".join(value) + "".join(value.values())
     except (AttributeError, TypeError):  # no mapping, or something in it is no text
         return False
+    if not {*map(type, value), *map(type, value.values())} <= _TEXT:
+        return False
     # All printable, as nearly always, is seen faster.
-    return texts.isprintable() or not _CONTROL.search(texts)
+    return texts.isprintable() or not CONTROL.search(texts)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pymongo.errors import ConnectionFailure, ExecutionTimeout, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, InvalidOperation, OperationFailure, PyMongoError
 
 from ..environment import PREFIX
-from ..errors import StoreError, StoreUnavailable
+from ..errors import CLOSED, StoreError, StoreUnavailable
 from .deadline import Deadline
 from .embedded import shared_server
 from .opening import Opening
@@ -26,6 +26,8 @@ def translation(error: PyMongoError, where: str) -> StoreError:
         a :class:`StoreUnavailable` where it cannot be reached or does not answer
         in time; else a :class:`StoreError`.
     """
+    if isinstance(error, InvalidOperation):
+        return StoreError(CLOSED)
     if error.timeout or isinstance(error, ConnectionFailure | ExecutionTimeout):
         return _unavailable(where)
     if isinstance(error, OperationFailure):

@@ -4,40 +4,50 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..config import CacheConfig
-from ..errors import StoreError, StoreUnavailable
+from ..errors import CLOSED, StoreError, StoreUnavailable
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
 from .breaker import Breaker
 from .memory import Memory
-from .opening import CLOSED
 
 if TYPE_CHECKING:
     from .leases import Taken
     from .mongo import MongoStore
 
 
-class Guard:
-    """Two breakers, for reads and for writes: a database that takes no writes is still read.
+class Guard(RenewedAfterFork):
+    """Breakers for reads, for writes and for leases: a database that takes no writes is still read.
+
+    Where reads fail, writes are not tried. One outage is one warning: a write
+    that gets no answer says nothing until a look has shown whether reads do.
 
     Args:
         counters: where failures are counted.
+        timeout: seconds that one operation may take.
         lost: what it means for calls that reads fail.
     """
 
-    def __init__(self, counters: Counters, lost: str = "calls go straight to TMDB for now") -> None:
-        self.reads = Breaker(counters, lost, "MongoDB answers again")
-        self.writes = Breaker(counters, "answers are not stored for now", "MongoDB takes answers again")
-        self._unanswered = False
+    def __init__(self, counters: Counters, timeout: float, lost: str = "calls go straight to TMDB for now") -> None:
+        self.reads = Breaker(counters, timeout, lost, "MongoDB answers again", self._reads_closed)
+        self.writes = Breaker(counters, timeout, "answers are not stored for now", "MongoDB takes answers again")
+        self.leases = Breaker(counters, timeout, "other processes are not waited for now", "there are leases again")
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child."""
+        self._asking = False
 
     def write(
         self, write: Callable[..., Any], *args: Any, read: Callable[[], Any], read_only: Callable[[], bool]
     ) -> tuple[Any, bool]:
-        """Write, where reads work; return what ``write`` gave, and whether it was done. Nothing is raised.
+        """Write, where that works; return what ``write`` gave, and whether it was done. Nothing is raised.
 
         Args:
             write: what raises a ``CacheError`` when it fails; told by ``probing=True`` that no call waits for it.
@@ -45,27 +55,70 @@ class Guard:
             read: what finds out whether reads work.
             read_only: says whether it is just that no server takes writes.
         """
+        return self._run(self.writes, write, *args, read=read, read_only=read_only)
+
+    def lease(
+        self, take: Callable[..., Any], *args: Any, read: Callable[[], Any], read_only: Callable[[], bool]
+    ) -> tuple[Any, bool]:
+        """Take or give back a lease, as :meth:`write` writes; without one nothing is lost but a call to TMDB."""
+        return self._run(self.leases, take, *args, read=read, read_only=read_only)
+
+    def _run(
+        self,
+        breaker: Breaker,
+        write: Callable[..., Any],
+        *args: Any,
+        read: Callable[[], Any],
+        read_only: Callable[[], bool],
+    ) -> tuple[Any, bool]:
         if self.reads.is_open:
             return None, False
-        if self.writes.is_open:
-            self.writes.probe(lambda: write(*args, probing=True))
+        if breaker.is_open:
+            breaker.probe(lambda: write(*args, probing=True))
             return None, False
         began = monotonic()
         try:
-            done = write(*args)
+            return write(*args), True
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
-            if self.writes.is_failure(error):
-                # The first write without an answer tells nothing of reads: one outage, one warning.
-                alone = self._unanswered or not isinstance(error, StoreUnavailable) or read_only()
-                self._unanswered = True
-                if alone:
-                    self.writes.open(error, began)
-                else:
-                    self.reads.open(error, began)
-                    self.reads.probe(read)
+            if breaker.is_failure(error):
+                unanswered = isinstance(error, StoreUnavailable)
+                breaker.open(error, began, quietly=unanswered or breaker is self.leases)
+                if unanswered:
+                    # The same call is not to wait for the other kind as well.
+                    other = self.leases if breaker is self.writes else self.writes
+                    other.open(error, monotonic(), quietly=True)
+                    if read_only():
+                        self.writes.say()
+                    else:
+                        self._ask(read)
             return None, False
-        self._unanswered = False
-        return done, True
+
+    def _ask(self, read: Callable[[], Any]) -> None:
+        """Find out in a thread whether reads work, and say what is lost."""
+        if self._asking:
+            return
+        self._asking = True
+
+        def ask() -> None:
+            began = monotonic()
+            try:
+                read()
+            except Exception as error:  # noqa: BLE001  a thread of ours prints no traceback
+                self.reads.open(error, began)
+            else:
+                self.writes.say()
+            finally:
+                self._asking = False
+
+        try:
+            threading.Thread(target=ask, name="tmdb-mongo-cache-probe", daemon=True).start()
+        except RuntimeError:  # no more threads, or the interpreter is on its way out
+            self._asking = False
+
+    def _reads_closed(self) -> None:
+        """Try writes again, too, where they were lost with reads."""
+        for breaker in (self.writes, self.leases):
+            breaker.close_if_quiet()
 
 
 class GuardedStore(RenewedAfterFork):
@@ -74,7 +127,7 @@ class GuardedStore(RenewedAfterFork):
     def __init__(self, config: CacheConfig, counters: Counters, memory: Memory | None = None) -> None:
         self._config = config
         self._memory = memory
-        self._guard = Guard(counters)
+        self._guard = Guard(counters, float(config.store_timeout))  # type: ignore[arg-type]
         self._store: MongoStore | None = None
         self.closed = False
         self.after_fork()
@@ -120,23 +173,25 @@ class GuardedStore(RenewedAfterFork):
         return self._write(self._renew, entry.key, entry)[1]
 
     def _write(self, write: Callable[..., Any], key: str, *args: Any) -> tuple[Any, bool]:
-        return self._guard.write(
-            write,
-            *args,
-            read=lambda: self._probe(key),
-            read_only=lambda: self.store.connection.has_secondaries_alone,
-        )
+        return self._guard.write(write, *args, read=lambda: self._probe(key), read_only=self._is_read_only)
+
+    def _is_read_only(self) -> bool:
+        return self.store.connection.has_secondaries_alone
 
     def take(self, key: str, refreshing: bool) -> Taken | None:
         """Take the lease of a key, unless another has it; None where the database has nothing to say."""
-        taken, _ = self._write(self._take, key, key, refreshing)
+        read = partial(self._probe, key)
+        taken, _ = self._guard.lease(self._take, key, refreshing, read=read, read_only=self._is_read_only)
         return taken  # type: ignore[no-any-return]
 
     def give_back(self, key: str, failed: bool, rest: float) -> None:
         """Give a lease back; see :meth:`.leases.Leases.give_back`."""
         if self._store is not None:
             self._store.leases.drop(key)
-        self._write(self._give_back, key, key, failed, rest)
+        # It is not waited for, so it is no probe of anything.
+        if not self._guard.leases.is_open:
+            read = partial(self._probe, key)
+            self._guard.lease(self._give_back, key, failed, rest, read=read, read_only=self._is_read_only)
 
     # The store may have to be made first, which may fail as well.
 

@@ -33,11 +33,10 @@ from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
 from ..forks import RenewedAfterFork
+from ..tmdb.limits import LEASE
+from .indexes import Indexes
 
 logger = logging.getLogger("tmdb_mongo_cache")
-
-LEASE = 3.0
-"""Seconds that a lease lasts unless it is renewed."""
 
 _RENEW_EVERY = 1.0
 _IDLE = 10  # rounds of that without a lease, after which the thread that renews them ends
@@ -73,6 +72,7 @@ class Leases(RenewedAfterFork):
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
+        self._index = Indexes(_INDEX)
         self._closed = False
         self.after_fork()
         super().__init__()
@@ -97,6 +97,7 @@ class Leases(RenewedAfterFork):
         """
         with self._operation(probing=probing) as entries:
             leases = of(entries)
+            self._index.make(leases)
             try:
                 found = self._take(leases, key, refreshing)
             except DuplicateKeyError:  # two were the first at once
@@ -161,11 +162,6 @@ class Leases(RenewedAfterFork):
         with self._operation(probing=True) as entries:
             of(entries).update_many({"_id": {"$in": keys}, "owner": self.owner}, longer)
 
-    def make_index(self) -> None:
-        """Let MongoDB delete what has outlived its use."""
-        with self._operation(probing=True) as entries:
-            of(entries).create_indexes([_INDEX])
-
     def close(self) -> None:
         """Renew none any more; idempotent."""
         self._closed = True
@@ -174,22 +170,16 @@ class Leases(RenewedAfterFork):
 
 def _renew(found: weakref.ref[Leases], ended: threading.Event) -> None:
     """Renew the leases of a cache as long as there are any, in a thread."""
-    first = True
-    while (leases := found()) is not None:
+    while not ended.wait(_RENEW_EVERY) and (leases := found()) is not None:
         try:
-            if first:
-                leases.make_index()
-            keys: list[str] | None = [] if first else leases.due()
+            keys = leases.due()
             if keys is None:
                 return
             if keys:
                 leases.renew(keys)
         except Exception as error:  # noqa: BLE001  a thread of ours prints no traceback; a lease ends by itself
             logger.debug("leases could not be renewed: %s", error)
-        first = False
         del leases
-        if ended.wait(_RENEW_EVERY):
-            return
 
 
 def of(entries: Collection[dict[str, Any]]) -> Collection[dict[str, Any]]:
@@ -233,4 +223,5 @@ def _read(found: Any, owner: str) -> Taken:
     if found.get("taken") is True and found.get("owner") == owner:
         after = found.get("after")
         return Taken(is_mine=True, after=after / 1000 if isinstance(after, (int, float)) else None)
-    return Taken(is_anothers=found.get("open") is not True)
+    # What this very process has is waited for, or not, where that is known to be under way.
+    return Taken(is_anothers=found.get("open") is not True and found.get("owner") != owner)

@@ -6,6 +6,7 @@ requests-cache's own MongoDB backend writes it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -35,7 +36,7 @@ from .client import close_with, open_client, resolve_uri
 from .deadline import Deadline, has_secondaries_alone
 from .document import CODEC, UNREADABLE, from_document, to_bson
 from .failures import EMBEDDED, failed
-from .mongo import Indexes
+from .indexes import INDEXES, Indexes
 
 TMDB_PREFIX = f"GET {HOST}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
@@ -73,7 +74,7 @@ class MongoStorage(MongoDict):
         **options: Any,
     ) -> None:
         client, self.where = (connection, "the client given") if connection is not None else _connect(options)
-        self._close = None if connection is not None else close_with(self, client)
+        self._close = None if connection is not None else close_with(self, client, threading.Event())
         super().__init__(
             db_name,
             collection_name,
@@ -85,7 +86,7 @@ class MongoStorage(MongoDict):
         self.hosts = hosts
         self.rules = rules or Policy()
         self._deadline = Deadline(store_timeout, looks=connection is None)
-        self._indexes = Indexes()
+        self._indexes = Indexes(*INDEXES)
 
     @contextmanager
     def bounded(self, *, probing: bool = False) -> Iterator[None]:
@@ -118,7 +119,7 @@ class MongoStorage(MongoDict):
                 raise KeyError(key) from error
         if document is None:
             raise KeyError(key)
-        if "schema" in document:
+        if "schema" in document or key.startswith(TMDB_PREFIX):
             entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)
@@ -136,9 +137,9 @@ class MongoStorage(MongoDict):
                 entry, data = _to_entry(key, value, call, self.rules)
                 raw, _ = (None, False) if entry is None else to_bson(entry, data)
                 if raw is not None:
-                    self._indexes.make(self._operation)
                     try:
                         with self._operation():
+                            self._indexes.make(self.collection)
                             self.collection.replace_one({"_id": key}, raw, upsert=True)
                     finally:
                         memory.forget_key(key)
@@ -214,7 +215,9 @@ def _to_cached(entry: Entry) -> CachedResponse:
         history.append(_cached(hop, first if index == 0 else hop.url))
     response = _cached(entry, entry.url or first)
     response.history = history
-    response.created_at, response.expires = entry.timestamp, entry.expires_at
+    now = datetime.now(timezone.utc)
+    response.created_at = entry.timestamp
+    response.expires = entry.expires_at if policy.is_fresh_by_time(entry, now) else min(entry.expires_at, now)
     response.cache_key = entry.key
     return response
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pymongo import IndexModel
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
 from pymongo.errors import (
@@ -24,22 +21,15 @@ from pymongo.errors import (
 )
 
 from ..config import CacheConfig
-from ..errors import StoreError
 from ..tmdb.entry import Entry
 from .client import Connection
-from .document import CODEC_OF_HITS, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .document import CODEC_OF_HITS, RAW, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .indexes import INDEXES, Indexes
 from .leases import Leases
 from .memory import Memory
 from .watching import Watcher
 
 logger = logging.getLogger("tmdb_mongo_cache")
-
-INDEXES = (
-    # MongoDB deletes what has outlived its use; readers check by themselves, for it sweeps once a minute.
-    IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0),
-    # invalidate(media_type=…, tmdb_id=…) and entries(media_type=…): everything about one title or person.
-    IndexModel([("media_type", 1), ("tmdb_id", 1)], name="title"),
-)
 
 _WITHOUT_DATA = {"data": 0}
 
@@ -61,7 +51,7 @@ class MongoStore:
         self._writing = partial(self.connection.operation, writing=True)
         self.leases = Leases(self._writing)
         self._watcher = None if memory is None else Watcher(memory)
-        self._indexes = Indexes()
+        self._indexes = Indexes(*INDEXES)
         self._find: _Finder | None = None
 
     def get(self, key: str, *, probing: bool = False) -> Entry | None:
@@ -85,8 +75,8 @@ class MongoStore:
         raw, with_data = to_bson(entry, data)
         if raw is None:
             return False
-        self._indexes.make(self._writing)
         with self._writing(probing=probing) as collection:
+            self._indexes.make(collection)
             try:
                 collection.replace_one({"_id": entry.key}, raw, upsert=True)
             except DocumentTooLarge:
@@ -119,17 +109,9 @@ class MongoStore:
     def entries(self, query: Mapping[str, Any], limit: int) -> Iterator[EntryInfo]:
         """List entries in the order of their keys; 0 for no limit."""
         with self.connection.operation(bounded=False) as collection:
-            cursor = collection.find(query, _INFO).sort("_id", 1).limit(limit)
-            while True:
-                try:
-                    document = next(cursor, None)
-                except PyMongoError:
-                    raise
-                except UNREADABLE as error:
-                    raise StoreError("a document in the collection cannot be read; clear() removes it") from error
-                if document is None:
-                    return
-                info = info_of(document)
+            # Decoded one by one: a document that cannot be read is no entry, and hides no other.
+            for raw in collection.with_options(codec_options=RAW).find(query, _INFO).sort("_id", 1).limit(limit):
+                info = info_of(raw)
                 if info is not None:
                     yield info
 
@@ -192,24 +174,6 @@ class _Finder:
         except ConfigurationError:
             self._has_sessions = False
             return None
-
-
-class Indexes:
-    """Makes the indexes of a collection before the first entry a process puts there."""
-
-    def __init__(self) -> None:
-        self._made_by: int | None = None
-
-    def make(self, operation: Callable[[], AbstractContextManager[Collection[dict[str, Any]]]]) -> None:
-        """Make them, once per process; look-ups go by ``_id``, so without them nothing is wrong, only slow to purge."""
-        if self._made_by == os.getpid():
-            return
-        self._made_by = os.getpid()
-        try:
-            with operation() as collection:
-                collection.create_indexes(list(INDEXES))
-        except StoreError as error:
-            logger.debug("the indexes could not be made: %s", error)
 
 
 def entries_query(

@@ -11,8 +11,6 @@ from ..errors import CacheError, StoreUnavailable
 
 Opened = TypeVar("Opened")
 
-CLOSED = "this cache is closed; make a new one"
-
 PATIENCE = 5.0
 """Seconds that calls wait for the embedded server: it needs half a second to start, and a recovery some more."""
 

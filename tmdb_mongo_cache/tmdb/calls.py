@@ -156,18 +156,23 @@ def fill_url(stripped: str, url: str) -> str:
                 continue
             item = f"{name}={quote_plus(own[name], errors='surrogateescape')}"
         filled.append(item)
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, "&".join(filled), parts.fragment))
+    query = "&".join(filled)
+    if query == parts.query:
+        return stripped  # spelt as it came
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))
 
 
 def kept_form(call: Call, reply: Reply) -> Reply:
     """Return the reply as it may be kept: without credentials, cookies, and the caller's own spelling.
 
     ``keepable`` is False in the result when it must not be kept at all: it
-    repeats a credential, or came through a redirect by way of a private call or
-    another host.
+    repeats a credential, has headers that no document gives back, or came through
+    a redirect by way of a private call or another host.
     """
     own = call.credentials
     if secrets.body_mentions(reply.body, own):
+        return reply._replace(keepable=False)
+    if not secrets.are_storable(reply.headers):
         return reply._replace(keepable=False)
     kept = reply._replace(headers=secrets.keepable_headers(reply.headers, own), native=None)
     if not reply.history:

@@ -9,6 +9,9 @@ from email.utils import parsedate_to_datetime
 
 from .entry import header
 
+LEASE = 3.0
+"""Seconds that a lease lasts unless it is renewed, which it is in each of them: whose holder lives is held longer."""
+
 LONGEST_PAUSE = 3600.0
 """Seconds: a ``Retry-After`` beyond that is taken for this."""
 
@@ -23,11 +26,14 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return min(float(said[:12]), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(said)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
-    return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+    try:
+        return min(max((moment - now).total_seconds(), 0.0), LONGEST_PAUSE)
+    except OverflowError:  # its zone takes it out of the years there are
+        return None
 
 
 def pause_after(failures: int, took: float = 0.0, said: float | None = None) -> float:

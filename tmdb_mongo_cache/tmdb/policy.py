@@ -164,7 +164,7 @@ def may_share(ask: Ask, policy: Policy) -> bool:
     """Say whether the answer to a call that somebody else has begun will do: not for who wants one of its own."""
     asked = ask.directives
     wants_own = policy.refresh or policy.force_refresh or asked.no_cache or asked.max_age == 0
-    return not wants_own and is_kept(ask, policy)
+    return not wants_own and _wanted(ask, policy) not in (DO_NOT_CACHE, 0)
 
 
 def may_be_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:

@@ -38,6 +38,9 @@ _USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s]*@")
 # TMDB's keys have 32 characters, its tokens more.
 _SHORTEST_SECRET = 6
 
+CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that are in no header (RFC 9110 section 5.5)."""
+
 
 def is_credential(name: str) -> bool:
     """Say whether a parameter of this name carries a credential, in any spelling of the name."""
@@ -55,6 +58,8 @@ def strip_url(url: str) -> str:
     """Return an URL without user, fragment, and the values of its credentials (their names stay)."""
     parts = urlsplit(url)
     query = "&".join(_without_value(item) for item in parts.query.split("&"))
+    if query == parts.query and not parts.fragment and "@" not in parts.netloc:
+        return url.removesuffix("#")  # spelt as it came
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
@@ -100,6 +105,14 @@ def keepable_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> dict
     if not mentions("\n".join(kept.values()), secrets):
         return kept
     return {name: value for name, value in kept.items() if not mentions(value, secrets)}
+
+
+def are_storable(headers: Mapping[str, str]) -> bool:
+    """Say whether headers come back from a document as they were."""
+    texts = "".join(headers) + "".join(headers.values())
+    if not texts.isprintable() and CONTROL.search(texts):
+        return False
+    return "$" not in texts or not any(name.startswith("$") for name in headers)
 
 
 def body_mentions(body: bytes, secrets: Iterable[str]) -> bool:

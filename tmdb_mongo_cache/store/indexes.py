@@ -1,0 +1,40 @@
+"""The indexes: each for a query that is named here, made by the first process that writes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+from pymongo import IndexModel
+from pymongo.collection import Collection
+from pymongo.errors import OperationFailure
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+INDEXES = (
+    # MongoDB deletes what has outlived its use; readers check by themselves, for it sweeps once a minute.
+    IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0),
+    # invalidate(media_type=…, tmdb_id=…) and entries(media_type=…): everything about one title or person.
+    IndexModel([("media_type", 1), ("tmdb_id", 1)], name="title"),
+)
+
+
+class Indexes:
+    """Makes the indexes of a collection before the first document that a process puts there."""
+
+    def __init__(self, *models: IndexModel) -> None:
+        self._models = models
+        self._made_by: int | None = None
+
+    def make(self, collection: Collection[dict[str, Any]]) -> None:
+        """Make them, once per process; look-ups go by ``_id``, so without them nothing is wrong, only slow to purge."""
+        if self._made_by == os.getpid():
+            return
+        try:
+            collection.create_indexes(list(self._models))
+        except OperationFailure as error:
+            if error.timeout:
+                raise  # what comes next has no time left either
+            logger.debug("the indexes could not be made: code %s", error.code)
+        self._made_by = os.getpid()
