@@ -124,9 +124,9 @@ class TestMaintenance:
 
     def test_close(self, tmdb, filled):
         """close() is idempotent, before and after use; a closed cache costs no program a call."""
-        filled.close()
-        filled.close()
         with enabled(filled):
+            filled.close()
+            filled.close()
             assert get(tmdb).status_code == 200
         with pytest.raises(StoreError, match="closed"):
             filled.clear()

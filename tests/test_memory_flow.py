@@ -451,8 +451,9 @@ class TestClosing:
     def test_closed(self, tmdb, warm):
         """A closed cache serves nothing from memory and holds nothing there: its calls go straight to TMDB."""
         remember(tmdb, warm)
-        warm.close()
-        assert [ask(tmdb, warm).from_cache for _ in range(2)] == [False, False]
+        with enabled(warm):
+            warm.close()
+            assert [get(tmdb).from_cache for _ in range(2)] == [False, False]
         assert warm.flow.memory.bytes == 0
 
     def test_dropped(self, tmdb, mongo_uri, database):

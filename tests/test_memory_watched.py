@@ -14,8 +14,6 @@ from tmdb_mongo_cache import TMDBCache, enabled
 from .flowkit import KEY, get, status_of
 from .replicakit import replica_set
 
-pytestmark = pytest.mark.xdist_group("replica set")
-
 
 def watchers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "tmdb-mongo-cache-watch"]

@@ -1,0 +1,96 @@
+"""Programs with the cache installed, in processes of their own, on a test's MongoDB and stand-in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import tmdb_mongo_cache
+
+ROOT = Path(tmdb_mongo_cache.__file__).parents[1]
+
+PROLOGUE = """
+import os, signal, sys, threading, time, requests, tmdb_mongo_cache
+HOST = {host!r}
+cache = tmdb_mongo_cache.install(uri={uri!r}, database={database!r}, hosts=HOST, **{settings!r})
+
+def get(number, **options):
+    response = requests.get(f"http://{{HOST}}/3/movie/{{number}}", params={{"api_key": "any"}}, **options)
+    assert response.json()["id"] == number
+    return response.from_cache
+"""
+
+_USUAL = {"store_timeout": 10, "memory_ttl": 0}
+
+
+class Program:
+    """A program that runs; it goes on when it is written to."""
+
+    def __init__(self, command: list[str]) -> None:
+        pipe = subprocess.PIPE
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=env)
+
+    def line(self) -> str:
+        """Return the next line that it writes."""
+        return self.process.stdout.readline().strip()  # type: ignore[union-attr]
+
+    def go_on(self) -> None:
+        """Write a line to it."""
+        self.process.stdin.write("\n")  # type: ignore[union-attr]
+        self.process.stdin.flush()  # type: ignore[union-attr]
+
+    def end(self, seconds: float = 60) -> tuple[int, str, str, float]:
+        """Wait for its end; return its code, what it wrote to either stream, and how long that took."""
+        started = time.monotonic()
+        out, err = self.process.communicate(timeout=seconds)
+        return self.process.returncode, out, err, time.monotonic() - started
+
+
+class Programs:
+    """Starts programs; kills those that still run at the end of its block."""
+
+    def __init__(self, uri: str, database: str, host: str) -> None:
+        self._values = {"uri": uri, "database": database, "host": host}
+        self._started: list[Program] = []
+
+    @property
+    def prologue(self) -> str:
+        """What every program begins with."""
+        return self.with_settings()
+
+    def with_settings(self, **settings: object) -> str:
+        """Return what a program begins with whose cache has other settings."""
+        return PROLOGUE.format(**self._values, settings={**_USUAL, **settings})
+
+    def start(self, program: str | Path, **settings: object) -> Program:
+        """Start a program: a script as it is, or what follows the prologue; warnings are errors in it."""
+        # From Python 3.12 on, a fork in a process with threads warns; and daemon threads leave sockets open at exit.
+        options = ["-W", "error", "-W", "ignore:This process:DeprecationWarning", "-W", "ignore::ResourceWarning"]
+        what = [str(program)] if isinstance(program, Path) else ["-c", self.with_settings(**settings) + program]
+        self._started.append(Program([sys.executable, *options, *what]))
+        return self._started[-1]
+
+    def run(self, program: str | Path, at_line: Callable[[], object] | None = None, **settings: object) -> str:
+        """Run a program to its end, with something done when it writes its first line; return what it wrote."""
+        started = self.start(program, **settings)
+        if at_line is not None:
+            started.line()
+            at_line()
+            started.go_on()
+        code, out, err, _ = started.end()
+        assert (code, err) == (0, ""), err
+        return out
+
+    def __enter__(self) -> Programs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for started in self._started:
+            process = started.process
+            process.kill()
+            process.communicate()

@@ -1,0 +1,429 @@
+"""One call per key in a process: who comes while it is under way gets its answer, its failure, or their own call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, disabled, enabled, install
+
+from .flowkit import API_KEY, KEY, MOVIE, expire, get, status_of, warnings
+
+OTHER_KEY = {"api_key": "fedcba9876543210fedcba9876543210"}
+INVALID = {"api_key": "invalid"}
+MANY = 50
+
+
+def outcome(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Return what a call gives, or the exception that it ends in."""
+    try:
+        return call(*args, **options)
+    except Exception as error:
+        return error
+
+
+def together(number: int, call: Callable[[int], Any]) -> list[Any]:
+    """Make calls at once, each in its thread; return what came of them."""
+    barrier = threading.Barrier(number)
+
+    def one(at: int) -> Any:
+        barrier.wait(30)
+        return outcome(call, at)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+
+class Door(NamedTuple):
+    cache: TMDBCache
+    ask: Callable[[], Any]
+
+
+@contextmanager
+def leading(tmdb: Any, call: Callable[..., Any], *args: Any, **options: Any) -> Iterator[Future[Any]]:
+    """Let a call of another thread be waiting for TMDB's answer within."""
+    before = tmdb.count
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(outcome, call, *args, **options)
+        try:
+            until(lambda: tmdb.count > before or future.done())
+            yield future
+        finally:
+            tmdb.latency = 0
+            tmdb.heal()  # whatever hangs ends
+
+
+@pytest.fixture
+def fetch(cache):
+    """Make a call with the cache, in whatever thread."""
+    return cached_tmdb(cache=cache)(get)
+
+
+@pytest.fixture(params=["install", "decorator", "session", "without memory"])
+def door(request, tmdb, make_cache):
+    """One way to ask for the film, from any thread."""
+    cache = make_cache(memory_ttl=0 if request.param == "without memory" else 60)
+    if request.param == "session":
+        with TMDBSession(cache) as session:
+            yield Door(cache, lambda: get(tmdb, session=session))
+    elif request.param == "decorator":
+        yield Door(cache, lambda: cached_tmdb(cache=cache)(get)(tmdb))
+    else:
+        install(cache)
+        yield Door(cache, lambda: get(tmdb))
+
+
+class TestOneCall:
+    def test_cold(self, tmdb, door):
+        """Through every door, fifty threads on one cold key make one call and get equal answers."""
+        tmdb.latency = 0.3
+        found = together(MANY, lambda _: door.ask())
+        assert {response.status_code for response in found} == {200}
+        assert len({response.content for response in found}) == 1
+        assert tmdb.count == 1
+        stats = door.cache.stats()
+        assert (stats.misses, stats.collapsed + stats.hits) == (1, MANY - 1)
+
+    @pytest.mark.parametrize("changed", [False, True])
+    def test_stale(self, tmdb, door, stored, collection, changed):
+        """Through every door, fifty threads on one stale key validate it once."""
+        expire(collection)
+        if changed:
+            tmdb.change(MOVIE)
+        tmdb.latency = 0.3
+        found = together(MANY, lambda _: door.ask())
+        assert len({response.content for response in found}) == 1
+        assert (found[0].content != stored["body"]) is changed
+        assert not any(response.is_expired for response in found)
+        assert tmdb.count == 2
+
+    def test_two_keys(self, tmdb, fetch):
+        """A call does not wait for one with another key."""
+        tmdb.fail("timeout", path=MOVIE)
+        with leading(tmdb, fetch, tmdb, timeout=None) as leader:
+            assert fetch(tmdb, "/3/movie/1").status_code == 200
+            assert not leader.done()
+
+    def test_other_credentials(self, tmdb, fetch):
+        """Callers with other credentials share an answer that is stored, and see their own request."""
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb):
+            other = fetch(tmdb, params=OTHER_KEY)
+        assert (other.status_code, tmdb.count) == (200, 1)
+        assert "collapsed" in status_of(other)
+        assert OTHER_KEY["api_key"] in other.url
+        assert API_KEY not in other.url + other.request.url
+
+    def test_streams(self, tmdb, fetch):
+        """Whoever streams, leading or waiting, can read the body like everybody else."""
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb, stream=True) as leader:
+            found = together(4, lambda at: fetch(tmdb, stream=at % 2 == 0))
+            body = b"".join(leader.result().iter_content(100))
+        assert [b"".join(response.iter_content(7)) for response in found] == [body] * 4
+        assert tmdb.count == 1
+
+    def test_redirects(self, tmdb, fetch):
+        """A redirected answer is shared with its history, by those who follow redirects and nobody else."""
+        tmdb.answer("/3/movie/1", status=301, headers={"Location": f"{tmdb.url}{MOVIE}?api_key={API_KEY}"})
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb, "/3/movie/1") as leader:
+            first, second = together(2, lambda at: fetch(tmdb, "/3/movie/1", allow_redirects=at == 0))
+            led = leader.result()
+        assert (first.url, [hop.status_code for hop in first.history]) == (led.url, [301])
+        assert (second.status_code, second.history) == (301, [])
+        assert tmdb.count == 3
+
+    def test_redirect_not_followed(self, tmdb, fetch):
+        """Who follows redirects is not given the 301 that one who does not follow them was given."""
+        tmdb.answer("/3/movie/1", status=301, headers={"Location": f"{tmdb.url}{MOVIE}?api_key={API_KEY}"})
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb, "/3/movie/1", allow_redirects=False) as leader:
+            found = fetch(tmdb, "/3/movie/1")
+            assert leader.result().status_code == 301
+        assert found.status_code == 200
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"refresh": True},
+            {"force_refresh": True},
+            {"headers": {"Cache-Control": "no-cache"}},
+            {"headers": {"Cache-Control": "max-age=0"}},
+            {"expire_after": 0},
+        ],
+        ids=["refresh", "force_refresh", "no-cache", "max-age", "expire_after"],
+    )
+    def test_own_call(self, tmdb, cache, fetch, options):
+        """Who wants an answer of its own does not wait for another's call."""
+        tmdb.fail("timeout", times=1)
+        with leading(tmdb, fetch, tmdb, timeout=None) as leader, TMDBSession(cache) as session:
+            assert get(tmdb, session=session, **{"timeout": 2, **options}).status_code == 200
+            assert not leader.done()
+        assert tmdb.count == 2
+
+    def test_own_copies(self, tmdb, fetch):
+        """Who changes the answer that they share changes nobody else's."""
+        tmdb.latency = 0.3
+        found = together(4, lambda _: fetch(tmdb))
+        content, etag = found[0].content, found[0].headers["ETag"]
+        for response in found:
+            assert (response.content, response.headers["ETag"], response.history) == (content, etag, [])
+            assert "mine" not in response.json()
+            response.headers.clear()
+            response.headers["ETag"] = "mine"
+            response.history.append("mine")
+            response.json()["mine"] = 1
+            response._content = b"mine"
+        assert fetch(tmdb).content == content
+
+    def test_mongodb_away(self, tmdb, make_cache):
+        """Without MongoDB, who comes while a call is under way waits for it all the same."""
+        cache = make_cache(uri="mongodb://127.0.0.1:9", store_timeout=0.1)
+        fetch = cached_tmdb(cache=cache)(get)
+        fetch(tmdb, "/3/movie/1")
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb):
+            assert {response.status_code for response in together(10, lambda _: fetch(tmdb))} == {200}
+        assert tmdb.count == 2
+
+
+class TestNotStored:
+    @pytest.mark.parametrize("name", ["500", "503", "429", "not-json", "success-false", "empty"])
+    def test_shared(self, tmdb, fetch, name):
+        """An answer that is not stored is shared with who waits, and is what it would be without the cache."""
+        tmdb.fail(name)
+        direct = get(tmdb)
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb) as leader:
+            found = together(5, lambda _: fetch(tmdb))
+            led = leader.result()
+        assert tmdb.count == 2
+        for response in found:
+            for what in ("status_code", "reason", "content", "url", "encoding", "history", "links"):
+                assert getattr(response, what) == getattr(direct, what), what
+            headers = {**response.headers, "Cache-Status": "", "Age": ""}
+            assert headers == {**led.headers, "Cache-Status": "", "Age": ""}
+            assert (response.from_cache, "collapsed" in status_of(response)) == (False, True)
+        assert len({id(response) for response in (led, *found)}) == 6
+
+    def test_age(self, tmdb, fetch):
+        """An answer that is shared and not stored has an Age only if TMDB gave it one."""
+        tmdb.fail("500")
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb) as leader:
+            found = fetch(tmdb)
+            assert found.headers.get("Age") == leader.result().headers.get("Age")
+
+    def test_unauthorized(self, tmdb, fetch):
+        """The 401 for one API key is not given to callers with another, who get the answer."""
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb, params=INVALID) as leader:
+            same, other = together(2, lambda at: fetch(tmdb, params=[INVALID, None][at]))
+            assert leader.result().status_code == 401
+        assert (same.status_code, other.status_code, tmdb.count) == (401, 200, 2)
+
+    def test_unauthorized_leader(self, tmdb, fetch):
+        """Those whom the first caller's 401 does not concern make one call among them."""
+        tmdb.latency = 0.3
+        with leading(tmdb, fetch, tmdb, params=INVALID):
+            found = together(10, lambda _: fetch(tmdb))
+        assert {response.status_code for response in found} == {200}
+        assert tmdb.count == 2
+
+
+class TestFailures:
+    @pytest.mark.parametrize("name", ["reset", "truncated", "timeout"])
+    def test_own_exception(self, tmdb, fetch, name):
+        """Each who waits for a call that fails gets an exception of its own, as it would be without the cache."""
+        tmdb.fail(name, path=MOVIE)
+        options = {"timeout": 0.8 if name == "timeout" else 5}
+        direct = outcome(get, tmdb, **options)
+        tmdb.latency = 0.3
+        found = together(10, lambda _: fetch(tmdb, **options))
+        assert tmdb.count == 2  # one of them without the cache
+        assert len({id(error) for error in found}) == 10
+        assert {type(error) for error in found} == {type(direct)}
+        assert {kind_of(error) for error in found} == {kind_of(direct)}
+        assert len({id(error.request) for error in found}) == 10
+        assert {error.request.url for error in found} == {get(tmdb, "/3/movie/1").url.replace("/1?", "/550?")}
+        assert {error.response for error in found} == {None}
+
+    def test_stale_answer(self, tmdb, fetch, expired, caplog):
+        """Where there is a stale answer all who wait for a call that fails get that."""
+        tmdb.fail("reset")
+        tmdb.latency = 0.3
+        found = together(10, lambda _: fetch(tmdb))
+        assert {response.content for response in found} == {expired["body"]}
+        assert all(response.from_cache and response.is_expired for response in found)
+        assert tmdb.count == 2
+
+    def test_interrupted(self, tmdb, fetch):
+        """Where the leader ends in something that is no failure of TMDB's, who waits makes its own call."""
+
+        class Interrupted(BaseException):
+            pass
+
+        class Interrupting(HTTPAdapter):
+            def send(self, *args, **options):
+                started.set()
+                assert waiting.wait(20)
+                time.sleep(0.1)
+                raise Interrupted
+
+        def lead():
+            with requests.Session() as session:
+                session.mount("http://", Interrupting())
+                with pytest.raises(Interrupted):
+                    fetch(tmdb, session=session)
+
+        started, waiting = threading.Event(), threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            leader = pool.submit(lead)
+            assert started.wait(20)
+            threading.Timer(0.2, waiting.set).start()
+            began = time.monotonic()
+            found = together(5, lambda _: fetch(tmdb, timeout=None))
+            leader.result()
+        assert {response.status_code for response in found} == {200}
+        assert (tmdb.count, time.monotonic() - began < 5) == (1, True)
+
+    def test_impatient_leader(self, tmdb, fetch):
+        """Who has more patience than the first caller gets the answer that it did not wait for."""
+        tmdb.latency = 1
+        with leading(tmdb, fetch, tmdb, timeout=0.3) as leader:
+            found = outcome(fetch, tmdb, timeout=10)
+            assert isinstance(leader.result(), requests.ReadTimeout)
+        assert getattr(found, "status_code", found) == 200
+
+    def test_leader_with_a_broken_proxy(self, tmdb, fetch):
+        """A failure that comes of the leader's own arguments is not given to callers with others."""
+
+        class Slow(HTTPAdapter):
+            def send(self, *args, **options):
+                started.set()
+                time.sleep(0.5)
+                return super().send(*args, **options)
+
+        started = threading.Event()
+        with requests.Session() as session, ThreadPoolExecutor(1) as pool:
+            session.mount("http://", Slow())
+            broken = {"http": "http://127.0.0.1:9"}
+            leader = pool.submit(outcome, fetch, tmdb, session=session, proxies=broken)
+            assert started.wait(20)
+            found = outcome(fetch, tmdb)
+            assert isinstance(leader.result(), requests.exceptions.ProxyError)
+        assert getattr(found, "status_code", found) == 200
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the text of an error without what differs from one to the next of the same."""
+    return " ".join(word for word in str(error).split() if " 0x" not in word and "0x" not in word)
+
+
+class TestPatience:
+    @pytest.mark.parametrize(
+        "timeout",
+        [0.3, (5, 0.3), urllib3.Timeout(connect=5, read=0.3), urllib3.Timeout(total=0.3)],
+        ids=["number", "tuple", "urllib3", "total"],
+    )
+    def test_time_out(self, tmdb, fetch, timeout):
+        """Who waits gets its ReadTimeout when its own timeout is up, though the leader has none."""
+        tmdb.fail("timeout")
+        direct = outcome(get, tmdb, timeout=0.3)
+        with leading(tmdb, fetch, tmdb, timeout=None) as leader:
+            began = time.monotonic()
+            error = outcome(fetch, tmdb, timeout=timeout)
+            took = time.monotonic() - began
+            assert not leader.done()
+        assert type(error) is type(direct) is requests.ReadTimeout
+        assert "read timeout=0.3" in str(error)
+        assert error.request.url == direct.request.url
+        assert (0.29 < took < 2, tmdb.count) == (True, 2)
+
+    def test_total(self, tmdb, fetch, caplog):
+        """A call whose timeout is urllib3's, with a total, is cached like any other."""
+        found = [fetch(tmdb, timeout=urllib3.Timeout(total=5)) for _ in range(2)]
+        assert ([response.from_cache for response in found], warnings(caplog)) == ([False, True], [])
+
+    @pytest.mark.parametrize("timeout", [None, (1, None), urllib3.Timeout(connect=1)], ids=["none", "tuple", "urllib3"])
+    def test_none(self, tmdb, fetch, timeout):
+        """Who has no timeout waits for the answer."""
+        tmdb.latency = 0.6
+        with leading(tmdb, fetch, tmdb, timeout=None):
+            assert fetch(tmdb, timeout=timeout).status_code == 200
+        assert tmdb.count == 1
+
+    def test_stale_answer(self, tmdb, fetch, expired, caplog):
+        """Who has waited as long as its timeout gets the stale answer, if there is one."""
+        tmdb.fail("timeout")
+        with leading(tmdb, fetch, tmdb, timeout=None) as leader:
+            began = time.monotonic()
+            found = fetch(tmdb, timeout=0.3)
+            assert 0.29 < time.monotonic() - began < 2
+            assert not leader.done()
+        assert (found.content, found.is_expired, tmdb.count) == (expired["body"], True, 2)
+
+    def test_after_giving_up(self, tmdb, fetch):
+        """After somebody gave up waiting the next caller is not held by the call that is stuck."""
+        tmdb.fail("timeout", times=1)
+        with leading(tmdb, fetch, tmdb, timeout=None) as leader:
+            assert isinstance(outcome(fetch, tmdb, timeout=0.3), requests.ReadTimeout)
+            began = time.monotonic()
+            found = fetch(tmdb, timeout=4)
+            took = time.monotonic() - began
+            assert not leader.done()
+        assert (found.status_code, tmdb.count, took < 2) == (200, 2, True)
+
+
+class TestWithin:
+    def test_adapter(self, tmdb, cache):
+        """An adapter that asks for the same URL while it sends does not wait for itself."""
+
+        class Nested(HTTPAdapter):
+            def send(self, *args, **options):
+                inner.append(get(tmdb))
+                return super().send(*args, **options)
+
+        inner: list[requests.Response] = []
+        with requests.Session() as session, enabled(cache):
+            session.mount("http://", Nested())
+            began = time.monotonic()
+            found = get(tmdb, session=session)
+        assert (found.content, time.monotonic() - began < 4) == (inner[0].content, True)
+        assert tmdb.count == 2
+
+    def test_hook(self, tmdb, cache):
+        """A response hook that asks for the same URL gets the answer that was just stored."""
+        inner = []
+        with enabled(cache):
+            found = get(tmdb, hooks={"response": lambda *_, **__: inner.append(get(tmdb))})
+        assert (inner[0].content, inner[0].from_cache, tmdb.count) == (found.content, True, 1)
+
+    def test_disabled(self, tmdb, fetch):
+        """A call that is not to be cached does not wait."""
+        tmdb.fail("timeout", times=1)
+        with leading(tmdb, fetch, tmdb, timeout=None), disabled():
+            assert get(tmdb).status_code == 200
+
+    def test_cleared(self, tmdb, fetch, collection):
+        """The next call after all who waited are answered finds the entry, and no lease is held."""
+        together(5, lambda _: fetch(tmdb))
+        assert fetch(tmdb).from_cache
+        until(lambda: collection.database["tmdb_cache_leases"].find_one({"_id": KEY})["until"] is not None)
