@@ -27,13 +27,14 @@ from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from pymongo import IndexModel, ReturnDocument
+from pymongo import IndexModel
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from ..forks import RenewedAfterFork
 from ..tmdb.limits import LEASE
+from .document import CODEC
 from .indexes import Indexes
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -42,6 +43,7 @@ _RENEW_EVERY = 1.0
 _IDLE = 10  # rounds of that without a lease, after which the thread that renews them ends
 _OPEN = 1.0
 _KEPT = 60.0
+_DUPLICATE_KEY = 11000
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _INDEX = IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0)
 
@@ -100,7 +102,10 @@ class Leases(RenewedAfterFork):
             self._index.make(leases)
             try:
                 found = self._take(leases, key, refreshing)
-            except DuplicateKeyError:  # two were the first at once
+            except OperationFailure as error:
+                if error.code != _DUPLICATE_KEY:
+                    raise
+                # Two were the first at once.
                 found = self._take(leases, key, refreshing)
         taken = _read(found, self.owner)
         if taken.is_mine:
@@ -110,9 +115,16 @@ class Leases(RenewedAfterFork):
         return taken
 
     def _take(self, leases: Collection[dict[str, Any]], key: str, refreshing: bool) -> Any:
-        return leases.find_one_and_update(
-            {"_id": key}, self._changes[refreshing], upsert=True, return_document=ReturnDocument.AFTER
-        )
+        # The command itself: beside find_one_and_update() it takes a sixth less.
+        command = {
+            "findAndModify": leases.name,
+            "query": {"_id": key},
+            "update": self._changes[refreshing],
+            "upsert": True,
+            "new": True,
+            "writeConcern": leases.write_concern.document,
+        }
+        return leases.database.command(command, codec_options=CODEC)["value"]
 
     def drop(self, key: str) -> None:
         """Renew a lease no more."""
