@@ -89,8 +89,9 @@ def away(program: Program, uri: str, calls: int) -> Figures:
     if first.what != "200":
         return figures
     with requests.Session() as direct:
-        without = [program.get(direct, n).seconds for n in range(1, calls)]
-    with_it = [program.get(session, n).seconds for n in range(1, calls)]
+        program.get(direct)
+        both = [(program.get(direct, n).seconds, program.get(session, n).seconds) for n in range(1, calls)]
+    without, with_it = zip(*both, strict=True)
     figures["median of the next, more than without a cache"] = f"{1e3 * (median(with_it) - median(without)):.1f} ms"
     figures["longest of the next"] = f"{1e3 * max(with_it):.0f} ms"
     return figures
