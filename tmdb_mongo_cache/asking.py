@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime, timezone
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from .backoff import Backoff, RateLimit
 from .looking import Looked
@@ -24,6 +24,9 @@ from .tmdb.rules import Policy
 logger = logging.getLogger("tmdb_mongo_cache")
 
 
+Waited = TypeVar("Waited")
+
+
 class Send(Protocol):
     """Sends one call; failures of TMDB come back as ``Reply.error``, what the caller did wrong is raised."""
 
@@ -37,6 +40,9 @@ class Send(Protocol):
 
     def __call__(self, headers: Mapping[str, str]) -> Reply:
         """Send it, with these headers added."""
+
+    def wait(self, wait: Callable[[float], Waited], seconds: float) -> Waited:
+        """Wait; what is raised meanwhile (a time limit of the program's, by a signal) is the caller's own."""
 
     def late(self) -> Reply:
         """Return what the caller gets when its patience is at an end."""
@@ -107,7 +113,8 @@ class Asker:
             self.backoff.succeeded(call.key)
             return self._renewed(call, rules, reply, looked, now)
         if judged.verdict is Verdict.SERVE_STALE:
-            rest = self.backoff.failed(call.key, reply, monotonic() - began)
+            # What is the caller's own fault (a proxy) is no reason for others to leave TMDB alone.
+            rest = self.backoff.failed(call.key, reply, monotonic() - began) if reply.keepable else 0.0
             outcome = self.stale(call, reply, judged, looked, now)
             return Asked(outcome, reply, None, failed=True, rest=rest)
         self.backoff.succeeded(call.key)
@@ -136,7 +143,7 @@ class Asker:
         if not rules.wait_on_rate_limit:
             return send(headers)
         has_other = entry is not None and policy.may_be_stale(entry, call.ask, rules, utcnow())
-        return self._limit.send(lambda: send(headers), send.patience, has_other=has_other)
+        return self._limit.send(lambda: send(headers), send, has_other=has_other)
 
     def _renewed(self, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime) -> Asked:
         entry = looked.entry

@@ -6,13 +6,16 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cachetools import TTLCache
 
 from .forks import RenewedAfterFork
 from .tmdb.entry import Reply
 from .tmdb.limits import pause_after, pause_at_limit, retry_after
+
+if TYPE_CHECKING:
+    from .asking import Send
 
 _KEYS = 4096
 _FORGOTTEN_AFTER = 300.0
@@ -37,6 +40,7 @@ class Backoff(RenewedAfterFork):
         """Begin anew, in a forked child: another thread may have been in the middle of a change."""
         self._lock = threading.Lock()
         self._keys: TTLCache[str, _Failing] = TTLCache(_KEYS, _FORGOTTEN_AFTER)
+        self._used = False  # not its length, which is no business of several threads
 
     def forget(self) -> None:
         """Leave no key alone any more."""
@@ -45,7 +49,7 @@ class Backoff(RenewedAfterFork):
 
     def is_on(self, key: str) -> bool:
         """Say whether a key is to be left alone just now."""
-        if not self._keys:
+        if not self._used:
             return False
         with self._lock:
             found = self._keys.get(key)
@@ -58,6 +62,7 @@ class Backoff(RenewedAfterFork):
             before = self._keys.get(key)
             failures = 1 if before is None else before.failures + 1
             pause = pause_after(failures, took, said)
+            self._used = True
             self._keys[key] = _Failing(failures, time.monotonic() + pause)
         return pause
 
@@ -66,11 +71,12 @@ class Backoff(RenewedAfterFork):
         with self._lock:
             before = self._keys.get(key)
             failures = 1 if before is None else before.failures
+            self._used = True
             self._keys[key] = _Failing(failures, time.monotonic() + seconds)
 
     def succeeded(self, key: str) -> None:
         """Note that TMDB has answered for a key."""
-        if self._keys:
+        if self._used:
             with self._lock:
                 self._keys.pop(key, None)
 
@@ -88,20 +94,20 @@ class RateLimit(RenewedAfterFork):
         self._until = 0.0
         self._limited = 0
 
-    def send(self, send: Callable[[], Reply], patience: float | None, *, has_other: bool) -> Reply:
+    def send(self, once: Callable[[], Reply], send: Send, *, has_other: bool) -> Reply:
         """Send when the limit allows it, and again after a 429.
 
         Args:
-            send: sends a call once.
-            patience: seconds that may be spent on waiting in all; None: :data:`PATIENCE`.
+            once: sends a call once.
+            send: who waits, no longer in all than its patience; :data:`PATIENCE` where it has none.
             has_other: whether there is another answer, so that a 429 need not be waited for.
         """
-        end = time.monotonic() + (PATIENCE if patience is None else patience)
+        end = time.monotonic() + (PATIENCE if send.patience is None else send.patience)
         while True:
             until = self._until
             if not has_other and time.monotonic() < until <= end:
-                time.sleep(max(until - time.monotonic(), 0.0))
-            reply = send()
+                send.wait(time.sleep, max(until - time.monotonic(), 0.0))
+            reply = once()
             if reply.error is not None or reply.status != 429:
                 self._limited = 0
                 return reply

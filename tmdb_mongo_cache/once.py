@@ -75,7 +75,7 @@ class Once:
                 return rested
         patience = send.patience
         end = monotonic() + (PATIENCE if patience is None else min(patience, PATIENCE))
-        manner = (call.credentials, send.manner)
+        manner = send.manner
         # What came of the first call may be the fault of who made it, so another is waited for;
         # where that failed as well, only those wait for each other who would fail alike.
         for name in (call.key, call.key, (call.key, manner)):
@@ -83,8 +83,8 @@ class Once:
             if flight is None:
                 break
             if leads:
-                return self._lead(call, rules, send, looked, flight, manner)
-            if not flight.wait(max(end - monotonic(), 0.0)):
+                return self._lead(call, rules, send, looked, flight, manner, end)
+            if not send.wait(flight.wait, max(end - monotonic(), 0.0)):
                 self._flights.leave(flight)
                 if patience is not None and monotonic() - flight.asked >= _MOST_OF_IT * patience:
                     return self._late(call, rules, send, looked)
@@ -109,21 +109,25 @@ class Once:
             if taken is not None and taken.is_anothers:
                 return
             asked = self._ask_in_turn(call, rules, send, looked, flight, taken)
-            landed = Landed(asked.reply, asked.entry, (call.credentials, send.manner))
+            landed = Landed(asked.reply, asked.entry, send.manner)
         finally:
             self._flights.land(flight, landed)
 
-    def _lead(self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight, manner: Hashable) -> Outcome:
-        landed = None
+    def _lead(
+        self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight, manner: Hashable, end: float
+    ) -> Outcome:
+        landed, began, patience = None, monotonic(), send.patience
         try:
             has_other = self._has_other(call, rules, looked)
-            taken = wait_for_turn(self._guarded, call.key, send.patience, refreshing=has_other)
-            if taken is not None and taken.is_anothers and (send.patience or PATIENCE) > LEASE:
-                # Whoever has it lives, so TMDB is slow.
-                outcome = self._late(call, rules, send, looked)
-                landed = Landed(outcome.reply, None, manner)
-                return outcome
+            taken = wait_for_turn(self._guarded, call.key, send, end, refreshing=has_other)
             if taken is not None and taken.is_anothers:
+                # Nobody else is to wait for it as well.
+                self._guarded.open_lease(call.key)
+                if patience is not None and monotonic() - began >= max(_MOST_OF_IT * patience, LEASE):
+                    # Whoever has it lives, so TMDB is slow.
+                    outcome = self._late(call, rules, send, looked)
+                    landed = Landed(outcome.reply, None, manner)
+                    return outcome
                 rested = self._rested(call, rules, looked)
                 if rested is not None:
                     return rested
@@ -131,6 +135,7 @@ class Once:
             landed = Landed(asked.reply, asked.entry, manner)
             return asked.outcome
         finally:
+            self._guarded.let_go(call.key)  # also where the caller's own time limit has ended it
             self._flights.land(flight, landed)
 
     def _shared(self, call: Call, rules: Policy, looked: Looked, landed: Landed, manner: Hashable) -> Outcome | None:

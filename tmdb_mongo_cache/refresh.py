@@ -31,13 +31,14 @@ class Refresher(RenewedAfterFork):
     def after_fork(self) -> None:
         """Begin anew, in a forked child: the pool's threads stayed with the parent."""
         self._lock = threading.Lock()
+        self._closed = False
         self._under_way: set[str] = set()
         self._pool: ThreadPoolExecutor | None = None
 
     def submit(self, key: str, refresh: Callable[[], object]) -> None:
         """Run a refresh, unless one for the same key is under way."""
         with self._lock:
-            if key in self._under_way or len(self._under_way) >= _THREADS + _WAITING:
+            if self._closed or key in self._under_way or len(self._under_way) >= _THREADS + _WAITING:
                 return
             self._under_way.add(key)
             if self._pool is None:
@@ -64,6 +65,6 @@ class Refresher(RenewedAfterFork):
     def close(self) -> None:
         """Wait for what is under way; idempotent."""
         with self._lock:
-            pool, self._pool = self._pool, None
+            pool, self._pool, self._closed = self._pool, None, True
         if pool is not None:
             pool.shutdown()

@@ -10,10 +10,11 @@ import requests
 import urllib3
 from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError, RetryError
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, ProxyError, RetryError, SSLError
 from requests.hooks import default_hooks
 
 from . import responses
+from .asking import Waited
 from .scope import inside
 from .tmdb.entry import Reply
 
@@ -86,7 +87,7 @@ class Transmission:
             if not isinstance(error, _FAILURES):
                 self.raised = error
                 raise
-            reply = Reply(error=error)
+            reply = Reply(error=error, keepable=not isinstance(error, ProxyError | SSLError))
         else:
             _give_back(self._request, response, headers)
         # A 304 to a condition of ours is no answer to the caller.
@@ -101,11 +102,13 @@ class Transmission:
 
     @property
     def manner(self) -> Hashable:
-        """What a failure may come of besides TMDB: who was sent along what way, and how long it was waited for."""
+        """What a failure may come of: the request itself, its way, and how long it was waited for."""
         session, options = self._session, self._options
         adapter = session.get_adapter(self._request.url or "")
         proxies = options.get("proxies") or session.proxies
         return (
+            self._request.url,
+            repr(sorted(self._request.headers.items())),
             # requests' own adapters are alike.
             "requests" if type(adapter) is HTTPAdapter and not adapter.max_retries.total else id(adapter),
             repr(_connect_and_read(options.get("timeout"))),
@@ -113,6 +116,14 @@ class Transmission:
             repr((options.get("verify", session.verify), options.get("cert", session.cert))),
             bool(options.get("allow_redirects", True)),
         )
+
+    def wait(self, wait: Callable[[float], Waited], seconds: float) -> Waited:
+        """Wait; what is raised meanwhile (a time limit of the program's, by a signal) is the caller's own."""
+        try:
+            return wait(seconds)
+        except BaseException as error:
+            self.raised = error
+            raise
 
     def late(self) -> Reply:
         """Return what requests would raise when the caller's patience is at an end."""

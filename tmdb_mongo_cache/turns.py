@@ -5,16 +5,15 @@ from __future__ import annotations
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from .flights import PATIENCE
-
 if TYPE_CHECKING:
+    from .asking import Send
     from .store.guard import GuardedStore
     from .store.leases import Taken
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.01, 0.25, 1.5
 
 
-def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, refreshing: bool) -> Taken | None:
+def wait_for_turn(guarded: GuardedStore, key: str, send: Send, end: float, *, refreshing: bool) -> Taken | None:
     """Take the lease of a key as soon as nobody else has it.
 
     Looks again with short, growing pauses: an answer that takes a tenth of a
@@ -24,12 +23,12 @@ def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, re
         guarded: where the leases are.
         key: whose.
         refreshing: whether there is an older answer.
-        patience: seconds to wait at most; None, and more than that: :data:`.flights.PATIENCE`.
+        send: who waits.
+        end: the moment (``time.monotonic()``) until which it waits at most.
 
     Returns:
         whose turn it is: another's only where patience is at an end; None where MongoDB does not say.
     """
-    end = monotonic() + (PATIENCE if patience is None else min(patience, PATIENCE))
     pause = _FIRST_PAUSE
     while True:
         taken = guarded.take(key, refreshing)
@@ -38,5 +37,5 @@ def wait_for_turn(guarded: GuardedStore, key: str, patience: float | None, *, re
         left = end - monotonic()
         if left <= 0:
             return taken
-        sleep(min(pause, left))
+        send.wait(sleep, min(pause, left))
         pause = min(pause * _GROWTH, _LONGEST_PAUSE)

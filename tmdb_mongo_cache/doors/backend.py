@@ -203,7 +203,7 @@ class MongoBackend(BaseCache):
     def _write(
         self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False
     ) -> None:
-        with self.responses.bounded(probing=probing):
+        with self.responses.bounded(writing=True, probing=probing):
             super().save_response(_without_credentials(response, self._settings), cache_key, expires)
 
     def update(self, other: BaseCache) -> None:

@@ -40,6 +40,33 @@ _SAME_OUTAGE = 10.0
 """Seconds within which what fails again is no news."""
 
 
+class Allowance(RenewedAfterFork):
+    """What failures of one or more breakers may cost; see :data:`_ALLOWED`.
+
+    Args:
+        timeout: seconds that one failure may take (``store_timeout``).
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self.after_fork()
+        super().__init__()
+
+    def after_fork(self) -> None:
+        """Begin anew, in a forked child."""
+        self._lock = threading.Lock()
+        self._counted, self._last = 0.0, -math.inf
+
+    def count(self, seconds: float) -> float:
+        """Count a failure that took so long; return for how many seconds there is to be no other."""
+        now = monotonic()
+        with self._lock:
+            forgiven = (now - self._last) / _FORGIVEN_AFTER
+            self._counted = max(self._counted - forgiven, 0.0) + min(max(seconds / self._timeout, _LEAST), 1.0)
+            self._last = now
+            return max(self._counted - _ALLOWED, 0.0) * _FORGIVEN_AFTER
+
+
 class Breaker(RenewedAfterFork):
     """Runs operations of one kind while they work, and probes whether they do again when they do not.
 
@@ -50,17 +77,26 @@ class Breaker(RenewedAfterFork):
 
     Args:
         counters: where failures are counted.
-        timeout: seconds that a failure may take (``store_timeout``).
+        allowance: what its failures may cost.
         lost: what it means for calls that operations fail.
         back: what the log says when they work again.
         closed: is called when they do.
+        silent: nothing is said in the log.
     """
 
     def __init__(
-        self, counters: Counters, timeout: float, lost: str, back: str, closed: Callable[[], None] | None = None
+        self,
+        counters: Counters,
+        allowance: Allowance,
+        lost: str,
+        back: str,
+        *,
+        closed: Callable[[], None] | None = None,
+        silent: bool = False,
     ) -> None:
         self._counters = counters
-        self._timeout = timeout
+        self._allowance = allowance
+        self._silent = silent
         self._lost, self._back = lost, back
         self._when_closed = closed
         self._warned = False
@@ -73,9 +109,8 @@ class Breaker(RenewedAfterFork):
         self.is_open = False
         self._probing = False
         self._failed = 0
-        self._counted = 0.0
         self._next_probe = self._held_until = 0.0
-        self._last = self._closed = -math.inf
+        self._opened = self._closed = -math.inf
         self._why = ""
         self._said = self._no_news = False
 
@@ -125,11 +160,9 @@ class Breaker(RenewedAfterFork):
         with self._lock:
             if self.is_open or began < self._closed:
                 return False  # one that began before the last closing says nothing new
-            forgiven = (now - self._last) / _FORGIVEN_AFTER
-            self._counted = max(self._counted - forgiven, 0.0) + min(max((now - began) / self._timeout, _LEAST), 1.0)
-            self._last = now
-            hold = max(self._counted - _ALLOWED, 0.0) * _FORGIVEN_AFTER
-            self._failed, self._next_probe, self._held_until = 0, now, now + hold
+            self._opened = now
+            self._failed, self._next_probe = 0, now
+            self._held_until = now + self._allowance.count(now - began)
             self._why, self._said = str(error), False
             # A cache that is closed, by the program or at its exit, is no news, nor is what has just been told.
             self._no_news = self._why == CLOSED or now - self._closed < _SAME_OUTAGE
@@ -142,7 +175,7 @@ class Breaker(RenewedAfterFork):
     def say(self) -> None:
         """Say in the log that it is open, if it still is and nobody has."""
         with self._lock:
-            if not self.is_open or self._said or self._no_news:
+            if not self.is_open or self._said or self._no_news or self._silent:
                 return
             self._said = True
         logger.warning("%s: %s", self._lost, self._why)
@@ -179,6 +212,7 @@ class Breaker(RenewedAfterFork):
 
     def _probe(self, operation: Callable[..., Any], args: tuple[Any, ...]) -> None:
         error: Exception | None = None
+        lasts = False
         try:
             operation(*args)
         except Exception as found:  # noqa: BLE001  a thread of ours prints no traceback
@@ -191,8 +225,13 @@ class Breaker(RenewedAfterFork):
                 pauses = _PAUSES_OF_REFUSALS if refused else _PAUSES
                 self._failed = min(self._failed + 1, len(pauses) - 1)
                 self._next_probe = now + pauses[self._failed]
+                # A blip just after another is no news; this is none.
+                lasts = self._no_news and self._why != CLOSED and now - self._opened >= _SAME_OUTAGE
+                self._no_news = self._no_news and not lasts
             elif now < self._held_until:
                 self._next_probe = min(self._held_until, now + _PAUSES[-1])
             works = self.is_open and error is None and now >= self._held_until
         if works:
             self.close()
+        elif lasts:
+            self.say()

@@ -13,7 +13,7 @@ from ..errors import CLOSED, StoreError, StoreUnavailable
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
-from .breaker import Breaker
+from .breaker import Allowance, Breaker
 from .memory import Memory
 
 if TYPE_CHECKING:
@@ -34,9 +34,10 @@ class Guard(RenewedAfterFork):
     """
 
     def __init__(self, counters: Counters, timeout: float, lost: str = "calls go straight to TMDB for now") -> None:
-        self.reads = Breaker(counters, timeout, lost, "MongoDB answers again", self._reads_closed)
-        self.writes = Breaker(counters, timeout, "answers are not stored for now", "MongoDB takes answers again")
-        self.leases = Breaker(counters, timeout, "other processes are not waited for now", "there are leases again")
+        self.reads = Breaker(counters, Allowance(timeout), lost, "MongoDB answers again", closed=self._reads_closed)
+        allowed = Allowance(timeout)
+        self.writes = Breaker(counters, allowed, "answers are not stored for now", "MongoDB takes answers again")
+        self.leases = Breaker(counters, allowed, "there are no leases for now", "there are leases again", silent=True)
         self.after_fork()
         super().__init__()
 
@@ -82,12 +83,12 @@ class Guard(RenewedAfterFork):
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             if breaker.is_failure(error):
                 unanswered = isinstance(error, StoreUnavailable)
-                breaker.open(error, began, quietly=unanswered or breaker is self.leases)
+                breaker.open(error, began, quietly=unanswered)
                 if unanswered:
                     # The same call is not to wait for the other kind as well.
                     other = self.leases if breaker is self.writes else self.writes
                     other.open(error, monotonic(), quietly=True)
-                    if read_only():
+                    if _holds(read_only):
                         self.writes.say()
                     else:
                         self._ask(read)
@@ -119,6 +120,13 @@ class Guard(RenewedAfterFork):
         """Try writes again, too, where they were lost with reads."""
         for breaker in (self.writes, self.leases):
             breaker.close_if_quiet()
+
+
+def _holds(condition: Callable[[], bool]) -> bool:
+    try:
+        return condition()
+    except StoreError:  # closed just now
+        return False
 
 
 class GuardedStore(RenewedAfterFork):
@@ -184,10 +192,20 @@ class GuardedStore(RenewedAfterFork):
         taken, _ = self._guard.lease(self._take, key, refreshing, read=read, read_only=self._is_read_only)
         return taken  # type: ignore[no-any-return]
 
-    def give_back(self, key: str, failed: bool, rest: float) -> None:
-        """Give a lease back; see :meth:`.leases.Leases.give_back`."""
+    def let_go(self, key: str) -> None:
+        """Renew the lease of a key no more."""
         if self._store is not None:
             self._store.leases.drop(key)
+
+    def open_lease(self, key: str) -> None:
+        """Let nobody wait for who has the lease of a key; see :meth:`.leases.Leases.open`."""
+        if not self._guard.leases.is_open:
+            read = partial(self._probe, key)
+            self._guard.lease(self._open_lease, key, read=read, read_only=self._is_read_only)
+
+    def give_back(self, key: str, failed: bool, rest: float) -> None:
+        """Give a lease back; see :meth:`.leases.Leases.give_back`."""
+        self.let_go(key)
         # It is not waited for, so it is no probe of anything.
         if not self._guard.leases.is_open:
             read = partial(self._probe, key)
@@ -201,6 +219,9 @@ class GuardedStore(RenewedAfterFork):
             self.store.leases.drop(key)
             self.store.leases.give_back(key, False, 0.0, probing=True)
         return taken
+
+    def _open_lease(self, key: str, *, probing: bool = False) -> None:
+        self.store.leases.open(key, probing=probing)
 
     def _give_back(self, key: str, failed: bool, rest: float, *, probing: bool = False) -> None:
         self.store.leases.give_back(key, failed, rest, probing=probing)

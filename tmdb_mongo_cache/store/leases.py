@@ -40,6 +40,9 @@ from .indexes import Indexes
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _RENEW_EVERY = 1.0
+_LONGEST = 15.0
+"""Seconds after which a lease is renewed no more: a call that hangs is not to hold up other processes for ever."""
+
 _IDLE = 10  # rounds of that without a lease, after which the thread that renews them ends
 _OPEN = 1.0
 _KEPT = 60.0
@@ -131,6 +134,12 @@ class Leases(RenewedAfterFork):
         with self._lock:
             self._held.pop(key, None)
 
+    def open(self, key: str, *, probing: bool = False) -> None:
+        """Let nobody wait for who has the lease of a key, for a while: it has taken too long for one who did."""
+        with self._operation(probing=probing) as entries:
+            leases = of(entries).with_options(write_concern=WriteConcern(0))
+            leases.update_one({"_id": key}, [{"$set": {"open_until": _from_now(_OPEN)}}])
+
     def give_back(self, key: str, failed: bool, rest: float, *, probing: bool = False) -> None:
         """Give a lease back, without waiting for MongoDB to say that it has it.
 
@@ -166,7 +175,7 @@ class Leases(RenewedAfterFork):
             if self._idle >= _IDLE:
                 self._renewing, self._idle = False, 0
                 return None
-            return [key for key, since in self._held.items() if now - since >= _RENEW_EVERY / 2]
+            return [key for key, since in self._held.items() if _RENEW_EVERY / 2 <= now - since < _LONGEST]
 
     def renew(self, keys: list[str]) -> None:
         """Renew leases, those that are still this cache's."""
@@ -218,7 +227,7 @@ def _changes(owner: str, *, refreshing: bool) -> list[dict[str, Any]]:
     }
     fields: dict[str, Any] = {name: {"$cond": [mine, value, f"${name}"]} for name, value in taken.items()}
     fields["taken"] = mine
-    fields["open"] = {"$and": [over, opened]}
+    fields["open"] = opened
     fields["rest"] = {"$cond": [resting, {"$subtract": ["$rest_until", "$$NOW"]}, 0]} if refreshing else 0
     return [{"$set": fields}]
 

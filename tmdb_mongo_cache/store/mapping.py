@@ -89,10 +89,12 @@ class MongoStorage(MongoDict):
         self._indexes = Indexes(*INDEXES)
 
     @contextmanager
-    def bounded(self, *, probing: bool = False) -> Iterator[None]:
+    def bounded(self, *, writing: bool = False, probing: bool = False) -> Iterator[None]:
         """Give operations within the deadline that one call may cost; probing when no call waits for them."""
-        with self._operation(), pymongo.timeout(self._deadline.limit(self.connection, probing=probing)):
-            yield
+        with self._operation():
+            limit = self._deadline.limit(self.connection, writing=writing, probing=probing)
+            with pymongo.timeout(limit):
+                yield
         self._deadline.reached()
 
     @property

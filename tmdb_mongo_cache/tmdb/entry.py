@@ -61,6 +61,8 @@ class Reply(NamedTuple):
     """What came of a call to TMDB: an answer, or the error it ended in.
 
     ``native`` is the answer in the caller's own form (a ``requests.Response``).
+    ``keepable`` is False for what is the caller's alone: an answer that must not
+    be kept, a failure of its own proxy.
     """
 
     status: int = 0

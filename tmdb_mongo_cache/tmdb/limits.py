@@ -59,4 +59,6 @@ def pause_at_limit(limited: int, said: float | None) -> float:
         limited: how many there were in a row.
         said: what its ``Retry-After`` asks for.
     """
-    return said if said is not None else math.ldexp(1.0, min(max(limited, 1), 6) - 1)
+    if said is None:
+        return math.ldexp(1.0, min(max(limited, 1), 6) - 1)
+    return said if limited <= 1 else max(said, 1.0)  # who was told "at once" and was limited again was told wrong
