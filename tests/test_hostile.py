@@ -307,7 +307,7 @@ def offline_session(make_cache):
 
 def test_hostile(attack, offline_session):
     """A hostile document is a miss or TMDB's own answer, and raises nothing, whoever reads it."""
-    flood(attack, offline_session, 720)
+    flood(attack, offline_session, 480)
 
 
 @pytest.mark.soak
@@ -453,7 +453,7 @@ def flood_leases(attack, cache, number):
 
 def test_leases(attack, make_cache):
     """Whatever a lease says, each call is answered by TMDB, once, and stored; nothing is raised."""
-    flood_leases(attack, make_cache(), 180)
+    flood_leases(attack, make_cache(), 120)
 
 
 @pytest.mark.soak

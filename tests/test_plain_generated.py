@@ -253,7 +253,7 @@ def session_of(changes):
 
 
 @BOTH
-@settings(SETTINGS, max_examples=100)
+@settings(SETTINGS, max_examples=60)
 @given(path=PATHS, params=PARAMS, method=st.sampled_from(["GET", "GET", "get", "Get", "POST", "HEAD", b"GET", "GET "]))
 def test_any_url_params_and_method(ways, tmdb, path, params, method):
     """However the URL, the params and the method are written, both ways give the same."""
@@ -262,7 +262,7 @@ def test_any_url_params_and_method(ways, tmdb, path, params, method):
 
 
 @BOTH
-@settings(SETTINGS, max_examples=100)
+@settings(SETTINGS, max_examples=60)
 @given(headers=CALL_HEADERS, own=SESSIONS)
 def test_any_headers_and_session(ways, tmdb, headers, own):
     """Whatever the headers and the session's own settings are, both ways give the same."""
@@ -270,7 +270,7 @@ def test_any_headers_and_session(ways, tmdb, headers, own):
 
 
 @BOTH
-@settings(SETTINGS, max_examples=100)
+@settings(SETTINGS, max_examples=60)
 @given(params=st.none() | st.just({"language": "de"}), options=FEW, own=st.just({}) | SESSIONS)
 def test_any_options(ways, tmdb, params, options, own):
     """Whatever else the call is given, wrong arguments included, both ways give the same."""

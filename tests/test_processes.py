@@ -199,7 +199,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.soak)])
 def test_multiprocessing(programs: Programs, tmdb: StandIn, tmp_path: Path, method: str) -> None:
     """Pools and processes of multiprocessing, however started, share what is cached: one call for each film."""
     script = tmp_path / "pools.py"
