@@ -264,7 +264,8 @@ def test_decisions_are_those_without_memory(
     results = []
     for tried in (cache, warm):
         tmdb.reset()
-        warm.clear()
+        for one in (cache, warm):
+            one.clear()
         ask(tmdb, cache)
         expire(collection, since=-left, **answer)
         if left == 80_000:

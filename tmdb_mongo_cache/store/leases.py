@@ -149,8 +149,12 @@ class Leases(RenewedAfterFork):
             rest: seconds in which nobody is to refresh the key.
             probing: that no call waits for it.
         """
-        changes: dict[str, Any] = {"until": "$$NOW", "rest_until": _from_now(rest)}
-        changes["open_until"] = _from_now(_OPEN if failed else 0.0)
+        changes: dict[str, Any] = {
+            "until": "$$NOW",
+            # None, not this moment: to an attempt that began a moment before, and had to wait, that lies ahead.
+            "rest_until": _from_now(rest) if rest else None,
+            "open_until": _from_now(_OPEN) if failed else None,
+        }
         with self._operation(probing=probing) as entries:
             leases = of(entries).with_options(write_concern=WriteConcern(0))
             leases.update_one({"_id": key, "owner": self.owner}, [{"$set": changes}])
