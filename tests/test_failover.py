@@ -101,6 +101,12 @@ def fill(replicas: ReplicaSet, tmdb: StandIn, database: str) -> None:
         for number in KNOWN:  # a loaded machine may be between two primaries once more
             until(partial(is_kept, tmdb, number), "an answer that is stored", 60)
     replicas.heal()
+    for port in replicas.ports:  # a write whose confirmation was late may have reached the primary alone
+        with pymongo.MongoClient(
+            "127.0.0.1", port, directConnection=True, readPreference="secondaryPreferred"
+        ) as member:
+            kept = member[database]["tmdb_cache"]
+            until(lambda kept=kept: kept.count_documents({}) >= len(KNOWN), "a member that has caught up", 30)
 
 
 class Load:
