@@ -141,7 +141,7 @@ class Once:
     def _shared(self, call: Call, rules: Policy, looked: Looked, landed: Landed, manner: Hashable) -> Outcome | None:
         """Answer with what came of another's call; None where that will not do."""
         now = utcnow()
-        fwd = "uri-miss" if looked.entry is None else "stale"
+        fwd = _why_forwarded(looked)
         if landed.entry is None and landed.reply is None:
             return self._rested(call, rules, looked)
         entry = policy.usable(landed.entry, call.ask, now)
@@ -177,7 +177,7 @@ class Once:
             return self._asker.stale(call, reply, judged, looked, now)
         self._counters.add("misses")
         self._counters.add("failures")
-        return Outcome(cache_status(fwd="uri-miss" if looked.entry is None else "stale"), now, None, reply)
+        return Outcome(cache_status(fwd=_why_forwarded(looked)), now, None, reply)
 
     def _ask_in_turn(
         self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight, taken: Taken | None
@@ -192,7 +192,7 @@ class Once:
                     asked = Asked(rested)
                     return asked
             if taken is not None and _may_be_answered(taken, looked):
-                fwd = "uri-miss" if looked.entry is None else "stale"
+                fwd = _why_forwarded(looked)
                 looked = self._look_up(call, rules)
                 if looked.entry is not None and looked.step is Step.SERVE:
                     self._counters.add("collapsed")
@@ -221,6 +221,10 @@ class Once:
         self._counters.add("hits" if policy.is_fresh_by_time(entry, looked.now) else "stale")
         logger.debug("%s: left alone for a while", call.key)
         return Outcome(hit_status(looked, entry), looked.now, entry)
+
+
+def _why_forwarded(looked: Looked) -> str:
+    return "uri-miss" if looked.entry is None else "stale"
 
 
 def _may_be_answered(taken: Taken, looked: Looked) -> bool:

@@ -186,30 +186,31 @@ class GuardedStore(RenewedAfterFork):
     def _is_read_only(self) -> bool:
         return self.store.connection.has_secondaries_alone
 
+    def _lease(self, operation: Callable[..., Any], key: str, *args: Any) -> Any:
+        read = partial(self._probe, key)
+        return self._guard.lease(operation, key, *args, read=read, read_only=self._is_read_only)[0]
+
     def take(self, key: str, refreshing: bool) -> Taken | None:
         """Take the lease of a key, unless another has it; None where the database has nothing to say."""
-        read = partial(self._probe, key)
-        taken, _ = self._guard.lease(self._take, key, refreshing, read=read, read_only=self._is_read_only)
-        return taken  # type: ignore[no-any-return]
+        return self._lease(self._take, key, refreshing)  # type: ignore[no-any-return]
 
     def let_go(self, key: str) -> None:
         """Renew the lease of a key no more."""
         if self._store is not None:
             self._store.leases.drop(key)
 
+    # What is not waited for is no probe of anything: not while the breaker is open.
+
     def open_lease(self, key: str) -> None:
         """Let nobody wait for who has the lease of a key; see :meth:`.leases.Leases.open`."""
         if not self._guard.leases.is_open:
-            read = partial(self._probe, key)
-            self._guard.lease(self._open_lease, key, read=read, read_only=self._is_read_only)
+            self._lease(self._open_lease, key)
 
     def give_back(self, key: str, failed: bool, rest: float) -> None:
         """Give a lease back; see :meth:`.leases.Leases.give_back`."""
         self.let_go(key)
-        # It is not waited for, so it is no probe of anything.
         if not self._guard.leases.is_open:
-            read = partial(self._probe, key)
-            self._guard.lease(self._give_back, key, failed, rest, read=read, read_only=self._is_read_only)
+            self._lease(self._give_back, key, failed, rest)
 
     # The store may have to be made first, which may fail as well.
 
