@@ -76,36 +76,6 @@ class TestPaths:
         assert 15_000 < len(get("/3/movie/550", append_to_response=parts).content) < 40_000
 
 
-class TestFeed:
-    def test_feed(self, get):
-        """A feed has pages of 100 ids."""
-        page = get("/3/movie/changes", page=2).json()
-        assert list(page) == ["results", "page", "total_pages", "total_results"]
-        assert len(page["results"]) == 100
-        assert page["total_pages"] == 68
-        assert get("/3/movie/changes", page=69).json()["results"] == []
-
-    def test_changed(self, tmdb, get):
-        """What change() changed comes first, the latest first, in the feed of its kind alone."""
-        for path in ("/3/movie/1", "/3/movie/550/credits", "/3/tv/3"):
-            tmdb.change(path)
-        assert [row["id"] for row in get("/3/movie/changes").json()["results"][:2]] == [550, 1]
-        assert get("/3/tv/changes").json()["results"][0]["id"] == 3
-        past = get("/3/tv/changes", start_date="2020-01-01", end_date="2020-01-08").json()
-        assert past["results"][0]["id"] != 3
-        assert past["total_pages"] == 7 * 28
-
-    @pytest.mark.parametrize(
-        ("start", "end", "code"),
-        [("2024-01-01", "2024-01-16", 20), ("2024-01-02", "2024-01-01", 20), ("nonsense", "2024-01-01", 5)],
-    )
-    def test_range(self, get, start, end, code):
-        """More than 14 days are 422 with code 20."""
-        answer = get("/3/person/changes", start_date=start, end_date=end)
-        assert (answer.status_code, answer.json()["status_code"]) == (422, code)
-        assert get("/3/person/changes", start_date="2024-01-01", end_date="2024-01-15").status_code == 200
-
-
 class TestPrivate:
     def test_tokens(self, get):
         """Every call gets a new token, and `public` beside it, as with TMDB."""

@@ -1,6 +1,5 @@
-"""What is in an answer: its parts, its page, its language, its version, the feed of changes."""
+"""What is in an answer: its parts, its page, its language, its version."""
 
-import datetime as dt
 import re
 from typing import Any
 
@@ -8,8 +7,6 @@ from . import private, shapes
 from .catalog import mix
 from .wire import Problem
 
-FEED = re.compile(r"/3/(movie|tv|person)/changes")
-FEED_PAGES = {"movie": 68, "tv": 28, "person": 60}
 SEARCHES = re.compile(r"/3/(search|discover|find)/.*|/3/(movie|tv)/(popular|top_rated|upcoming|now_playing|.*air.*)")
 COMMON = frozenset(
     {
@@ -49,21 +46,17 @@ def single(found: shapes.Route, path: str, arguments: dict[str, str], versions: 
     if not exists(found):
         raise Problem(34)
     paged = isinstance(found.shape, dict) and {"page", "results"} <= set(found.shape)
-    page = arguments.get("page", "1")
-    if paged and not (re.fullmatch("[1-9][0-9]{0,2}", page) and int(page) <= 500):
-        raise Problem(22)
-    if feed := FEED.fullmatch(path):
-        return changes(feed[1], int(page), arguments, versions)
+    page = page_of(arguments) if paged else 1
     language = arguments.get("language", "en").partition("-")[0].lower() or "en"
-    seed, first = path, 20 * (int(page) - 1) if paged else 0
+    seed, first = path, 20 * (page - 1)
     if SEARCHES.fullmatch(path) or private.PATHS.fullmatch(path):
         seed += repr(sorted((k, v) for k, v in arguments.items() if k not in COMMON))
         seed += arguments.get("session_id", "") + arguments.get("guest_session_id", "")
     answer = versioned(found, seed, language, first, versions.get(path, 0))
     if paged:
         pages = 3 + mix(seed, "pages") % 40
-        answer |= {"page": int(page), "total_pages": pages, "total_results": 20 * pages}
-        if int(page) > pages:
+        answer |= {"page": page, "total_pages": pages, "total_results": 20 * pages}
+        if page > pages:
             answer["results"] = []
     if path.startswith("/3/find/"):
         keep_found(answer, path, arguments)
@@ -72,25 +65,12 @@ def single(found: shapes.Route, path: str, arguments: dict[str, str], versions: 
     return answer
 
 
-def changes(kind: str, page: int, arguments: dict[str, str], versions: dict[str, int]) -> dict[str, Any]:
-    """Return a page of a feed of changes: what was changed here first, then made-up ids."""
-    today = dt.datetime.now(dt.timezone.utc).date()
-    try:
-        end = dt.date.fromisoformat((arguments.get("end_date") or today.isoformat())[:10])
-        start = dt.date.fromisoformat((arguments.get("start_date") or (end - dt.timedelta(1)).isoformat())[:10])
-    except ValueError:
-        raise Problem(5) from None
-    days = (end - start).days
-    if not 0 <= days <= 14:
-        raise Problem(20)
-    pages = FEED_PAGES[kind] * max(days, 1)
-    paths = reversed(versions) if end >= today else ()
-    own = [re.fullmatch(rf"/3/{kind}/(\d+)(/.*)?", path) for path in paths]
-    changed = list(dict.fromkeys(int(match[1]) for match in own if match))
-    rows = range(100 * (page - 1), min(100 * page, 100 * pages))
-    ids = [changed[n] if n < len(changed) else 100_000 + mix(kind, start, end, n) % 1_300_000 for n in rows]
-    results = [{"id": number, "adult": False, "softcore": False} for number in ids]
-    return {"results": results, "page": page, "total_pages": pages, "total_results": 100 * pages}
+def page_of(arguments: dict[str, str]) -> int:
+    """Return the page that is asked for."""
+    page = arguments.get("page", "1")
+    if not (re.fullmatch("[1-9][0-9]{0,2}", page) and int(page) <= 500):
+        raise Problem(22)
+    return int(page)
 
 
 def versioned(found: shapes.Route, seed: str, language: str, first: int, version: int) -> Any:

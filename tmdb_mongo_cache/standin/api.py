@@ -3,17 +3,18 @@
 No sockets here: a `Request` goes in and a `Reply` comes out.
 """
 
+import datetime as dt
 import gzip
 import hashlib
 import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from . import answers, private, shapes
+from . import answers, exports, private, shapes
 from .catalog import mix
+from .feed import FEED, Feed, today
 from .wire import JSON, Problem, Reply, Request, dump, error, resolved
 
 KEPT = 5_000
@@ -42,20 +43,25 @@ class Api:
     """Answers requests from shapes; `change` makes the answer of a path another one."""
 
     def __init__(self) -> None:
+        self.feed = Feed()
+        self.export_rows = exports.ROWS
         self.versions: dict[str, int] = {}
         self._made: dict[tuple[Any, ...], Made] = {}
 
-    def change(self, path: str) -> None:
-        """Let the answer of a path differ from now on; the latest change comes first in the feed."""
+    def change(self, path: str, day: dt.date | None = None) -> None:
+        """Let the answer of a path differ from now on; the feed says that it was changed on that day."""
         path = resolved(path.partition("?")[0])
-        self.versions[path] = self.versions.pop(path, 0) + 1
+        self.versions[path] = self.versions.get(path, 0) + 1
+        self.feed.add(path, day)
         self._made.clear()
 
     def reset(self) -> None:
-        """Forget the changes."""
+        """Forget the changes, and let the feed and the exports be as long as at the start."""
         if self.versions:
             self._made.clear()
         self.versions.clear()
+        self.feed.reset()
+        self.export_rows = exports.ROWS
 
     def reply(self, request: Request, append: bool = True) -> Reply:
         """Return the answer to a request; with `append=False` it ignores append_to_response."""
@@ -66,6 +72,8 @@ class Api:
 
     def _reply(self, request: Request, append: bool) -> Reply:
         arguments, path = request.arguments, request.resource
+        if path.startswith("/p/"):
+            return exports.reply(request.method, path.removeprefix(exports.PREFIX), self.export_rows)
         bearer = request.header("authorization").removeprefix("Bearer").strip()
         if (arguments.get("api_key") or bearer or "invalid") == "invalid":
             raise Problem(7)
@@ -82,12 +90,17 @@ class Api:
         if path.startswith("/3/authentication"):
             return finished(request, Made(dump(private.filled(found, path))), 0)
         relevant = sorted((k, v) for k, v in request.query if k not in ("api_key", "callback"))
-        key = (path, append, *(pair for pair in relevant if pair != ("page", "1")))
+        feed = FEED.fullmatch(path)
+        key = (path, append, feed and self.feed.state(feed[1]), *(pair for pair in relevant if pair != ("page", "1")))
         made, hit = self._made.get(key), key in self._made
         if made is None:
             if len(self._made) >= KEPT:
                 self._made.clear()
-            made = Made(dump(answers.whole(found, path, arguments, self.versions, append)))
+            if feed:
+                answer = self.feed.answer(feed[1], answers.page_of(arguments), arguments)
+            else:
+                answer = answers.whole(found, path, arguments, self.versions, append)
+            made = Made(dump(answer))
             self._made[key] = made
         return finished(request, made, max_age(path, arguments), hit)
 
@@ -109,12 +122,13 @@ def finished(request: Request, made: Made, age: int, hit: bool = False) -> Reply
     return Reply(200, made.body, headers)
 
 
-def max_age(path: str, arguments: Iterable[str]) -> int:
+def max_age(path: str, arguments: dict[str, str]) -> int:
     """Return the seconds that TMDB's own cache would keep an answer."""
     if private.PATHS.fullmatch(path) or path.endswith("/latest") or path.startswith("/3/certification/"):
         return 0
-    if answers.FEED.fullmatch(path):
-        return 77_000 if "end_date" in arguments else 284 + mix(path) % 297
+    if FEED.fullmatch(path):
+        past = arguments.get("end_date", "")[:10]
+        return 77_000 if past and past < today().isoformat() else 284 + mix(path) % 297
     if path.endswith("/changes"):
         return 600
     return 292 + mix(path) % 163 if path.startswith("/3/trending/") else 3_600 + mix(path) % 24_852

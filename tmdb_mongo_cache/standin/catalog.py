@@ -27,6 +27,7 @@ TRANSLATED: list[str] = list(WORDS["texts"])
 COUNTRY_OF = {language: code for code, _, language in reversed(COUNTRIES)}
 DEPARTMENTS = list(JOBS)
 EPOCH = dt.date(1960, 1, 1)
+SPAN = 1_299_989  # a prime, see scattered()
 
 
 def mix(*parts: object) -> int:
@@ -35,6 +36,11 @@ def mix(*parts: object) -> int:
     value = (value ^ (value >> 15)) * 0x2C1B3C6D & 0xFFFFFFFF
     value = (value ^ (value >> 12)) * 0x297A2D39 & 0xFFFFFFFF
     return value ^ (value >> 15)
+
+
+def scattered(place: int) -> int:
+    """Return an id from 1 to SPAN that looks random; SPAN places in a row have different ones."""
+    return 1 + place * 794_537 % SPAN
 
 
 def pick(options: Sequence[T], *seed: object) -> T:

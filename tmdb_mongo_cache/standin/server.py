@@ -1,9 +1,12 @@
 """The stand-in itself: it starts and stops, counts its calls, fails on demand."""
 
+import datetime as dt
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
+from . import exports
 from .api import Api
 from .connection import Listener
 from .faults import Fault
@@ -33,12 +36,18 @@ class StandIn:
 
     With `tls=True` it is also a proxy that leads `https://api.themoviedb.org` to itself: run a program with
     `env={**os.environ, **tmdb.env}`. Any credential is good but the word "invalid". Answers are made up and
-    always the same for the same request. `latency` is in seconds and comes before each answer.
+    always the same for the same request. `latency` is in seconds and comes before each answer. `on_call` is
+    None or called with each Call before its answer is made and counted, so that something may change just then.
+
+    `change()` gives a path another answer and enters what it is about into the feed of changes, where
+    `feed_pages` pages of made-up ids a day come after it. The daily id exports are under `/p/exports/`, with
+    `export_rows` rows each. `reset()` makes everything as it was at the start.
     """
 
     def __init__(self, *, tls: bool = False, port: int = 0) -> None:
         self.calls: list[Call] = []
         self.latency = 0.0
+        self.on_call: Callable[[Call], object] | None = None
         self._api = Api()
         self._faults: list[Fault] = []
         self._answers: dict[str, Reply] = {}
@@ -74,6 +83,24 @@ class StandIn:
     def count(self) -> int:
         """How many calls arrived since the start or the last reset()."""
         return len(self.calls)
+
+    @property
+    def feed_pages(self) -> dict[str, int]:
+        """How many pages of 100 made-up ids a day of the feed has: {"movie": 68, "tv": 28, "person": 60}."""
+        return self._api.feed.pages
+
+    @feed_pages.setter
+    def feed_pages(self, pages: dict[str, int]) -> None:
+        self._api.feed.pages = pages
+
+    @property
+    def export_rows(self) -> int:
+        """How many rows an export has: 1,000."""
+        return self._api.export_rows
+
+    @export_rows.setter
+    def export_rows(self, rows: int) -> None:
+        self._api.export_rows = rows
 
     @property
     def env(self) -> dict[str, str]:
@@ -116,10 +143,23 @@ class StandIn:
                 self._refusing = False
                 self._listener.listen()
 
-    def change(self, path: str) -> None:
-        """Let the answer of a path, and its ETag, differ from now on; the feed of changes tells of it."""
+    def change(self, path: str, day: dt.date | None = None) -> None:
+        """Let the answer of a path, and its ETag, differ from now on; the feed of changes tells of it.
+
+        Args:
+            path: What changes: a film, or a season of a series, which the feed tells by the id of the series.
+            day: The day (UTC) that the feed tells it for; None means today. The answer differs at once.
+        """
         with self._lock:
-            self._api.change(path)
+            self._api.change(path, day)
+
+    def export(self, name: str) -> bytes:
+        """Return the file that a daily export of this name is, of whatever day.
+
+        Raises:
+            ValueError: No export is called that.
+        """
+        return exports.content(name, self.export_rows)
 
     def answer(self, path: str, *, status: int = 200, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
         """Answer a path with exactly this, until reset()."""
@@ -128,13 +168,14 @@ class StandIn:
             self._answers[resolved(path)] = Reply(status, body, given)
 
     def reset(self) -> None:
-        """Forget calls, faults, changes, answers and latency."""
+        """Forget calls, faults, changes, answers and latency, and be as at the start in everything else."""
         self.heal()
         with self._lock:
             self.calls.clear()
             self._answers.clear()
             self._api.reset()
             self.latency = 0.0
+            self.on_call = None
 
     def close(self) -> None:
         """Stop, end all connections and remove the certificate."""
@@ -153,10 +194,14 @@ class StandIn:
 
     def answer_call(self, request: Request) -> Reply | None:
         """Count a call and return its answer, after the latency; None when the connection is to be reset."""
+        call = Call.of(request, 0)
+        if (notice := self.on_call) is not None:
+            notice(call)  # outside the lock: it may change something, or wait for another call
         with self._lock:
             fault = self._fault(request)
             reply = self._spoilt(fault, request) if fault else self._sound(request)
-            self.calls.append(Call.of(request, reply.status if reply else 0))
+            call.status = reply.status if reply else 0
+            self.calls.append(call)
             released, latency = self._released, self.latency
         if fault and fault.name == "timeout":
             released.wait()
