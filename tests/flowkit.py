@@ -9,16 +9,28 @@ from typing import Any
 import requests
 
 from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache.tmdb.freshness import spread
 
 MOVIE = "/3/movie/550"
 KEY = "GET api.themoviedb.org/3/movie/550"
 API_KEY = "0123456789abcdef0123456789abcdef"
 ANY_KEY = {"api_key": "any"}
+DAY = 86400.0
 
 
 def get(tmdb: Any, path: str = MOVIE, *, session: Any = requests, params: Any = None, **options: Any) -> Any:
     """Make a call as a program would, with its own api_key."""
     return session.get(tmdb.url + path, params={"api_key": API_KEY, **(params or {})}, **{"timeout": 5, **options})
+
+
+def spread_time(seconds: float, key: str = KEY) -> timedelta:
+    """Return what an expiration is for a key, in the milliseconds that MongoDB keeps."""
+    return timedelta(milliseconds=round(spread(seconds, key) * 1000))
+
+
+def near(found: timedelta, wanted: timedelta) -> bool:
+    """Say whether two times that went through MongoDB are one, whichever way their milliseconds were cut."""
+    return abs(found - wanted) <= timedelta(milliseconds=2)
 
 
 def now() -> datetime:

@@ -18,7 +18,7 @@ from tmdb_mongo_cache.tmdb import expiration
 NAMES = [
     "uri", "client", "database", "collection", "expire_after", "urls_expire_after", "cache_control", "stale_if_error",
     "stale_while_revalidate", "not_found_expire_after", "memory_ttl", "memory_max_bytes", "hosts", "store_timeout",
-    "wait_on_rate_limit", "offline", "disabled",
+    "wait_on_rate_limit", "reuse_appended", "offline", "disabled",
 ]  # fmt: skip
 
 
@@ -33,7 +33,8 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (config.uri, config.client) == (None, None)
     assert (config.database, config.collection) == ("tmdb_cache_db", "tmdb_cache")
     assert config.expire_after is None
-    assert [config.offline, config.disabled, config.cache_control, config.wait_on_rate_limit] == [False] * 4
+    flags = (config.offline, config.disabled, config.cache_control, config.wait_on_rate_limit, config.reuse_appended)
+    assert flags == (False,) * 5
     assert (config.memory_ttl, config.memory_max_bytes, config.store_timeout) == (30, 64 * 1024 * 1024, 0.25)
     assert set(config.hosts) == set()
     assert config.policy.stale_if_error == 7 * 86400
@@ -85,6 +86,9 @@ BAD: list[tuple[str, Any]] = [
     *[("expire_after", value) for value in ({"detail": 1}, {"details": "1h"}, {1: 1}, {"search": -3})],
     *[("urls_expire_after", value) for value in ({"*": "1h"}, {7: 1}, {"*": True}, [("*", 1)], "*", None, 7)],
     *[("cache_control", value) for value in ("yes", 1, 0, None, "False")],
+    *[("not_found_expire_after", value) for value in ("adaptive", {"unknown": "adaptive"})],
+    *[("expire_after", value) for value in ("Adaptive", " adaptive", {"details": "Adaptive"}, b"adaptive")],
+    *[("reuse_appended", value) for value in ("yes", 1, None)],
     *[("offline", value) for value in ("yes", 1, None)],
     *[("disabled", value) for value in ("0", 1, None)],
     *[("stale_if_error", value) for value in ("7d", -2, math.nan, datetime(2030, 1, 1), timedelta(-1), {}, object())],

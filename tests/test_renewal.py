@@ -10,9 +10,10 @@ import pytest
 from tmdb_mongo_cache import CacheConfig
 from tmdb_mongo_cache.tmdb.calls import Call, classify
 from tmdb_mongo_cache.tmdb.entry import Entry, Reply
+from tmdb_mongo_cache.tmdb.freshness import spread
 from tmdb_mongo_cache.tmdb.making import age_header, make_entry, renewed_entry
 
-from .entrykit import NOW
+from .entrykit import DAY, NOW
 
 URL = "https://api.themoviedb.org/3/movie/550"
 HEADERS = {"ETag": 'W/"a"', "Content-Type": "application/json", "Content-Length": "9", "Age": "500", "X-Old": "1"}
@@ -22,6 +23,9 @@ def call() -> Call:
     found = classify("GET", URL, {})
     assert found is not None
     return found
+
+
+DAY_SPREAD = timedelta(seconds=spread(DAY, call().key))
 
 
 def entry(**changes: Any) -> Entry:
@@ -45,8 +49,8 @@ def renew(found: Entry, headers: dict[str, str] | None = None, **config: Any) ->
 def test_a_304_makes_the_entry_fresh_again() -> None:
     """The time of freshness starts anew; the fetch and the body stay what they were."""
     made = renew(entry())
-    assert made.expires_at == NOW + timedelta(days=1)
-    assert made.purge_at == NOW + timedelta(days=8)
+    assert made.expires_at == NOW + DAY_SPREAD
+    assert made.purge_at == NOW + DAY_SPREAD + timedelta(days=7)
     assert made.validated_at == NOW
     assert (made.timestamp, made.body, made.status) == (entry().timestamp, entry().body, 200)
     assert renew(entry(), expire_after=60).expires_at == NOW + timedelta(seconds=60)
@@ -82,7 +86,7 @@ def test_with_cache_control_the_304_decides() -> None:
     assert told.expires_at == NOW + timedelta(seconds=40)
 
 
-@pytest.mark.parametrize(("status", "seconds"), [(200, 86400), (404, 3600)])
+@pytest.mark.parametrize(("status", "seconds"), [(200, DAY_SPREAD.total_seconds()), (404, 3600)])
 def test_an_entry_is_made_of_an_answer(status: int, seconds: float) -> None:
     """A new entry knows what it is about, when it came, how long it is fresh and when it goes."""
     reply = Reply(status=status, headers=HEADERS, body=b"{}", url=None)

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
         OfflineError,
         StoreError,
         StoreUnavailable,
+        UpstreamError,
     )
+    from .jobs.following import ChangesReport
+    from .jobs.warming import WarmReport
     from .responses import TMDBResponse
     from .stats import CacheStats
     from .store.document import EntryInfo
@@ -37,6 +40,7 @@ __all__ = [
     "CacheConfig",
     "CacheError",
     "CacheStats",
+    "ChangesReport",
     "ConfigError",
     "EmbeddedServerError",
     "EntryInfo",
@@ -47,6 +51,8 @@ __all__ = [
     "TMDBCache",
     "TMDBResponse",
     "TMDBSession",
+    "UpstreamError",
+    "WarmReport",
     "__version__",
     "cached_tmdb",
     "disabled",
@@ -62,6 +68,7 @@ _HOMES = {
     "CacheConfig": "config",
     "CacheError": "errors",
     "CacheStats": "stats",
+    "ChangesReport": "jobs.following",
     "ConfigError": "errors",
     "EmbeddedServerError": "errors",
     "EntryInfo": "store.document",
@@ -72,6 +79,8 @@ _HOMES = {
     "TMDBCache": "cache",
     "TMDBResponse": "responses",
     "TMDBSession": "doors.session",
+    "UpstreamError": "errors",
+    "WarmReport": "jobs.warming",
     "cached_tmdb": "doors.decorator",
     "disabled": "doors.patch",
     "enabled": "doors.patch",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from .config import CacheConfig
 from .errors import ConfigError
 from .forks import ForkSafeLock
+from .jobs.methods import Jobs
 from .stats import CacheStats, Counters
 from .tmdb.hosts import OWN_HOSTS
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .store.mongo import MongoStore
 
 
-class TMDBCache:
+class TMDBCache(Jobs):
     """A cache of TMDB's answers in MongoDB.
 
     ``TMDBCache()`` takes its settings from the environment, ``TMDBCache(config)``
@@ -145,6 +146,30 @@ class TMDBCache:
         from .store import memory
 
         return self._delete({}, memory.forget_everything)
+
+    def purge(self, *, everything: bool = False) -> int:
+        """Delete what must not be kept: answers of TMDB's that are older than six months, or past their ``purge_at``.
+
+        MongoDB deletes those by itself; this is for where it does not (an index
+        that could not be made), and for the end of your access to TMDB.
+
+        Args:
+            everything: all of TMDB's answers, with what the cache notes down beside
+                them. Other hosts' answers, which ``MongoBackend`` may have stored, stay.
+
+        Returns:
+            how many answers that were.
+
+        Raises:
+            StoreError: MongoDB failed.
+        """
+        from .store import memory
+
+        try:
+            return self._store.purge(datetime.now(timezone.utc), everything=everything)
+        finally:
+            memory.forget_everything()
+            self.flow.forget_calls()
 
     def _delete(self, query: dict[str, Any], forget: Callable[[], None]) -> int:
         try:

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from .environment import read_environment
 from .errors import ConfigError
 from .tmdb import expiration
-from .tmdb.expiration import Expiration
+from .tmdb.expiration import Wanted
 from .tmdb.rules import Policy
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 ExpireAfter = float | timedelta | datetime
 """One expiration as a user gives it."""
+
+ExpireAfterOrAdaptive = ExpireAfter | Literal["adaptive"]
+"""The same, or by the age of the film or show."""
 
 _HOST = re.compile(r"[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
 _URI = re.compile(r"mongodb(?:\+srv)?://\S+")
@@ -41,9 +44,11 @@ class CacheConfig:
         client: a ready ``MongoClient`` instead; it is used as it is and left open.
         database: name of the database.
         collection: name of the collection.
-        expire_after: how long an answer is fresh; a mapping changes single
-            classes of endpoints (see :data:`tmdb_mongo_cache.tmdb.endpoints.ENDPOINTS`).
-            None: 24 hours.
+        expire_after: how long an answer is fresh. None: by the class of its
+            endpoint (:data:`tmdb_mongo_cache.tmdb.freshness.TABLE`), 24 hours for
+            titles and people. One value is for everything, a mapping changes
+            single classes, ``"adaptive"`` goes by the age of the film or show.
+            More than an hour is spread by up to 10 %, by the key.
         urls_expire_after: URL patterns to expirations, as in requests-cache;
             beats ``expire_after``.
         cache_control: let TMDB's own ``Cache-Control`` decide freshness.
@@ -58,6 +63,9 @@ class CacheConfig:
         wait_on_rate_limit: where TMDB limits the rate (429) and there is no older
             answer, wait as long as it says, within the call's ``timeout``, and
             ask again; calls that come meanwhile wait as well.
+        reuse_appended: answer a call from a fresh answer that contains it, too: the
+            same call with more in ``append_to_response``, or the title's details with
+            the sub-resource appended.
         offline: never call TMDB; a miss is an :class:`~tmdb_mongo_cache.OfflineError`.
         disabled: the off switch: every call goes straight through.
 
@@ -70,8 +78,8 @@ class CacheConfig:
     client: MongoClient[dict[str, Any]] | None = None
     database: str = "tmdb_cache_db"
     collection: str = "tmdb_cache"
-    expire_after: ExpireAfter | Mapping[str, ExpireAfter] | None = None
-    urls_expire_after: Mapping[str | re.Pattern[str], ExpireAfter] = field(default_factory=dict)
+    expire_after: ExpireAfterOrAdaptive | Mapping[str, ExpireAfterOrAdaptive] | None = None
+    urls_expire_after: Mapping[str | re.Pattern[str], ExpireAfterOrAdaptive] = field(default_factory=dict)
     cache_control: bool = False
     stale_if_error: float | timedelta | bool = timedelta(days=7)
     stale_while_revalidate: float | timedelta | bool = False
@@ -81,11 +89,12 @@ class CacheConfig:
     hosts: Iterable[str] = frozenset()
     store_timeout: float | timedelta = 0.25
     wait_on_rate_limit: bool = False
+    reuse_appended: bool = False
     offline: bool = False
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cache_control", "wait_on_rate_limit", "offline", "disabled"):
+        for name in ("cache_control", "wait_on_rate_limit", "reuse_appended", "offline", "disabled"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.uri is not None:
@@ -212,7 +221,7 @@ def _policy(config: CacheConfig) -> Policy:
         if wanted is None
         else expiration.by_class(wanted, "expire_after")
         if isinstance(wanted, Mapping)
-        else expiration.normalise(wanted, "expire_after"),
+        else expiration.wanted(wanted, "expire_after"),
         url_expiration=_url_expiration(config.urls_expire_after),
         cache_control=config.cache_control,
         stale_if_error=expiration.duration(config.stale_if_error, "stale_if_error"),
@@ -220,10 +229,11 @@ def _policy(config: CacheConfig) -> Policy:
         not_found_expire_after=expiration.normalise(config.not_found_expire_after, "not_found_expire_after"),
         offline=config.offline,
         wait_on_rate_limit=config.wait_on_rate_limit,
+        reuse_appended=config.reuse_appended,
     )
 
 
-def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
+def _url_expiration(patterns: Any) -> Callable[[str], Wanted | None] | None:
     if not isinstance(patterns, Mapping):
         raise ConfigError("urls_expire_after must map URL patterns to expirations, as in requests-cache")
     if not patterns:
@@ -233,12 +243,12 @@ def _url_expiration(patterns: Any) -> Callable[[str], Expiration | None] | None:
         if not isinstance(pattern, str | re.Pattern):
             raise ConfigError(f"urls_expire_after: a pattern is a string or a compiled regex, not {pattern!r}")
         shown = pattern if isinstance(pattern, str) else pattern.pattern
-        normal[pattern] = expiration.normalise(value, f"urls_expire_after[{shown!r}]")
+        normal[pattern] = expiration.wanted(value, f"urls_expire_after[{shown!r}]")
 
-    def find(url: str) -> Expiration | None:
+    def find(url: str) -> Wanted | None:
         # requests-cache's own matching, so that a pattern means here what it means there.
         from requests_cache.policy.expiration import get_url_expiration
 
-        return cast("Expiration | None", get_url_expiration(url, normal))
+        return cast("Wanted | None", get_url_expiration(url, normal))
 
     return find

@@ -51,7 +51,8 @@ def _hint(read: Callable[[str], Any]) -> str:
         return "it is a number of bytes"
     if read is _read_expirations:
         return 'it is JSON like {"*/movie/*": "7d"}'
-    return "it is seconds, or a number with s, m, h, d or w like 36h, or -1 for as long as TMDB's terms allow"
+    also = ', or "adaptive"' if read is _read_expire_after else ""
+    return f"it is seconds, or a number with s, m, h, d or w like 36h, or -1 for as long as TMDB's terms allow{also}"
 
 
 _warned: set[str] = set()
@@ -72,7 +73,12 @@ def _read_flag(text: str) -> bool:
     raise ValueError(text)
 
 
-def _read_seconds(text: str) -> float:
+def read_seconds(text: str) -> float:
+    """Read a duration: a number with s, m, h, d or w, or -1.
+
+    Raises:
+        ValueError: it is none.
+    """
     match = re.fullmatch(r"(-1|[0-9]+(?:\.[0-9]+)?) ?([smhdw]?)", text)
     if match is None:
         raise ValueError(text)
@@ -80,31 +86,40 @@ def _read_seconds(text: str) -> float:
 
 
 def _read_limit(text: str) -> float | bool:
-    return _read_flag(text) if text.lower() in ("true", "yes", "on", "false", "no", "off") else _read_seconds(text)
+    return _read_flag(text) if text.lower() in ("true", "yes", "on", "false", "no", "off") else read_seconds(text)
 
 
-def _read_expirations(text: str) -> dict[str, float]:
+def _read_expiration(text: str) -> float | str:
+    return text if text == "adaptive" else read_seconds(text)
+
+
+def _read_expirations(text: str) -> dict[str, float | str]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError(text)
-    return {key: _read_seconds(str(value)) for key, value in found.items()}
+    return {key: _read_expiration(str(value)) for key, value in found.items()}
+
+
+def _read_expire_after(text: str) -> dict[str, float | str] | float | str:
+    return _read_expirations(text) if text.startswith("{") else _read_expiration(text)
 
 
 _READERS: dict[str, Callable[[str], Any]] = {
     "uri": str,
     "database": str,
     "collection": str,
-    "expire_after": lambda text: _read_expirations(text) if text.startswith("{") else _read_seconds(text),
+    "expire_after": _read_expire_after,
     "urls_expire_after": _read_expirations,
     "cache_control": _read_flag,
     "stale_if_error": _read_limit,
     "stale_while_revalidate": _read_limit,
-    "not_found_expire_after": _read_seconds,
-    "memory_ttl": _read_seconds,
+    "not_found_expire_after": read_seconds,
+    "memory_ttl": read_seconds,
     "memory_max_bytes": int,
     "hosts": str,
-    "store_timeout": _read_seconds,
+    "store_timeout": read_seconds,
     "wait_on_rate_limit": _read_flag,
+    "reuse_appended": _read_flag,
     "offline": _read_flag,
     "disabled": _read_flag,
 }

@@ -5,13 +5,15 @@
     CacheError
     ├── ConfigError (also a ValueError)
     ├── OfflineError (also a requests.ConnectionError)
-    └── StoreError
-        ├── EmbeddedServerError
-        └── StoreUnavailable
+    ├── StoreError
+    │   ├── EmbeddedServerError
+    │   └── StoreUnavailable
+    └── UpstreamError
 
 A program whose calls are cached never sees a :class:`StoreError`: a database
 that fails makes a call go to TMDB. The errors of this tree reach whoever talks
 to the cache itself: its settings, its maintenance methods, its command line.
+An :class:`UpstreamError` is for those who have the cache call TMDB by itself.
 """
 
 from __future__ import annotations
@@ -47,3 +49,7 @@ class StoreUnavailable(StoreError):
 
 class EmbeddedServerError(StoreError):
     """Raised when the embedded MongoDB cannot be found or does not start."""
+
+
+class UpstreamError(CacheError):
+    """Raised when TMDB fails or refuses what ``refresh_changes()`` or ``warm()`` ask of it."""

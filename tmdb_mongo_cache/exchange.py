@@ -24,6 +24,7 @@ from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
+from .tmdb.writes import is_write
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -148,6 +149,8 @@ def _send_straight(
         response = original(request, **options)
     if not isinstance(response, Response):
         return response
+    if request.url and is_write(request.method, response.status_code):
+        cache.flow.written(request.url)
     return responses.annotate(response, cache_status(fwd="bypass"), now=datetime.now(timezone.utc))
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 
-from .asking import Asker, Outcome, Send
+from .asking import Asker, Outcome, Send, utcnow
 from .config import CacheConfig
 from .looking import Looked, Looker, hit_status
 from .once import Once
 from .refresh import Refresher
+from .reusing import look_inside
 from .stats import Counters
 from .store.guard import GuardedStore
 from .store.memory import Memory
@@ -24,6 +25,7 @@ from .tmdb.calls import Call
 from .tmdb.entry import Entry
 from .tmdb.policy import Step
 from .tmdb.rules import Policy
+from .tmdb.writes import touched_by
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -63,6 +65,8 @@ class Flow:
             # By another who knew less of the call.
             entry = policy.usable(looked.entry, call.ask, looked.now)
             looked = looked._replace(entry=entry, step=policy.decide(entry, call.ask, rules, looked.now))
+        if rules.reuse_appended and looked.step is not Step.SERVE:
+            looked = look_inside(self.guarded, call, rules, looked) or looked
         if looked.step is Step.GIVE_UP:
             status = cache_status(fwd="uri-miss", detail="only-if-cached")
             return Outcome(status, looked.now, offline=rules.offline)
@@ -76,6 +80,17 @@ class Flow:
             return self._once.ask(call, rules, send, looked)
         return self._once.fetch(call, rules, send, looked)
 
+    def renew(self, call: Call, rules: Policy, send: Send) -> Outcome | None:
+        """Fetch a call that has no fresh answer, by the same way; None where it has one. Nothing stale is served first.
+
+        Args:
+            call: the call.
+            rules: the settings as they are for it.
+            send: sends it.
+        """
+        looked = self.look_up(call, rules)
+        return None if looked.step is Step.SERVE else self._once.fetch(call, rules, send, looked)
+
     def _served(self, looked: Looked) -> Outcome | None:
         """Return the outcome of a look-up that needs no call to TMDB; None where it does."""
         if looked.entry is None or looked.step not in (Step.SERVE, Step.SERVE_AND_REFRESH):
@@ -86,6 +101,18 @@ class Flow:
     def _refresh(self, call: Call, rules: Policy, send: Send, looked: Looked) -> None:
         if not self._once.is_resting(call.key):
             self._refresher.submit(call.key, lambda: self._once.refresh(call, rules, send.behind(), looked))
+
+    def written(self, url: str) -> None:
+        """Make stale what a successful write to an URL has touched (RFC 9111 section 4.4); never raises.
+
+        What is being fetched at that moment may be older than the write: who
+        comes from now on does not wait for it.
+        """
+        touched = touched_by(url)
+        if touched:
+            self.guarded.make_stale(touched, utcnow())
+            self.forget_calls()
+            logger.debug("a write made stale: %s", ", ".join(item.key for item in touched))
 
     def forget_calls(self) -> None:
         """Let nobody who comes from now on wait for a call that is under way: what it brings may be outdated."""

@@ -195,12 +195,13 @@ def _flag(value: Any, name: str) -> bool:
 
 
 _CALL_SETTINGS: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
-    "expire_after": ("call_expire_after", expiration.normalise),
+    "expire_after": ("call_expire_after", expiration.wanted),
     "stale_if_error": ("stale_if_error", expiration.duration),
     "stale_while_revalidate": ("stale_while_revalidate", expiration.duration),
     "not_found_expire_after": ("not_found_expire_after", expiration.normalise),
     "cache_control": ("cache_control", _flag),
     "wait_on_rate_limit": ("wait_on_rate_limit", _flag),
+    "reuse_appended": ("reuse_appended", _flag),
     "offline": ("offline", _flag),
     "only_if_cached": ("only_if_cached", _flag),
     "refresh": ("refresh", _flag),

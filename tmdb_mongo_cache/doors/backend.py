@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import inspect
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from requests import Request, Response
+from requests import PreparedRequest, Request, Response
 from requests_cache.backends.base import BaseCache
-from requests_cache.cache_keys import get_matched_headers, redact_response
-from requests_cache.models.response import CachedResponse
+from requests_cache.cache_keys import get_matched_headers
 from requests_cache.policy import DEFAULT_IGNORED_PARAMS
-from requests_cache.policy.expiration import get_expiration_seconds
 from requests_cache.policy.settings import CacheSettings
 from requests_cache.session import CachedSession
 
@@ -24,6 +21,8 @@ from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import TMDB_PREFIX, MongoStorage
 from ..tmdb import calls, keys, secrets, urls
+from ..tmdb.writes import Touched, is_write, touched_by
+from .kept import is_whole, kept_for, without_credentials
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -126,8 +125,8 @@ class MongoBackend(BaseCache):
                 setattr(value, name, given)
         self._current = value
         if hasattr(self, "responses"):
-            kept_for = max(_kept_for(value), self._rules.stale_if_error)
-            self.responses.rules = self._rules._replace(stale_if_error=kept_for)
+            longest = max(kept_for(value), self._rules.stale_if_error)
+            self.responses.rules = self._rules._replace(stale_if_error=longest)
 
     def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
         """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
@@ -135,6 +134,8 @@ class MongoBackend(BaseCache):
         if call is None:
             return str(super().create_key(request, match_headers, **kwargs))
         if call.straight:
+            if isinstance(request, PreparedRequest):
+                self._follow(request)
             return NOT_CACHED
         if match_headers is not None:
             # requests-cache compares keys by the headers that an answer's Vary names. TMDB names
@@ -143,6 +144,28 @@ class MongoBackend(BaseCache):
         if self._settings.key_fn is not None:
             return str(super().create_key(request, match_headers, **kwargs))
         return self._variant(call, request)
+
+    def _follow(self, request: PreparedRequest) -> None:
+        """Have a write to TMDB make stale what it changes; a backend sees no more of it than this."""
+        hooks = request.hooks.get("response", [])
+        if is_write(request.method, 200) and self._note_write not in hooks:
+            request.hooks = {**request.hooks, "response": [*hooks, self._note_write]}
+
+    def _note_write(self, response: Response, **_: Any) -> None:
+        if not is_write(response.request.method, response.status_code):
+            return
+        touched = touched_by(response.request.url or "")
+        if touched:
+            key = touched[0].key
+            self._guard.write(
+                self._make_stale,
+                touched,
+                read=lambda: self._probe(key),
+                read_only=lambda: self.responses.has_secondaries_alone,
+            )
+
+    def _make_stale(self, touched: Sequence[Touched], *, probing: bool = False) -> None:
+        self.responses.make_stale(touched, probing=probing)
 
     def _classify(self, request: Any) -> calls.Call | None:
         prepared = request.prepare() if isinstance(request, Request) else request
@@ -174,7 +197,7 @@ class MongoBackend(BaseCache):
         if key == NOT_CACHED:
             return default
         found, _ = self._guard.reads.run(self._read, key, probe=self._probe)
-        return found if _is_whole(found) else default
+        return found if is_whole(found) else default
 
     def _read(self, key: str, *, probing: bool = False) -> Any:
         with self.responses.bounded(probing=probing):
@@ -204,7 +227,12 @@ class MongoBackend(BaseCache):
         self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False
     ) -> None:
         with self.responses.bounded(writing=True, probing=probing):
-            super().save_response(_without_credentials(response, self._settings), cache_key, expires)
+            cached = without_credentials(response, self._settings)
+            if cache_key and cache_key.startswith(TMDB_PREFIX) and getattr(response, "revalidated", False):
+                cached.expires = expires
+                self.responses.confirm(cache_key, cached)
+            else:
+                super().save_response(cached, cache_key, expires)
 
     def update(self, other: BaseCache) -> None:
         """Take over the responses of another cache, TMDB's under this package's keys."""
@@ -246,30 +274,6 @@ class MongoBackend(BaseCache):
 
     def __repr__(self) -> str:
         return f"<MongoBackend(name={self.cache_name})>"
-
-
-def _kept_for(settings: CacheSettings) -> float:
-    """Return how long past its expiry an answer may be of use to a session, in seconds."""
-    limits = [settings.stale_if_error, settings.stale_while_revalidate]
-    seconds = [math.inf if limit is True else get_expiration_seconds(limit) for limit in limits if limit]
-    return max((math.inf if found < 0 else float(found) for found in seconds), default=0.0)
-
-
-def _is_whole(found: Any) -> bool:
-    """Say whether a document was a response at all: requests-cache makes an empty one of any document."""
-    if not isinstance(found, CachedResponse) or not isinstance(found.status_code, int):
-        return False
-    return 100 <= found.status_code < 600 and isinstance(found._content, bytes | None)
-
-
-def _without_credentials(response: Response, settings: CacheSettings) -> CachedResponse:
-    """Redact the redirects as requests-cache redacts the last response."""
-    cached = CachedResponse.from_response(response)
-    for hop in cached.history:
-        redact_response(hop, settings.ignored_parameters)
-        if "Location" in hop.headers:
-            hop.headers["Location"] = secrets.strip_url(hop.headers["Location"])
-    return cached
 
 
 def _is_named(item: str, names: set[str]) -> bool:

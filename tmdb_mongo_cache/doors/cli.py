@@ -12,6 +12,7 @@ from .._version import __version__
 from ..config import CacheConfig
 from ..environment import PREFIX
 from ..errors import CacheError, ConfigError
+from .commands import purge, refresh, warm
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -24,6 +25,9 @@ def cli() -> None:
     \b
     tmdb-mongo-cache demo                    see it work
     tmdb-mongo-cache run old_script.py       run a program with it, unchanged
+    tmdb-mongo-cache warm movie 550 603      fill it
+    tmdb-mongo-cache refresh                 follow what changes at TMDB
+    tmdb-mongo-cache purge --all             delete all that came from TMDB
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
 
 
@@ -85,6 +89,10 @@ def demo() -> None:
     uri = resolve_uri(None)
     check_uri(uri)
     demonstrate(uri)
+
+
+for command in (refresh, warm, purge):
+    cli.add_command(command)
 
 
 def _check(settings: dict[str, str]) -> None:

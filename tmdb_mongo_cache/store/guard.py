@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from ..errors import CLOSED, StoreError, StoreUnavailable
 from ..forks import RenewedAfterFork
 from ..stats import Counters
 from ..tmdb.entry import Entry
+from ..tmdb.writes import Touched
 from .breaker import Allowance, Breaker
 from .memory import Memory
 
@@ -171,6 +173,11 @@ class GuardedStore(RenewedAfterFork):
         """Look up an entry; return it, if there is one, and whether the database answered at all."""
         return self._guard.reads.run(self._get, key, probe=self._probe)
 
+    def keys_between(self, first: str, end: str, pattern: str, now: datetime) -> list[str]:
+        """Return keys in a range that have a fresh entry; none where the database does not answer."""
+        run, probe = self._guard.reads.run, lambda *_: self._probe(first)
+        return run(self._keys_between, first, end, pattern, now, probe=probe)[0] or []
+
     def put(self, entry: Entry, data: Any) -> bool:
         """Store an entry; say whether it was stored."""
         done, reached = self._write(self._put, entry.key, entry, data)
@@ -179,6 +186,10 @@ class GuardedStore(RenewedAfterFork):
     def renew(self, entry: Entry) -> bool:
         """Write the times and headers of a confirmed entry; say whether they were written."""
         return self._write(self._renew, entry.key, entry)[1]
+
+    def make_stale(self, touched: Sequence[Touched], now: datetime) -> None:
+        """Make stale what a write has touched, as far as the database lets it."""
+        self._write(self._make_stale, touched[0].key, touched, now)
 
     def _write(self, write: Callable[..., Any], key: str, *args: Any) -> tuple[Any, bool]:
         return self._guard.write(write, *args, read=lambda: self._probe(key), read_only=self._is_read_only)
@@ -230,11 +241,17 @@ class GuardedStore(RenewedAfterFork):
     def _get(self, key: str) -> Entry | None:
         return self.store.get(key)
 
+    def _keys_between(self, first: str, end: str, pattern: str, now: datetime) -> list[str]:
+        return self.store.keys_between(first, end, pattern, now)
+
     def _probe(self, key: str) -> Entry | None:
         return self.store.get(key, probing=True)
 
     def _put(self, entry: Entry, data: Any, *, probing: bool = False) -> bool:
         return self.store.put(entry, data, probing=probing)
+
+    def _make_stale(self, touched: Sequence[Touched], now: datetime, *, probing: bool = False) -> None:
+        self.store.staleness.of_touched(touched, now, probing=probing)
 
     def _renew(self, entry: Entry, *, probing: bool = False) -> None:
         self.store.renew(entry, probing=probing)

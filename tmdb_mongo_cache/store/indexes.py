@@ -15,8 +15,10 @@ logger = logging.getLogger("tmdb_mongo_cache")
 INDEXES = (
     # MongoDB deletes what has outlived its use; readers check by themselves, for it sweeps once a minute.
     IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0),
-    # invalidate(media_type=…, tmdb_id=…) and entries(media_type=…): everything about one title or person.
+    # invalidate(media_type=…, tmdb_id=…), entries(media_type=…), the change feed: all about a title or person.
     IndexModel([("media_type", 1), ("tmdb_id", 1)], name="title"),
+    # What a change made stale and nobody has fetched since; nothing else is in it.
+    IndexModel([("changed_at", 1)], name="changed_at", sparse=True),
 )
 
 

@@ -29,14 +29,16 @@ from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.hosts import HOST
-from ..tmdb.making import make_entry
+from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
+from ..tmdb.writes import Touched
 from . import memory
 from .client import close_with, open_client, resolve_uri
 from .deadline import Deadline, has_secondaries_alone
 from .document import CODEC, UNREADABLE, from_document, to_bson
 from .failures import EMBEDDED, failed
 from .indexes import INDEXES, Indexes
+from .staleness import Staleness
 
 TMDB_PREFIX = f"GET {HOST}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
@@ -97,6 +99,17 @@ class MongoStorage(MongoDict):
                 yield
         self._deadline.reached()
 
+    def make_stale(self, touched: Sequence[Touched], *, probing: bool = False) -> None:
+        """Make stale what a write has touched, within the deadline that one call may cost."""
+        Staleness(self._bounded_collection, self._indexes).of_touched(
+            touched, datetime.now(timezone.utc), probing=probing
+        )
+
+    @contextmanager
+    def _bounded_collection(self, *, writing: bool, probing: bool) -> Iterator[Collection[dict[str, Any]]]:
+        with self.bounded(writing=writing, probing=probing):
+            yield self.collection
+
     @property
     def has_secondaries_alone(self) -> bool:
         """Whether there are servers to read from, and none that takes writes."""
@@ -133,21 +146,31 @@ class MongoStorage(MongoDict):
             return None
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if isinstance(value, Response):
-            call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
-            if call is not None:
-                entry, data = _to_entry(key, value, call, self.rules)
-                raw, _ = (None, False) if entry is None else to_bson(entry, data)
-                if raw is not None:
-                    try:
-                        with self._operation():
-                            self._indexes.make(self.collection)
-                            self.collection.replace_one({"_id": key}, raw, upsert=True)
-                    finally:
-                        memory.forget_key(key)
-                return
-        with self._operation():
-            super().__setitem__(key, value)  # type: ignore[no-untyped-call]
+        if not self._is_kept(key, value):
+            with self._operation():
+                super().__setitem__(key, value)  # type: ignore[no-untyped-call]
+
+    def confirm(self, key: str, value: Response) -> None:
+        """Store an answer of which TMDB has just said that nothing has changed."""
+        self._is_kept(key, value, confirmed=datetime.now(timezone.utc))
+
+    def _is_kept(self, key: str, value: Any, confirmed: datetime | None = None) -> bool:
+        """Store what is TMDB's, if it may be; False for what is not TMDB's."""
+        if not isinstance(value, Response):
+            return False
+        call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
+        if call is None:
+            return False
+        entry, data = _to_entry(key, value, call, self.rules, confirmed)
+        raw, _ = (None, False) if entry is None else to_bson(entry, data)
+        if raw is not None:
+            try:
+                with self._operation():
+                    self._indexes.make(self.collection)
+                    self.collection.replace_one({"_id": key}, raw, upsert=True)
+            finally:
+                memory.forget_key(key)
+        return True
 
     def __delitem__(self, key: str) -> None:
         try:
@@ -237,7 +260,9 @@ def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
     )
 
 
-def _to_entry(key: str, value: Any, call: calls.Call, rules: Policy) -> tuple[Entry | None, Any]:
+def _to_entry(
+    key: str, value: Any, call: calls.Call, rules: Policy, confirmed: datetime | None
+) -> tuple[Entry | None, Any]:
     """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
     if call.straight:
         return None, None
@@ -258,6 +283,8 @@ def _to_entry(key: str, value: Any, call: calls.Call, rules: Policy) -> tuple[En
     if judged.verdict is not policy.Verdict.STORE or not kept.keepable:
         return None, None
     made = make_entry(call, rules, kept, judged.data, fetched)
+    if confirmed is not None:
+        made = renewed_entry(call, rules, reply, made, confirmed)
     expires = made.expires_at if value.expires is None else expiration.expires_at(value.expires, fetched, fetched)
     entry = made._replace(
         key=key,

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from cachetools import Cache, TTLCache
 
 from ..forks import ForkSafeLock, RenewedAfterFork
+from ..tmdb.endpoints import Endpoint
 from ..tmdb.entry import Entry, Hop
 
 _SLOTS = 1024
@@ -155,6 +156,28 @@ def forget_title(media_type: str, tmdb_id: Any) -> None:
     """Drop all about one title, person or other thing from every tier of this process."""
     for tier in _all_tiers():
         tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id == tmdb_id)
+
+
+def forget_titles(media_type: str, ids: frozenset[int]) -> None:
+    """Drop all about some titles or people from every tier of this process."""
+    for tier in _all_tiers():
+        tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id in ids)
+
+
+def forget_path(key: str, about: Endpoint | None) -> None:
+    """Drop from every tier what a path has, with whatever query, and what is about the same thing.
+
+    Args:
+        key: how the path's keys begin, up to their query.
+        about: what the path is about, where that alone tells it.
+    """
+
+    def matches(entry: Entry) -> bool:
+        same = about is not None and (entry.media_type, entry.tmdb_id) == (about.media_type, about.tmdb_id)
+        return same or entry.key == key or entry.key.startswith(f"{key}?")
+
+    for tier in _all_tiers():
+        tier.forget_all(matches)
 
 
 def forget_everything() -> None:

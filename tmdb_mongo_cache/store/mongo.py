@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,11 +22,16 @@ from pymongo.errors import (
 
 from ..config import CacheConfig
 from ..tmdb.entry import Entry
+from ..tmdb.expiration import LONGEST
+from ..tmdb.hosts import HOST
+from . import feed
 from .client import Connection
 from .document import CODEC_OF_HITS, RAW, UNREADABLE, EntryInfo, from_document, info_of, to_bson
 from .indexes import INDEXES, Indexes
 from .leases import Leases
+from .leases import of as leases_of
 from .memory import Memory
+from .staleness import Staleness
 from .watching import Watcher
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -35,6 +40,10 @@ _WITHOUT_DATA = {"data": 0}
 
 # The retryable reads of MongoDB's specification: the server steps down, shuts down or is in between.
 _REPEATED = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+_OURS = f"GET {HOST}/"
+_SEVERAL = 50
+"""Variants of one call that are looked at for an answer within an answer: more than any program makes."""
+
 _INFO = {"data": 0, "body": 0, "headers": 0, "history": 0}
 
 
@@ -52,6 +61,8 @@ class MongoStore:
         self.leases = Leases(self._writing)
         self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes(*INDEXES)
+        self.staleness = Staleness(self.connection.operation, self._indexes)
+        self.feed = feed.FeedState(self.connection.operation, lambda: self.leases.owner)
         self._find: _Finder | None = None
 
     def get(self, key: str, *, probing: bool = False) -> Entry | None:
@@ -99,12 +110,58 @@ class MongoStore:
         }
         with self._writing(probing=probing) as collection:
             # Not onto an answer that somebody has fetched meanwhile.
-            collection.update_one({"_id": entry.key, "timestamp": entry.timestamp}, {"$set": changes})
+            query = {"_id": entry.key, "timestamp": entry.timestamp}
+            collection.update_one(query, {"$set": changes, "$unset": {"changed_at": ""}})
 
     def delete(self, query: Mapping[str, Any]) -> int:
         """Delete what the query matches; return how many documents that were."""
         with self.connection.operation(bounded=False) as collection:
             return collection.delete_many(query).deleted_count
+
+    def fresh(self, keys: Sequence[str], now: datetime) -> set[str]:
+        """Return those of the keys that have a fresh entry, in one query."""
+        query = {"_id": {"$in": list(keys)}, "expires_at": {"$gt": now}, "timestamp": {"$gt": now - LONGEST}}
+        with self.connection.operation(bounded=False) as collection:
+            return {document["_id"] for document in collection.find(query, {"_id": 1})}
+
+    def purge(self, now: datetime, *, everything: bool) -> int:
+        """Delete TMDB's answers that are past their time, or all of them; return how many that were."""
+        ours = [{"_id": {"$gte": _OURS, "$lt": f"{_OURS[:-1]}0"}}, {"schema": {"$exists": True}}]  # "0" follows "/"
+        query: dict[str, Any] = {"$or": ours}
+        if not everything:
+            late = [{"purge_at": {"$lte": now}}, {"timestamp": {"$lte": now - LONGEST}}]
+            query = {"$and": [query, {"$or": [*late, {"timestamp": {"$not": {"$type": "date"}}}]}]}
+        with self.connection.operation(bounded=False, writing=True) as collection:
+            deleted = collection.delete_many(query).deleted_count
+            if everything:
+                leases_of(collection).delete_many({})
+                feed.beside(collection).delete_many({})
+        return deleted
+
+    def oldest(self, media_type: str) -> datetime | None:
+        """Return when the oldest entry about a kind of title was fetched; None where there is none."""
+        pipeline: list[Mapping[str, Any]] = [
+            {"$match": {"media_type": media_type}},
+            {"$group": {"_id": None, "at": {"$min": "$timestamp"}}},
+        ]
+        with self.connection.operation(bounded=False) as collection:
+            found = next(iter(collection.aggregate(pipeline)), {}).get("at")
+        return found if isinstance(found, datetime) else None
+
+    def has(self, media_type: str) -> bool:
+        """Say whether there is an entry about a kind of title."""
+        with self.connection.operation(bounded=False) as collection:
+            return collection.find_one({"media_type": media_type}, {"_id": 1}) is not None
+
+    def keys_between(self, first: str, end: str, pattern: str, now: datetime) -> list[str]:
+        """Return keys from one to before another that match a pattern and have a fresh entry.
+
+        Those that are fresh longest come first; there are not more than fifty.
+        """
+        query = {"_id": {"$gte": first, "$lt": end, "$regex": pattern}, "expires_at": {"$gt": now}}
+        with self.connection.operation() as collection:
+            found = collection.find(query, {"_id": 1}).sort("expires_at", -1).limit(_SEVERAL)
+            return [document["_id"] for document in found]
 
     def entries(self, query: Mapping[str, Any], limit: int) -> Iterator[EntryInfo]:
         """List entries in the order of their keys; 0 for no limit."""

@@ -1,7 +1,6 @@
 """TMDB's public v3 endpoints, and which title, person or other thing a path is about.
 
-Source: TMDB's OpenAPI description (148 paths; the private ones are ruled by
-:mod:`.privacy` and do not appear here). The headings are the classes whose
+Source: TMDB's OpenAPI description (148 paths). The headings are the classes whose
 expiration a user may set one by one: ``expire_after={"details": ...}``.
 """
 
@@ -80,7 +79,33 @@ ENDPOINTS: dict[str, tuple[str, ...]] = {
         "/3/watch/providers/tv",
     ),
 }
-"""Path templates by class."""
+"""Path templates by class; for how long each class is fresh stands in :data:`.freshness.TABLE`."""
+
+_ACCOUNT = (
+    "favorite favorite/movies favorite/tv lists rated/movies rated/tv rated/tv/episodes watchlist watchlist/movies "
+    "watchlist/tv"
+)
+_AUTHENTICATION = "guest_session/new session session/convert/4 session/new token/new token/validate_with_login"
+_EPISODE = "/3/tv/{series_id}/season/{season_number}/episode/{episode_number}"
+
+PRIVATE: tuple[str, ...] = (
+    "/3/account/{account_id}",
+    *(f"/3/account/{{account_id}}/{part}" for part in _ACCOUNT.split()),
+    "/3/authentication",
+    *(f"/3/authentication/{part}" for part in _AUTHENTICATION.split()),
+    *(f"/3/guest_session/{{guest_session_id}}/rated/{part}" for part in ("movies", "tv", "tv/episodes")),
+    "/3/list",
+    "/3/list/{list_id}",
+    *(f"/3/list/{{list_id}}/{part}" for part in ("add_item", "clear", "item_status", "remove_item")),
+    "/3/movie/{movie_id}/account_states",
+    "/3/movie/{movie_id}/rating",
+    "/3/tv/{series_id}/account_states",
+    "/3/tv/{series_id}/rating",
+    "/3/tv/{series_id}/season/{season_number}/account_states",
+    f"{_EPISODE}/account_states",
+    f"{_EPISODE}/rating",
+)
+"""The rest of the 148: never cached. For people to read; what rules is :mod:`.privacy`, which needs no list."""
 
 APPENDABLE = {path: frozenset(parts.split()) for path, parts in _SUB_RESOURCES.items()}
 """What ``append_to_response`` is sure to add to an answer, by path template.

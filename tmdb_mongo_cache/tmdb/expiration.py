@@ -3,7 +3,7 @@
 A user may give seconds, a ``timedelta``, a ``datetime``, or requests-cache's
 constants ``NEVER_EXPIRE`` (-1), ``EXPIRE_IMMEDIATELY`` (0) and ``DO_NOT_CACHE``;
 here it becomes, once, seconds as a float (``math.inf`` for never), an aware
-``datetime``, or :data:`DO_NOT_CACHE`.
+``datetime``, :data:`DO_NOT_CACHE`, or :data:`ADAPTIVE`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 DEFAULT: Final = 24 * 3600.0
-"""Seconds for whatever is not known better."""
+"""Seconds for whatever is not known better; :data:`.freshness.TABLE` has what is."""
 
 LONGEST: Final = timedelta(days=180)
 """TMDB's terms allow keeping an answer for six months; nothing is kept longer after its fetch."""
@@ -22,8 +22,14 @@ LONGEST: Final = timedelta(days=180)
 DO_NOT_CACHE: Final = 0x0D0E0200020704
 """requests-cache's constant of this name and value: fetch, and store nothing."""
 
+ADAPTIVE: Final = "adaptive"
+"""By the age of the film or show, see :func:`.freshness.adaptive_seconds`."""
+
 Expiration = float | datetime | int
 """A normalised expiration: seconds, a moment, or :data:`DO_NOT_CACHE` (the only ``int``)."""
+
+Wanted = Expiration | str
+"""What a setting may ask for: an expiration, or :data:`ADAPTIVE` (the only ``str``)."""
 
 
 def normalise(value: Any, name: str) -> Expiration:
@@ -50,6 +56,19 @@ def normalise(value: Any, name: str) -> Expiration:
     raise ValueError(f"{name} must be seconds (0 or more, -1 for never), a timedelta or a datetime, not {value!r}")
 
 
+def wanted(value: Any, name: str) -> Wanted:
+    """Turn what a user may give as ``expire_after`` into its normal form: an expiration, or ``"adaptive"``.
+
+    Raises:
+        ValueError: the value is neither; the text says what would be one.
+    """
+    if isinstance(value, str):
+        if value == ADAPTIVE:
+            return ADAPTIVE
+        raise ValueError(f"{name} must be seconds, a timedelta, a datetime or {ADAPTIVE!r}, not {value!r}")
+    return normalise(value, name)
+
+
 def duration(value: Any, name: str) -> float:
     """Turn a length of time (seconds, a timedelta, True for ever, False for none) into seconds.
 
@@ -66,7 +85,7 @@ def duration(value: Any, name: str) -> float:
     return normal
 
 
-def by_class(value: Mapping[str, Any], name: str) -> dict[str, Expiration]:
+def by_class(value: Mapping[str, Any], name: str) -> dict[str, Wanted]:
     """Turn a mapping from classes of endpoints into its normal form.
 
     Raises:
@@ -77,7 +96,7 @@ def by_class(value: Mapping[str, Any], name: str) -> dict[str, Expiration]:
     unknown = sorted(str(key) for key in value if key not in CLASSES)
     if unknown:
         raise ValueError(f"{name} has no class {unknown[0]!r}; the classes are: {', '.join(sorted(CLASSES))}")
-    return {key: normalise(item, f"{name}[{key!r}]") for key, item in value.items()}
+    return {key: wanted(item, f"{name}[{key!r}]") for key, item in value.items()}
 
 
 def expires_at(expiration: Expiration, fetched: datetime, now: datetime) -> datetime:

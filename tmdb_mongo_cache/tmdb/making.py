@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from . import expiration, policy
+from . import bodies, expiration, freshness, policy
 from .calls import Call, kept_form
 from .directives import age_of
 from .entry import Entry, Reply
+from .expiration import Expiration
 from .rules import Policy
 from .secrets import strip_url
 
 # RFC 9111 section 3.2: what a 304 says of a body that it does not have.
 _NOT_UPDATED = frozenset({"content-length", "content-encoding", "transfer-encoding", "content-range", "set-cookie"})
+
+_OF_THE_BODY = frozenset({"content-length", "etag"})
 
 
 def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime) -> Entry:
@@ -26,7 +29,8 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
         data: the parsed body.
         now: when it was fetched.
     """
-    expires = expiration.expires_at(policy.expiration_of(reply, call.ask, rules, now), now, now)
+    wanted = _fresh_for(call, rules, reply, data, now)
+    expires = expiration.expires_at(wanted, now, now)
     endpoint, _, media_type, tmdb_id = call.endpoint
     if media_type and tmdb_id is None and endpoint and endpoint.count("/") == 3 and isinstance(data, dict):
         # Asked for by another database's id (/3/movie/tt0137523): the answer has TMDB's own.
@@ -58,10 +62,58 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     # How old the answer was when it came has nothing to say of this one.
     names = {"age", *(name.lower() for name in came)}
     headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | came
-    wanted = policy.expiration_of(reply._replace(status=entry.status, headers=headers), call.ask, rules, now)
+    confirmed = reply._replace(status=entry.status, headers=headers)
+    adapts = policy.expiration_of(confirmed, call.ask, rules, now) == expiration.ADAPTIVE
+    data = _parsed(entry.body) if adapts else None  # reading it for nothing would cost as much as all the rest
+    wanted = _fresh_for(call, rules, confirmed, data, now)
     expires = expiration.expires_at(wanted, entry.timestamp, now)
     purge = expiration.purge_at(expires, entry.timestamp, policy.retention(rules))
     return entry._replace(headers=headers, expires_at=expires, purge_at=purge, validated_at=now)
+
+
+def contained_entry(call: Call, rules: Policy, holder: Entry, body: bytes) -> Entry | None:
+    """Return the entry of an answer that another one contains: as old as that, and fresh no longer.
+
+    None where the settings let no answer to this call be kept. It has no ETag:
+    that is the other answer's.
+
+    Args:
+        call: the call it answers.
+        rules: the settings for it.
+        holder: the entry that contains it.
+        body: the answer, as :func:`.appended.extract` gives it.
+    """
+    reply = Reply(holder.status, headers=holder.headers, body=body)
+    wanted = policy.expiration_of(reply, call.ask, rules, holder.timestamp)
+    if wanted == expiration.DO_NOT_CACHE:
+        return None
+    expires = holder.expires_at
+    if not isinstance(wanted, str):
+        confirmed = holder.validated_at or holder.timestamp
+        expires = min(expires, expiration.expires_at(wanted, holder.timestamp, confirmed))
+    headers = {name: value for name, value in holder.headers.items() if name.lower() not in _OF_THE_BODY}
+    endpoint = call.endpoint.template
+    return holder._replace(key=call.key, headers=headers, body=body, expires_at=expires, endpoint=endpoint, url=None)
+
+
+def _fresh_for(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime) -> Expiration:
+    """Return how long an answer is fresh, adapted to its title and spread by its key.
+
+    What TMDB's header says, and what a single call asks for, is taken at its word.
+    """
+    wanted = policy.expiration_of(reply, call.ask, rules, now)
+    found = freshness.adaptive_seconds(call.ask.kind, data, now) if isinstance(wanted, str) else wanted
+    if not isinstance(found, float):
+        return found
+    exact = isinstance(rules.call_expire_after, float) or policy.said_lifetime(reply, rules, now) is not None
+    return found if exact and reply.status != 404 else freshness.spread(found, call.key)
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return bodies.parse(body)
+    except ValueError:  # as somebody has edited it
+        return None
 
 
 def age_header(entry: Entry, now: datetime) -> str:

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from . import bodies, expiration
+from . import bodies, expiration, freshness
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
-from .expiration import DO_NOT_CACHE, Expiration
+from .expiration import DO_NOT_CACHE, Wanted
 from .rules import Policy
 from .secrets import strip_url
 
@@ -241,15 +241,17 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
     return ""
 
 
-def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Expiration:
+def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Wanted:
     """Return how long an answer is to be fresh: by its own header, where that rules, before the settings."""
     if reply.status == 404:
         return policy.not_found_expire_after
-    if policy.cache_control:
-        said = cache_control.of_answer(reply.headers, now)
-        if said.lifetime is not None:
-            return said.lifetime
-    return _wanted(ask, policy)
+    said = said_lifetime(reply, policy, now)
+    return _wanted(ask, policy) if said is None else said
+
+
+def said_lifetime(reply: Reply, policy: Policy, now: datetime) -> float | None:
+    """Return for how many seconds an answer's own header has it fresh; None where that does not rule."""
+    return cache_control.of_answer(reply.headers, now).lifetime if policy.cache_control else None
 
 
 def is_kept(ask: Ask, policy: Policy) -> bool:
@@ -257,7 +259,7 @@ def is_kept(ask: Ask, policy: Policy) -> bool:
     return _wanted(ask, policy) != DO_NOT_CACHE
 
 
-def _wanted(ask: Ask, policy: Policy) -> Expiration:
+def _wanted(ask: Ask, policy: Policy) -> Wanted:
     """Return the expiration of the settings: the call's own wish before the URL's before that for all."""
     if policy.call_expire_after is not None:
         return policy.call_expire_after
@@ -265,8 +267,8 @@ def _wanted(ask: Ask, policy: Policy) -> Expiration:
         return found
     wanted = policy.expire_after
     if wanted is None:
-        return expiration.DEFAULT
-    return wanted.get(ask.kind, expiration.DEFAULT) if isinstance(wanted, Mapping) else wanted
+        return freshness.seconds_of(ask.kind)
+    return wanted.get(ask.kind, freshness.seconds_of(ask.kind)) if isinstance(wanted, Mapping) else wanted
 
 
 def retention(policy: Policy) -> float:

@@ -1,0 +1,38 @@
+"""requests-cache's responses and settings, as :mod:`.backend` needs to know them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from requests import Response
+from requests_cache.cache_keys import redact_response
+from requests_cache.models.response import CachedResponse
+from requests_cache.policy.expiration import get_expiration_seconds
+from requests_cache.policy.settings import CacheSettings
+
+from ..tmdb import secrets
+
+
+def kept_for(settings: CacheSettings) -> float:
+    """Return how long past its expiry an answer may be of use to a session, in seconds."""
+    limits = [settings.stale_if_error, settings.stale_while_revalidate]
+    seconds = [math.inf if limit is True else get_expiration_seconds(limit) for limit in limits if limit]
+    return max((math.inf if found < 0 else float(found) for found in seconds), default=0.0)
+
+
+def is_whole(found: Any) -> bool:
+    """Say whether a document was a response at all: requests-cache makes an empty one of any document."""
+    if not isinstance(found, CachedResponse) or not isinstance(found.status_code, int):
+        return False
+    return 100 <= found.status_code < 600 and isinstance(found._content, bytes | None)
+
+
+def without_credentials(response: Response, settings: CacheSettings) -> CachedResponse:
+    """Redact the redirects as requests-cache redacts the last response."""
+    cached = CachedResponse.from_response(response)
+    for hop in cached.history:
+        redact_response(hop, settings.ignored_parameters)
+        if "Location" in hop.headers:
+            hop.headers["Location"] = secrets.strip_url(hop.headers["Location"])
+    return cached

@@ -1,0 +1,168 @@
+"""Fetching many calls into the cache: what is missing or stale, on several connections, until it is done or stopped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from enum import Enum, auto
+from itertools import islice
+from typing import NamedTuple
+
+import requests
+
+from ..asking import Outcome, utcnow
+from ..errors import UpstreamError
+from ..store.mongo import MongoStore
+from .upstream import Upstream
+
+_BATCH = 500
+_REFUSED = frozenset({"status 401", "status 403"})
+_STRIKES = 20
+"""Failures in a row after which TMDB, and not the one or other id, is at fault."""
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is under way, how much of it is done, and of how much (0: not known)."""
+
+
+class Wish(NamedTuple):
+    """One call: how people know it, its key, and its URL without the key for TMDB."""
+
+    name: str
+    key: str
+    url: str
+
+
+class Came(Enum):
+    """What became of one wish."""
+
+    FETCHED = auto()
+    CONFIRMED = auto()
+    FRESH = auto()
+    MISSING = auto()
+    FAILED = auto()
+    NOT_BEGUN = auto()
+
+
+class Counts:
+    """What became of the wishes so far; ``failed`` are their names, and why."""
+
+    def __init__(self) -> None:
+        self._of: Counter[Came] = Counter()
+        self.failed: list[tuple[str, str]] = []
+
+    def add(self, came: Came, number: int = 1) -> None:
+        """Count some."""
+        self._of[came] += number
+
+    def __getitem__(self, came: Came) -> int:
+        return self._of[came]
+
+    @property
+    def done(self) -> int:
+        """How many wishes have come to an end."""
+        return sum(self._of.values()) + len(self.failed)
+
+
+class Fetching:
+    """Fetches wishes; what was fetched is stored at once, so whoever begins again begins where this one ended.
+
+    Args:
+        store: where the answers are kept.
+        upstream: TMDB.
+        progress: is told how far it is.
+    """
+
+    def __init__(self, store: MongoStore, upstream: Upstream, progress: Progress) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._progress = progress
+        self._strikes = 0
+        self.counts = Counts()
+
+    def run(self, wishes: Iterable[Wish], total: int, connections: int) -> None:
+        """Fetch what has no fresh answer; ``total`` is how many wishes there are, for the progress.
+
+        Where it is interrupted, no call is begun any more, and those under way are brought to their end.
+
+        Raises:
+            UpstreamError: TMDB refuses the key, or fails again and again.
+            StoreError: MongoDB failed.
+        """
+        with ThreadPoolExecutor(connections, thread_name_prefix="tmdb-mongo-cache-fetch") as pool:
+            try:
+                for batch in _batches(wishes, _BATCH):
+                    fresh = self._store.fresh([wish.key for wish in batch], utcnow())
+                    self.counts.add(Came.FRESH, len(fresh))
+                    wanted = [wish for wish in batch if wish.key not in fresh]
+                    self._collect({pool.submit(self._fetch, wish.url): wish for wish in wanted}, total)
+            except BaseException:
+                self._upstream.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _fetch(self, url: str) -> tuple[Came, str]:
+        if self._upstream.stopped:
+            return Came.NOT_BEGUN, ""
+        try:
+            return _what_came(self._upstream.fetch(url))
+        except (UpstreamError, requests.RequestException) as error:
+            return Came.FAILED, str(error) if isinstance(error, UpstreamError) else type(error).__name__
+
+    def _collect(self, under_way: dict[Future[tuple[Came, str]], Wish], total: int) -> None:
+        self._progress("fetching", self.counts.done, total)
+        try:
+            for future in as_completed(list(under_way)):
+                self._count(under_way.pop(future), *future.result())
+                self._progress("fetching", self.counts.done, total)
+        except BaseException:
+            self._upstream.stop()
+            # What is under way will be stored, and nobody will fetch it again: it is counted.
+            for future, wish in under_way.items():
+                if not future.cancel():
+                    with suppress(UpstreamError):
+                        self._count(wish, *future.result())
+            raise
+
+    def _count(self, wish: Wish, came: Came, why: str) -> None:
+        counts = self.counts
+        if came is Came.NOT_BEGUN:
+            return
+        if came is not Came.FAILED:
+            self._strikes = 0
+            counts.add(came)
+            return
+        counts.failed.append((wish.name, why))
+        self._strikes += 1
+        if why in _REFUSED:
+            raise UpstreamError(f"TMDB does not accept the key ({why})")
+        if self._strikes >= _STRIKES:
+            raise UpstreamError(f"TMDB fails again and again (the last time: {why}); run it again to go on")
+
+
+def _what_came(outcome: Outcome | None) -> tuple[Came, str]:
+    """Say what became of one wish, and why where it failed."""
+    if outcome is None:
+        return Came.FRESH, ""
+    if outcome.entry is not None:
+        if outcome.revalidated:
+            return Came.CONFIRMED, ""
+        # Somebody else has fetched it meanwhile; or TMDB has failed, and there is an older answer.
+        is_fresh = outcome.entry.expires_at > utcnow()
+        return (Came.FRESH, "") if is_fresh else (Came.FAILED, "TMDB failed, the older answer stays")
+    reply = outcome.reply
+    if reply is None:
+        return Came.FAILED, "no answer"
+    if reply.error is not None:
+        return Came.FAILED, type(reply.error).__name__
+    if outcome.stored is None:
+        kept = ", which is not kept" if reply.status in (200, 404) else ""
+        return Came.FAILED, f"status {reply.status}{kept}"
+    return (Came.MISSING if reply.status == 404 else Came.FETCHED), ""
+
+
+def _batches(wishes: Iterable[Wish], size: int) -> Iterator[list[Wish]]:
+    left = iter(wishes)
+    while batch := list(islice(left, size)):
+        yield batch

@@ -1,0 +1,224 @@
+"""Answers within answers: what ``append_to_response`` has brought along serves other calls, too.
+
+Two kinds of call have their answer inside another one: the same path with fewer
+parts appended, and a sub-resource (``/3/movie/550/credits``) that was appended
+(``/3/movie/550?append_to_response=credits``).
+
+Sources: TMDB's OpenAPI description, and its page about ``append_to_response``
+(developer.themoviedb.org/docs/append-to-response): movies, shows, seasons,
+episodes and people have it, and each part answers to the query's params as its
+own request would. So with the same params the part is the sub-resource's
+answer, that of ``language`` included, which filters images and videos alike.
+Where the query has none, the details' default (``en-US``) does not reach the
+parts: a show's recorded images that were appended with
+``include_image_language=pt`` and no ``language`` are Portuguese ones alone, and
+a collection's without either are those of all languages, as by themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+from . import endpoints
+from .hosts import HOST
+from .parts import NOT_SERVED, PARTS
+
+_LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
+_HOLDERS = {f"{template}/{part}": (template, part) for template, parts in PARTS.items() for part in parts}
+
+_APPEND = "append_to_response"
+_START = f"GET {HOST}"
+_MARK = re.compile(r"[ \t\n\r]*([{},:])[ \t\n\r]*")
+_DECODER = json.JSONDecoder()
+
+
+class Source(NamedTuple):
+    """Where the answer to a call may be contained: in answers at one path, asked for with the same params.
+
+    Attributes:
+        path: the canonical path of the containing answer.
+        params: the query without ``append_to_response``, as it is in keys.
+        part: the appended part that is wanted; None where the same path is asked for with fewer parts.
+        appended: what the call itself appends (where ``part`` is None).
+        template: the path template of ``path``.
+    """
+
+    path: str
+    params: str
+    part: str | None
+    appended: frozenset[str]
+    template: str
+
+
+class _Asked(NamedTuple):
+    path: str
+    params: str
+    appended: frozenset[str]
+
+
+class _Member(NamedTuple):
+    """A member of an object: its whole text, its value's text, and the value."""
+
+    whole: slice
+    text: slice
+    value: Any
+
+
+def sources(key: str) -> tuple[Source, ...]:
+    """Say where else the answer to the call with this key may be found; empty where it cannot be."""
+    asked = _read(key)
+    if asked is None:
+        return ()
+    path, params, appended = asked
+    template = endpoints.find(path).template
+    if template is None or path.count("/") != template.count("/"):
+        return ()
+    if template in PARTS:
+        return (Source(path, params, None, appended, template),)
+    if template in _HOLDERS and not appended:
+        holder, part = _HOLDERS[template]
+        return (Source(path.removesuffix(f"/{part}"), params, part, frozenset(), holder),)
+    return ()
+
+
+def key_range(source: Source) -> tuple[str, str]:
+    """Return ``(first, end)``: every key that may hold the answer is ``first <= key < end``, in MongoDB's order.
+
+    In between are keys of this very path alone, with something appended: params
+    are sorted by name, so those with smaller names come before it.
+    """
+    before, _ = _around(source.params)
+    first = f"{_START}{source.path}?{'&'.join([*before, _APPEND])}"
+    return f"{first}=", f"{first}>"  # ">" comes after "="
+
+
+def key_ending(source: Source) -> str:
+    """Return a regular expression that finds the keys of that range with the same params, whatever they append."""
+    _, after = _around(source.params)
+    return f"{_APPEND}=[^&]*{re.escape(''.join(f'&{item}' for item in after))}$"
+
+
+def _around(params: str) -> tuple[list[str], list[str]]:
+    """Return the params that stand before and after what is appended: they are sorted by name."""
+    items = [item for item in params.split("&") if item]
+    before = [item for item in items if _decoded(item.partition("=")[0]) < _APPEND]
+    return before, items[len(before) :]
+
+
+def may_hold(source: Source, key: str) -> bool:
+    """Say whether the answer with this key holds the one that is wanted, by the key alone."""
+    held = _read(key)
+    if held is None or held.path != source.path or held.params != source.params:
+        return False
+    if source.part is not None:
+        return source.part in held.appended
+    return source.appended < held.appended and held.appended - source.appended <= _LEFT_OUT[source.template]
+
+
+def extract(source: Source, body: bytes) -> bytes | None:
+    """Cut the answer out of the body that holds it, whose key :func:`may_hold` has passed.
+
+    Values are copied as they are written, never read and written again.
+
+    Returns:
+        the body of the contained answer; None where it is not there, or not what it should be.
+    """
+    try:
+        text = body.decode()
+        members = _members(text)
+    except (ValueError, RecursionError):
+        return None
+    values = {name: member.value for name, member in members.items()}
+    if type(values.get("id")) is not int or _is_error(values):
+        return None
+    if source.part is None:
+        return _with_fewer(source, text, members)
+    return _part(source.template, source.part, text, members)
+
+
+def _with_fewer(source: Source, text: str, members: dict[str, _Member]) -> bytes | None:
+    if not all(name in members and _is_object(members[name].value) for name in source.appended):
+        return None
+    left_out = _LEFT_OUT[source.template] - source.appended
+    kept = [text[member.whole] for name, member in members.items() if name not in left_out]
+    return f"{{{','.join(kept)}}}".encode()
+
+
+def _part(template: str, part: str, text: str, members: dict[str, _Member]) -> bytes | None:
+    expected = PARTS[template][part].split()
+    member = members.get(part)
+    if member is None or not _is_object(member.value) or "id" in member.value:
+        return None
+    if not all(name in member.value for name in expected if name != "id"):
+        return None
+    found = text[member.text]
+    if "id" in expected:
+        number = f'"id":{text[members["id"].text]}'
+        found = f"{{{number},{found[1:]}" if expected[0] == "id" else f"{found[:-1]},{number}}}"
+    return found.encode()
+
+
+def _read(key: str) -> _Asked | None:
+    """Take a key apart; None where nothing can be said about it."""
+    if not key.startswith(f"{_START}/") or "#" in key:  # cut off, and a digest of the rest
+        return None
+    path, _, query = key.removeprefix(_START).partition("?")
+    params: list[str] = []
+    appended: list[str] = []
+    for item in query.split("&") if query else ():
+        name, _, value = item.partition("=")
+        if name == "page":
+            return None
+        if name == _APPEND:
+            appended.append(_decoded(value))
+        else:
+            params.append(item)
+    if len(appended) > 1 or any("account_states" in value.casefold() for value in appended):
+        return None  # which of two TMDB listens to is not known
+    return _Asked(path, "&".join(params), frozenset(appended[0].split(",")) if appended else frozenset())
+
+
+def _decoded(text: str) -> str:
+    return unquote(text, errors="surrogateescape") if "%" in text else text
+
+
+def _members(text: str) -> dict[str, _Member]:
+    """Find the members of the object that a text is.
+
+    Raises:
+        ValueError: it is not JSON, not an object, or one with two members of the same name.
+        RecursionError: it is nested too deeply.
+    """
+    found: dict[str, _Member] = {}
+    mark, position = _mark(text, 0)
+    while mark == ("," if found else "{"):
+        start = position
+        name, position = _DECODER.raw_decode(text, start)
+        mark, value_at = _mark(text, position)
+        if not isinstance(name, str) or mark != ":" or name in found:
+            raise ValueError("no name, no value, or a second one")
+        value, position = _DECODER.raw_decode(text, value_at)
+        found[name] = _Member(slice(start, position), slice(value_at, position), value)
+        mark, position = _mark(text, position)
+    if mark != "}" or position != len(text):
+        raise ValueError("not an object")
+    return found
+
+
+def _mark(text: str, position: int) -> tuple[str, int]:
+    found = _MARK.match(text, position)
+    if found is None:
+        raise ValueError("not JSON")
+    return found[1], found.end()
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict) and not _is_error(value)
+
+
+def _is_error(values: dict[str, Any]) -> bool:
+    # TMDB lists codes 21 and 40 with HTTP 200, and may answer for one part alone.
+    return values.get("success") is False or "status_code" in values
