@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeVar
 from .backoff import Backoff, RateLimit
 from .looking import Looked
 from .stats import Counters
+from .store import written
 from .store.guard import GuardedStore
 from .store.memory import Memory, forget_key
 from .tmdb import policy
@@ -109,9 +110,10 @@ class Asker:
         judged = policy.judge(reply, call.ask, entry, rules, validate, now)
         if judged.verdict is Verdict.FETCH_AGAIN:
             return self.ask(call, rules, send, looked, validate=False)
+        outdated = written.since(began, call.key, call.endpoint)
         if entry is not None and judged.verdict is Verdict.RENEW:
             self.backoff.succeeded(call.key)
-            return self._renewed(call, rules, reply, looked, now)
+            return self._renewed(call, rules, reply, looked, now, outdated=outdated)
         if judged.verdict is Verdict.SERVE_STALE:
             # What is the caller's own fault (a proxy) is no reason for others to leave TMDB alone.
             rest = self.backoff.failed(call.key, reply, monotonic() - began) if reply.keepable else 0.0
@@ -119,7 +121,7 @@ class Asker:
             return Asked(outcome, reply, None, failed=True, rest=rest)
         self.backoff.succeeded(call.key)
         self._counters.add("misses")
-        made, stored = self._keep(call, rules, reply, judged, looked, now)
+        made, stored = self._keep(call, rules, reply, judged, looked, now, outdated=outdated)
         ttl = policy.seconds_left(made, now) if made and stored else None
         status = cache_status(fwd=_why_forwarded(entry, now), stored=stored, ttl=ttl)
         outcome = Outcome(status, now, None, reply, made if stored else None)
@@ -145,10 +147,12 @@ class Asker:
         has_other = entry is not None and policy.may_be_stale(entry, call.ask, rules, utcnow())
         return self._limit.send(lambda: send(headers), send, has_other=has_other)
 
-    def _renewed(self, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime) -> Asked:
+    def _renewed(
+        self, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime, *, outdated: bool
+    ) -> Asked:
         entry = looked.entry
         assert entry is not None  # noqa: S101  the verdict says so
-        renewed = renewed_entry(call, rules, reply, entry, now)
+        renewed = _as_new_as_it_is(renewed_entry(call, rules, reply, entry, now), now, outdated=outdated)
         stored = self._guarded.renew(renewed)
         self._remember(renewed, looked)
         self._counters.add("revalidated")
@@ -158,13 +162,13 @@ class Asker:
         return Asked(Outcome(status, now, renewed, revalidated=True), reply, renewed, failed=False)
 
     def _keep(
-        self, call: Call, rules: Policy, reply: Reply, judged: Judged, looked: Looked, now: datetime
+        self, call: Call, rules: Policy, reply: Reply, judged: Judged, looked: Looked, now: datetime, *, outdated: bool
     ) -> tuple[Entry | None, bool]:
         """Return the entry made of a reply, if it makes one, and whether MongoDB has it."""
         if judged.verdict is Verdict.STORE:
             kept = kept_form(call, reply)
             if kept.keepable:
-                made = make_entry(call, rules, kept, judged.data, now)
+                made = _as_new_as_it_is(make_entry(call, rules, kept, judged.data, now), now, outdated=outdated)
                 stored = self._guarded.put(made, judged.data)
                 self._remember(made, looked)
                 if stored:
@@ -181,6 +185,11 @@ class Asker:
         forget_key(entry.key, but=self._memory)
         if self._memory is not None and looked.since is not None:
             self._memory.store(entry, looked.since)
+
+
+def _as_new_as_it_is(entry: Entry, now: datetime, *, outdated: bool) -> Entry:
+    """Return the entry, stale where this process has written to it while TMDB was being asked."""
+    return entry._replace(expires_at=min(entry.expires_at, now)) if outdated else entry
 
 
 def _why_forwarded(entry: Entry | None, now: datetime) -> str:

@@ -48,7 +48,7 @@ class TMDBCache(Jobs):
         self.config = config
         self.hosts = frozenset(config.hosts)
         self._names = (*OWN_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
-        self._counters = Counters()
+        self.counters = Counters()
         self._lock = ForkSafeLock()
         self._flow: Flow | None = None
         self._closed = False
@@ -63,7 +63,7 @@ class TMDBCache(Jobs):
             with self._lock:
                 flow = self._flow
                 if flow is None:
-                    flow = Flow(self.config, self._counters)
+                    flow = Flow(self.config, self.counters)
                     if self._closed:
                         flow.close()
                     self._flow = flow
@@ -83,7 +83,7 @@ class TMDBCache(Jobs):
 
     def count_straight(self) -> None:
         """Count a call that went straight through."""
-        self._counters.add("straight")
+        self.counters.add("straight")
 
     # For people
 
@@ -95,7 +95,7 @@ class TMDBCache(Jobs):
 
     def stats(self) -> CacheStats:
         """Return what this process has counted since the cache was made."""
-        return self._counters.snapshot()
+        return self.counters.snapshot()
 
     def invalidate(
         self,

@@ -24,7 +24,7 @@ from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
-from .tmdb.writes import is_write
+from .tmdb.writes import is_unsafe, is_write
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -145,12 +145,22 @@ def _send_straight(
     if rules.offline:
         raise OfflineError("offline is set and this call is never cached: it cannot be answered", request=request)
     cache.count_straight()
-    with inside(session):
-        response = original(request, **options)
+    try:
+        with inside(session):
+            response = original(request, **options)
+    except requests.RequestException:
+        raise
+    except Exception:
+        # Not the sending: a hook of the caller's. Whether the write has succeeded nobody says.
+        if is_unsafe(request.method):
+            cache.flow.written([request.url])
+        raise
     if not isinstance(response, Response):
         return response
-    if request.url and is_write(request.method, response.status_code):
-        cache.flow.written(request.url)
+    steps = [(step.request, step.status_code) for step in (*response.history, response)]
+    changed = [sent.url for sent, status in steps if sent is not None and is_write(sent.method, status)]
+    if changed:
+        cache.flow.written(changed)
     return responses.annotate(response, cache_status(fwd="bypass"), now=datetime.now(timezone.utc))
 
 

@@ -9,10 +9,11 @@ once is seen to in :mod:`.once`.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from .asking import Asker, Outcome, Send, utcnow
 from .config import CacheConfig
-from .looking import Looked, Looker, hit_status
+from .looking import Looked, Looker, hit_status, is_fresh_hit
 from .once import Once
 from .refresh import Refresher
 from .reusing import look_inside
@@ -65,7 +66,7 @@ class Flow:
             # By another who knew less of the call.
             entry = policy.usable(looked.entry, call.ask, looked.now)
             looked = looked._replace(entry=entry, step=policy.decide(entry, call.ask, rules, looked.now))
-        if rules.reuse_appended and looked.step is not Step.SERVE:
+        if rules.reuse_appended and not is_fresh_hit(looked) and policy.may_share(call.ask, rules):
             looked = look_inside(self.guarded, call, rules, looked) or looked
         if looked.step is Step.GIVE_UP:
             status = cache_status(fwd="uri-miss", detail="only-if-cached")
@@ -102,13 +103,13 @@ class Flow:
         if not self._once.is_resting(call.key):
             self._refresher.submit(call.key, lambda: self._once.refresh(call, rules, send.behind(), looked))
 
-    def written(self, url: str) -> None:
-        """Make stale what a successful write to an URL has touched (RFC 9111 section 4.4); never raises.
+    def written(self, urls: Iterable[str | None]) -> None:
+        """Make stale what a successful write to some URLs has touched (RFC 9111 section 4.4); never raises.
 
         What is being fetched at that moment may be older than the write: who
         comes from now on does not wait for it.
         """
-        touched = touched_by(url)
+        touched = tuple(item for url in urls if url for item in touched_by(url))
         if touched:
             self.guarded.make_stale(touched, utcnow())
             self.forget_calls()

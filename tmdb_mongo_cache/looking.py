@@ -140,6 +140,12 @@ class LookUps(RenewedAfterFork):
         return look(key) if patience > _LONGEST_WAIT else (None, False)
 
 
+def is_fresh_hit(looked: Looked) -> bool:
+    """Say whether a look-up gave an answer that is served, and is fresh (offline, a stale one is served as well)."""
+    served = looked.step is Step.SERVE and looked.entry is not None
+    return served and policy.is_fresh_by_time(looked.entry, looked.now)  # type: ignore[arg-type]
+
+
 def hit_status(looked: Looked, entry: Entry) -> str:
     """Return what ``Cache-Status`` says of an answer with the entry of a look-up."""
     return cache_status(hit=True, ttl=policy.seconds_left(entry, looked.now), detail=looked.where)

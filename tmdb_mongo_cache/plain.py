@@ -24,7 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
 from . import responses
-from .looking import hit_status
+from .looking import hit_status, is_fresh_hit
 from .scope import Active, Pending
 from .tmdb import urls
 from .tmdb.calls import Call, Said, call_of, forget_queries, said_by
@@ -77,7 +77,8 @@ def answer(
             return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
-        if looked.step is not Step.SERVE or entry is None or entry.history:
+        reuses = active.rules.reuse_appended and not is_fresh_hit(looked)  # another answer may have a newer one
+        if looked.step is not Step.SERVE or entry is None or entry.history or reuses:
             return None, Pending(active.cache, session, known.call, len(known.headers), looked)
         active.cache.flow.count_hit(looked, entry)
         prepare, status = partial(_prepare, known), partial(hit_status, looked, entry)

@@ -21,8 +21,8 @@ from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import TMDB_PREFIX, MongoStorage
 from ..tmdb import calls, keys, secrets, urls
-from ..tmdb.writes import Touched, is_write, touched_by
-from .kept import is_whole, kept_for, without_credentials
+from ..tmdb.writes import Touched, is_unsafe, is_write, touched_by
+from .kept import Follow, is_whole, kept_for, without_credentials
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -134,8 +134,8 @@ class MongoBackend(BaseCache):
         if call is None:
             return str(super().create_key(request, match_headers, **kwargs))
         if call.straight:
-            if isinstance(request, PreparedRequest):
-                self._follow(request)
+            if isinstance(request, PreparedRequest) and is_unsafe(request.method):
+                Follow(self._note_write).begin(request)
             return NOT_CACHED
         if match_headers is not None:
             # requests-cache compares keys by the headers that an answer's Vary names. TMDB names
@@ -145,22 +145,14 @@ class MongoBackend(BaseCache):
             return str(super().create_key(request, match_headers, **kwargs))
         return self._variant(call, request)
 
-    def _follow(self, request: PreparedRequest) -> None:
-        """Have a write to TMDB make stale what it changes; a backend sees no more of it than this."""
-        hooks = request.hooks.get("response", [])
-        if is_write(request.method, 200) and self._note_write not in hooks:
-            request.hooks = {**request.hooks, "response": [*hooks, self._note_write]}
-
-    def _note_write(self, response: Response, **_: Any) -> None:
-        if not is_write(response.request.method, response.status_code):
-            return
-        touched = touched_by(response.request.url or "")
+    def _note_write(self, response: Response) -> None:
+        url = response.request.url if is_write(response.request.method, response.status_code) else None
+        touched = touched_by(url) if url else ()
         if touched:
-            key = touched[0].key
             self._guard.write(
                 self._make_stale,
                 touched,
-                read=lambda: self._probe(key),
+                read=lambda: self._probe(touched[0].key),
                 read_only=lambda: self.responses.has_secondaries_alone,
             )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -62,6 +63,8 @@ def _open(settings: dict[str, str | None]) -> TMDBCache:
     """Open the cache that the options name, as ``run`` names it to a program: by the environment."""
     given = {f"{PREFIX}{name.upper()}": value for name, value in settings.items() if value is not None}
     os.environ.update(given)
+    # What fails is listed at the end, once, and not in the log as well.
+    logging.getLogger("tmdb_mongo_cache").setLevel(logging.ERROR)
     return TMDBCache(CacheConfig.from_env())
 
 
@@ -163,36 +166,36 @@ def warm(
     query = dict(_pair(param) for param in params)
     if language:
         query["language"] = language
-    with (
-        _open(settings) as cache,
-        Upstream(cache, rate=rate, connections=connections, base_url=base_url) as upstream,
-        _bar() as progress,
-    ):
-        warming = Warming(
-            cache,
-            upstream,
-            export if export is not None else ids,
-            media_type=media_type,
-            append=append.split(","),
-            coalesce_appended=not separately,
-            params=query,
-            min_popularity=min_popularity,
-            progress=progress,
-        )
-        interrupted, failure = False, None
-        try:
+    warming, failure, interrupted = None, None, False
+    try:
+        with (
+            _open(settings) as cache,
+            Upstream(cache, rate=rate, connections=connections, base_url=base_url) as upstream,
+            _bar() as progress,
+        ):
+            warming = Warming(
+                upstream,
+                export if export is not None else ids,
+                media_type=media_type,
+                append=append.split(","),
+                coalesce_appended=not separately,
+                params=query,
+                min_popularity=min_popularity,
+                progress=progress,
+            )
             warming.run(connections)
-        except KeyboardInterrupt:
-            interrupted = True
-        except CacheError as error:
-            failure = error
-    _say_warmed(warming.report)
+    except KeyboardInterrupt:
+        interrupted = True
+    except CacheError as error:
+        failure = error
+    if warming is not None:
+        _say_warmed(warming.report)
     if failure is not None:
         raise failure
     if interrupted:
         click.echo("interrupted; the same command goes on from here", err=True)
         sys.exit(_INTERRUPTED)
-    sys.exit(1 if warming.report.failed else 0)
+    sys.exit(1 if warming is not None and warming.report.failed else 0)
 
 
 def _pair(param: str) -> tuple[str, str]:

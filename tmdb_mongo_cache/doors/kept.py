@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from requests import Response
+from requests import PreparedRequest, Response
 from requests_cache.cache_keys import redact_response
 from requests_cache.models.response import CachedResponse
 from requests_cache.policy.expiration import get_expiration_seconds
 from requests_cache.policy.settings import CacheSettings
 
 from ..tmdb import secrets
+
+
+class Follow:
+    """A response hook that sees what became of one write; it is gone when that has ended.
+
+    A backend is told of a write by its key being made, and of nothing after that.
+
+    Args:
+        note: is called with every response, redirects included.
+    """
+
+    def __init__(self, note: Callable[[Response], None]) -> None:
+        self._note = note
+        self._followed: list[PreparedRequest] = []
+
+    def begin(self, request: PreparedRequest) -> None:
+        """Follow a request that is about to be sent: before the caller's own hooks, which may raise."""
+        hooks = request.hooks.get("response", [])
+        if not any(isinstance(hook, Follow) for hook in hooks):
+            request.hooks = {**request.hooks, "response": [self, *hooks]}
+
+    def __call__(self, response: Response, **_: Any) -> None:
+        """Note a response, and take the hook away after the last one."""
+        if isinstance(response.request, PreparedRequest):
+            self._followed.append(response.request)
+            self._note(response)
+        if not response.is_redirect:
+            for request in self._followed:
+                request.hooks = {**request.hooks, "response": [h for h in request.hooks["response"] if h is not self]}
 
 
 def kept_for(settings: CacheSettings) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import zlib
 from collections.abc import Iterator
@@ -43,9 +44,17 @@ def read_export(path: str | PathLike[str], min_popularity: float | None = None) 
     Raises:
         ConfigError: it cannot be read, or is no export.
     """
-    rows = [row for row in _rows(path) if min_popularity is None or row[0] >= min_popularity]
+    least = -math.inf if min_popularity is None else _number(min_popularity)
+    rows = [row for row in _rows(path) if row[0] >= least]
     rows.sort(key=lambda row: -row[0])  # in place and stable: a million rows
-    return [number for _, number in rows]
+    return list(dict.fromkeys(number for _, number in rows))
+
+
+def _number(min_popularity: float) -> float:
+    is_number = isinstance(min_popularity, int | float) and not isinstance(min_popularity, bool)
+    if not is_number or math.isnan(min_popularity):
+        raise ConfigError(f"min_popularity must be a number, not {min_popularity!r}")
+    return float(min_popularity)
 
 
 def _rows(path: str | PathLike[str]) -> Iterator[tuple[float, int]]:
@@ -63,7 +72,7 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[float, int]]:
         raise ConfigError(f"{name} is cut off or damaged after line {number}: download it again") from None
     except OSError as error:
         raise ConfigError(f"{name} cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ConfigError(
             f"{name}, line {number}: not a row of TMDB's daily id exports, which look like "
             '{"id": 550, "popularity": 61.4, …}'
@@ -72,6 +81,8 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[float, int]]:
 
 def _row(row: dict[str, object]) -> tuple[float, int]:
     number, popularity = row["id"], row.get("popularity", -1.0)
-    if isinstance(number, bool) or not isinstance(number, int) or not isinstance(popularity, int | float):
-        raise TypeError(number)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 2**63:
+        raise ValueError(number)
+    if isinstance(popularity, bool) or not isinstance(popularity, int | float) or math.isnan(popularity):
+        raise ValueError(popularity)
     return float(popularity), number

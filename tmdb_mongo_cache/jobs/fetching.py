@@ -13,8 +13,8 @@ from typing import NamedTuple
 import requests
 
 from ..asking import Outcome, utcnow
-from ..errors import UpstreamError
-from ..store.mongo import MongoStore
+from ..errors import CacheError, UpstreamError
+from .pausing import Stopped
 from .upstream import Upstream
 
 _BATCH = 500
@@ -42,6 +42,7 @@ class Came(Enum):
     FRESH = auto()
     MISSING = auto()
     FAILED = auto()
+    NOT_KEPT = auto()
     NOT_BEGUN = auto()
 
 
@@ -69,13 +70,11 @@ class Fetching:
     """Fetches wishes; what was fetched is stored at once, so whoever begins again begins where this one ended.
 
     Args:
-        store: where the answers are kept.
-        upstream: TMDB.
+        upstream: TMDB, and where the answers are kept.
         progress: is told how far it is.
     """
 
-    def __init__(self, store: MongoStore, upstream: Upstream, progress: Progress) -> None:
-        self._store = store
+    def __init__(self, upstream: Upstream, progress: Progress) -> None:
         self._upstream = upstream
         self._progress = progress
         self._strikes = 0
@@ -91,28 +90,17 @@ class Fetching:
             StoreError: MongoDB failed.
         """
         with ThreadPoolExecutor(connections, thread_name_prefix="tmdb-mongo-cache-fetch") as pool:
-            try:
-                for batch in _batches(wishes, _BATCH):
-                    fresh = self._store.fresh([wish.key for wish in batch], utcnow())
-                    self.counts.add(Came.FRESH, len(fresh))
-                    wanted = [wish for wish in batch if wish.key not in fresh]
-                    self._collect({pool.submit(self._fetch, wish.url): wish for wish in wanted}, total)
-            except BaseException:
-                self._upstream.stop()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for batch in _batches(wishes, _BATCH):
+                fresh = self._upstream.store.fresh([wish.key for wish in batch], utcnow())
+                self.counts.add(Came.FRESH, len(fresh))
+                self._run(pool, [wish for wish in batch if wish.key not in fresh], total)
 
-    def _fetch(self, url: str) -> tuple[Came, str]:
-        if self._upstream.stopped:
-            return Came.NOT_BEGUN, ""
+    def _run(self, pool: ThreadPoolExecutor, wishes: Iterable[Wish], total: int) -> None:
+        under_way: dict[Future[tuple[Came, str]], Wish] = {}
         try:
-            return _what_came(self._upstream.fetch(url))
-        except (UpstreamError, requests.RequestException) as error:
-            return Came.FAILED, str(error) if isinstance(error, UpstreamError) else type(error).__name__
-
-    def _collect(self, under_way: dict[Future[tuple[Came, str]], Wish], total: int) -> None:
-        self._progress("fetching", self.counts.done, total)
-        try:
+            for wish in wishes:
+                under_way[pool.submit(self._fetch, wish.url)] = wish
+            self._progress("fetching", self.counts.done, total)
             for future in as_completed(list(under_way)):
                 self._count(under_way.pop(future), *future.result())
                 self._progress("fetching", self.counts.done, total)
@@ -121,9 +109,26 @@ class Fetching:
             # What is under way will be stored, and nobody will fetch it again: it is counted.
             for future, wish in under_way.items():
                 if not future.cancel():
-                    with suppress(UpstreamError):
+                    with suppress(CacheError):
                         self._count(wish, *future.result())
             raise
+
+    def _fetch(self, url: str) -> tuple[Came, str]:
+        try:
+            came, why = _what_came(self._upstream.fetch(url))
+            if came is Came.NOT_KEPT:
+                # By MongoDB's fault, or by the answer's own.
+                kept_before = self._upstream.keeps
+                self._upstream.store.check_writing()
+                if not kept_before:
+                    came, why = _what_came(self._upstream.fetch(url))
+        except Stopped:
+            return Came.NOT_BEGUN, ""
+        except UpstreamError as error:
+            return Came.FAILED, str(error)
+        except requests.RequestException as error:
+            return Came.FAILED, type(error).__name__
+        return (Came.FAILED, why) if came is Came.NOT_KEPT else (came, why)
 
     def _count(self, wish: Wish, came: Came, why: str) -> None:
         counts = self.counts
@@ -157,8 +162,9 @@ def _what_came(outcome: Outcome | None) -> tuple[Came, str]:
     if reply.error is not None:
         return Came.FAILED, type(reply.error).__name__
     if outcome.stored is None:
-        kept = ", which is not kept" if reply.status in (200, 404) else ""
-        return Came.FAILED, f"status {reply.status}{kept}"
+        if reply.status in (200, 404):
+            return Came.NOT_KEPT, f"status {reply.status}, but the answer is none that is kept"
+        return Came.FAILED, f"status {reply.status}"
     return (Came.MISSING if reply.status == 404 else Came.FETCHED), ""
 
 

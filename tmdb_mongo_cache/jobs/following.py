@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _NONE: tuple[int, ...] = ()
+_READINGS = 3
+"""How often a day that is over is read at most, where its pages move while they are read."""
+
 _BATCH = 1000
 """Ids for one update: some 12 kB of command."""
 
@@ -61,7 +64,7 @@ class Following:
 
     def __init__(self, cache: TMDBCache, upstream: Upstream, progress: Progress | None = None) -> None:
         self._cache = cache
-        self._store = cache.flow.guarded.store
+        self._store = upstream.store
         self._upstream = upstream
         self._progress = progress or (lambda *_: None)
         self.report = ChangesReport()
@@ -81,12 +84,18 @@ class Following:
         if not self._store.feed.take():
             self.report = self.report._replace(followed=False)
             return self.report
+        failure = None
         try:
             for kind in KINDS:
-                self._follow(kind)
+                try:
+                    self._follow(kind)
+                except UpstreamError as error:
+                    failure = failure or error  # one feed that fails is no reason to leave the others alone
         finally:
             self._store.feed.give_back()
             self._cache.flow.forget_calls()
+        if failure is not None:
+            raise failure
         if prefetch:
             self._prefetch(connections)
         return self.report
@@ -99,7 +108,7 @@ class Following:
             # What a session of requests-cache matches by rules of its own is fetched by that session alone.
             if self._upstream.key(found) == key:
                 wishes.append(Wish(key, key, found))
-        fetching = Fetching(self._store, self._upstream, self._progress)
+        fetching = Fetching(self._upstream, self._progress)
         try:
             fetching.run(wishes, len(wishes), connections)
         finally:
@@ -110,10 +119,10 @@ class Following:
     def _follow(self, kind: str) -> None:
         feed, now = self._store.feed, utcnow()
         if not self._store.has(kind):
-            feed.finish(kind, now.date())  # what comes from now on is newer than what was changed before today
+            feed.finish(kind, changes.quiet_until(now))
             return
         done_until = feed.done_until(kind)
-        oldest = self._store.oldest(kind) if done_until is None else None
+        oldest = self._store.oldest(kind, now) if done_until is None else None
         days, unknown_before = changes.window(done_until, oldest, now)
         if unknown_before is not None:
             count = self._store.staleness.of_all(kind, unknown_before, now)
@@ -133,14 +142,17 @@ class Following:
         feed = self._store.feed
         seen, ids, failure, whole = feed.seen(kind, day), dict.fromkeys(_NONE), None, True
         try:
-            whole = self._read(kind, day, ids)
+            for _ in range(_READINGS):
+                whole, quiet = self._read(kind, day, ids)
+                if quiet or not changes.is_over(day, utcnow()):
+                    break
         except UpstreamError as error:
             failure = error  # what was read is not to be lost
         now = utcnow()
         marks, note = changes.marks(day, ids, seen, now, complete=failure is None)
         for mark in marks:
             self._mark(kind, mark)
-        if not whole:
+        if not whole and note is None:
             logger.warning("%s: the changes of %s are more than TMDB tells; all entries become stale", kind, day)
             self._add(stale=self._store.staleness.of_all(kind, changes.known_after(day, now), now))
         # Not before: who is killed in between does it once more.
@@ -150,22 +162,28 @@ class Following:
             raise failure
         return note is None
 
-    def _read(self, kind: str, day: date, ids: dict[int, None]) -> bool:
-        """Read the pages of a day into ``ids``; say whether those were all. Pages may shift meanwhile."""
-        page, pages = 1, 1
+    def _read(self, kind: str, day: date, ids: dict[int, None]) -> tuple[bool, bool]:
+        """Read the pages of a day into ``ids``; say whether those were all, and whether nothing moved meanwhile.
+
+        A row that goes to another page between two requests may be missed. Days
+        that are not over are read again in any case.
+        """
+        page, pages, totals = 1, 1, set()
         while page <= min(pages, LAST_PAGE):
             if not self._store.feed.take():
                 raise StoreError("another process follows the feed now, for this one was too slow")
             found = self._upstream.json(f"/3/{kind}/changes", changes.params(day, page))
             try:
-                listed, pages = changes.ids_of(found)
+                listed, total = changes.ids_of(found)
             except ValueError as error:
                 raise UpstreamError(f"TMDB's answer for /3/{kind}/changes is {error}; run it again to go on") from None
             ids.update(dict.fromkeys(listed))
             self._changed.update((kind, number) for number in listed)
             self.report = self.report._replace(pages=self.report.pages + 1, changed=len(self._changed))
+            totals.add((str(found.get("total_results")), total))
+            pages = max(pages, total)
             page += 1
-        return pages <= LAST_PAGE
+        return pages <= LAST_PAGE, len(totals) == 1
 
     def _mark(self, kind: str, mark: Mark) -> None:
         for first in range(0, len(mark.ids), _BATCH):

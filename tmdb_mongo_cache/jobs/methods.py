@@ -100,7 +100,6 @@ class Jobs:
 
         with Upstream(self._cache, api_key=api_key, rate=rate, connections=connections, base_url=base_url) as upstream:
             warming = Warming(
-                self._cache,
                 upstream,
                 ids,
                 media_type=media_type,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,14 @@ from requests.adapters import HTTPAdapter
 
 from ..asking import Outcome, utcnow
 from ..errors import CLOSED, ConfigError, StoreError, UpstreamError
+from ..flow import Flow
 from ..scope import Scope, entered
 from ..sending import Transmission
+from ..store.mongo import MongoStore
 from ..tmdb import urls
 from ..tmdb.calls import classify
 from ..tmdb.limits import pause_at_limit, retry_after
+from .pausing import Pause
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
@@ -33,16 +36,29 @@ MOST_CONNECTIONS = 20
 RATE = 20.0
 """Calls a second: half of what TMDB allows (40 to 50), for programs run beside this."""
 
-MOST_A_SECOND = 10_000.0
+LEAST_A_SECOND, MOST_A_SECOND = 0.001, 10_000.0
 
 _TIMEOUT = (10.0, 30.0)
-_ATTEMPTS = 5
-_LONGEST_PAUSE = 20.0  # well within the lease of who follows the feed
-_UNREADABLE = (requests.RequestException, ValueError)
+
+# For a page of the feed: all attempts together within the lease of who follows it.
+_ATTEMPTS = 4
+_TIMEOUT_OF_PAGE = (5.0, 10.0)
+_LONGEST_PAUSE = 10.0
+_LIMITED = 10
+_LOOK_UP = 0.5  # seconds after which who waits for its turn looks whether it is to go on
+_STORE_TIMEOUT = 10.0
+_UNREADABLE = (requests.RequestException, ValueError, RecursionError)
+
+
+class _Limited(Exception):
+    """Raised to let a call go that TMDB's rate limit has met, with its lease, until it is made again."""
 
 
 class Upstream:
     """TMDB, for one job; usable from many threads, a context manager.
+
+    It has a way to MongoDB of its own: nobody waits for these calls, so an
+    operation may take seconds, and what a program's calls have met is not met here.
 
     Args:
         cache: the cache that the job is for.
@@ -65,23 +81,24 @@ class Upstream:
         connections: int = MOST_CONNECTIONS,
         base_url: str = BASE_URL,
     ) -> None:
-        self._cache = cache
-        self._base = _checked_base(base_url, cache)
-        self._limiter = _limiter(rate)
+        self._base = _checked_base(base_url, cache.hosts)
+        limit = _rate_of(rate)
         check_connections(connections)
         if cache.closed:
             raise StoreError(CLOSED)
         if cache.config.offline or cache.config.disabled:
             raise ConfigError("this calls TMDB and fills the cache, so neither offline nor disabled may be set")
-        # Slow to come or limited is no reason to give an id up: nobody waits for it.
-        self._rules = cache.config.policy._replace(wait_on_rate_limit=True)
-        self._stopped = threading.Event()
-        self.calls = 0
-        self._lock = threading.Lock()
         self._session = requests.Session()
         self._authenticate(api_key)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True))
+        self._hosts, self._rules = cache.hosts, cache.config.policy
+        timeout = max(float(cache.config.store_timeout), _STORE_TIMEOUT)  # type: ignore[arg-type]
+        self._flow = Flow(cache.config.changed(store_timeout=timeout, memory_ttl=0), cache.counters)
+        self._limiter = Limiter(limit)
+        self._pause = Pause()
+        self._lock = threading.Lock()
+        self.calls = 0
 
     def _authenticate(self, api_key: str | None) -> None:
         key = (api_key or os.environ.get(KEY_VARIABLE, "")).strip()
@@ -89,7 +106,7 @@ class Upstream:
             raise ConfigError(f"TMDB wants a key: set {KEY_VARIABLE}, or give api_key=")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError("the key for TMDB has characters that no key has; is it whole?")
-        # A v3 key is 32 hexadecimal digits; what is longer and has dots is a token.
+        # A v3 key is 32 hexadecimal digits; a token is longer and has two dots.
         if key.count(".") == 2 and len(key) > 40:
             self._session.headers["Authorization"] = f"Bearer {key}"
         else:
@@ -103,15 +120,26 @@ class Upstream:
     ) -> None:
         self._limiter.close()
         self._session.close()
+        self._flow.close()
+
+    @property
+    def store(self) -> MongoStore:
+        """Where the answers are kept."""
+        return self._flow.guarded.store
+
+    @property
+    def keeps(self) -> bool:
+        """Whether MongoDB takes answers, as far as is known."""
+        return self._flow.guarded.takes_writes
 
     def stop(self) -> None:
         """Begin no call any more."""
-        self._stopped.set()
+        self._pause.stop()
 
     @property
     def stopped(self) -> bool:
         """Whether :meth:`stop` was called."""
-        return self._stopped.is_set()
+        return self._pause.stopped
 
     def url(self, path: str, query: str = "") -> str:
         """Return the URL of a path at TMDB, without the key."""
@@ -119,27 +147,35 @@ class Upstream:
 
     def key(self, url: str) -> str:
         """Return the key of the answer at an URL; empty where it is none that is ever cached."""
-        call = classify("GET", url, {}, hosts=self._cache.hosts)
+        call = classify("GET", url, {}, hosts=self._hosts)
         return "" if call is None else call.key
 
     def fetch(self, url: str) -> Outcome | None:
         """Have the cache fetch what it has no fresh answer for; None where it has one.
 
         Raises:
-            UpstreamError: the URL is none that is ever cached.
+            Stopped: it was not begun.
+            UpstreamError: the URL is none that is ever cached, or TMDB limits the rate again and again.
         """
         request = self._session.prepare_request(requests.Request("GET", url))
-        call = classify("GET", request.url, request.headers, hosts=self._cache.hosts)
+        call = classify("GET", request.url, request.headers, hosts=self._hosts)
         if call is None or call.straight:
-            raise UpstreamError(f"{url}: never cached" + (f": {call.straight}" if call is not None else ""))
+            raise UpstreamError(f"never cached: {call.straight if call is not None else 'not an URL of TMDB'}")
         options = {"timeout": _TIMEOUT, "allow_redirects": True, **self._environment(request)}
-        transmission = Transmission(self._session, request, self._send, options, stream=False)
-        return self._cache.flow.renew(call, self._rules, transmission)
+        for _ in range(_LIMITED):
+            self._wait_for_turn()  # before the lease is taken: while this waits, programs may make the call
+            transmission = Transmission(self._session, request, self._one_send(), options, stream=False)
+            try:
+                return self._flow.renew(call, self._rules, transmission)
+            except _Limited:
+                continue
+        raise UpstreamError("status 429, again and again")
 
     def json(self, path: str, params: Mapping[str, str]) -> Any:
         """Get an answer from TMDB itself, past the cache; what fails is tried again for a while.
 
         Raises:
+            Stopped: somebody has stopped it.
             UpstreamError: TMDB failed again and again, or refuses the call.
         """
         request = self._session.prepare_request(requests.Request("GET", self.url(path), params=dict(params)))
@@ -147,8 +183,9 @@ class Upstream:
         why = ""
         for attempt in range(1, _ATTEMPTS + 1):
             said: Mapping[str, str] = {}
+            self._wait_for_turn()
             try:
-                response = self._send(request, timeout=_TIMEOUT, **options)
+                response = self._send(request, timeout=_TIMEOUT_OF_PAGE, **options)
                 if response.status_code == 200:
                     return response.json()
                 why, said = f"status {response.status_code}", response.headers
@@ -159,39 +196,64 @@ class Upstream:
                     raise UpstreamError(f"TMDB does not accept the key (status {response.status_code})")
                 if response.status_code < 500 and response.status_code != 429:
                     break
-            pause = min(pause_at_limit(attempt, retry_after(said, utcnow())), _LONGEST_PAUSE)
-            if attempt == _ATTEMPTS or self._stopped.wait(pause):
+            pause = pause_at_limit(attempt, retry_after(said, utcnow()))
+            if attempt == _ATTEMPTS or pause > _LONGEST_PAUSE:
                 break
+            self._pause.wait(pause)
         raise UpstreamError(f"TMDB failed for {path} ({why}); run it again to go on")
 
     def _environment(self, request: PreparedRequest) -> dict[str, Any]:
         """Return the proxies and certificates that the environment names, as ``Session.request`` does."""
         return dict(self._session.merge_environment_settings(request.url or "", {}, False, None, None))
 
+    def _one_send(self) -> Callable[..., Response]:
+        """Return what sends a request whose turn has come; what it sends beyond that waits for a turn of its own."""
+        has_turn = True
+
+        def send(request: PreparedRequest, **options: Any) -> Response:
+            nonlocal has_turn
+            if not has_turn:
+                self._wait_for_turn()
+            has_turn = False
+            response = self._send(request, **options)
+            if response.status_code == 429:
+                self._pause.limit(retry_after(response.headers, utcnow()))
+                raise _Limited
+            self._pause.lift()
+            return response
+
+        return send
+
+    def _wait_for_turn(self) -> None:
+        self._pause.over()
+        while not self._limiter.try_acquire("tmdb", timeout=_LOOK_UP):
+            self._pause.over()
+        self._pause.over()
+
     def _send(self, request: PreparedRequest, **options: Any) -> Response:
-        """Send, when the rate allows it, and as if no door of this package were open in this process."""
-        self._limiter.try_acquire("tmdb")
+        """Send, as if no door of this package were open in this process."""
         with self._lock:
             self.calls += 1
         with entered(Scope(None)):
             return self._session.send(request, **options)
 
 
-def _checked_base(base_url: str, cache: TMDBCache) -> str:
+def _checked_base(base_url: str, hosts: frozenset[str]) -> str:
     base = base_url.rstrip("/").removesuffix("/3") if isinstance(base_url, str) else ""
     target = urls.split(base)
-    if target is None or target.path or target.query or not urls.is_tmdb(target, cache.hosts):
+    if target is None or target.path or target.query or "@" in base or not urls.is_tmdb(target, hosts):
         raise ConfigError(
             f"base_url must be {BASE_URL}, or a server whose name is in hosts, like http://localhost:8080"
         )
     return base
 
 
-def _limiter(rate: float) -> Limiter:
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate <= MOST_A_SECOND:
-        raise ConfigError(f"rate must be calls a second, more than 0 and {MOST_A_SECOND:g} at most, not {rate!r}")
+def _rate_of(rate: float) -> Rate:
+    is_number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    if not is_number or not LEAST_A_SECOND <= rate <= MOST_A_SECOND:
+        raise ConfigError(f"rate must be calls a second, from {LEAST_A_SECOND:g} to {MOST_A_SECOND:g}, not {rate!r}")
     most = max(int(rate), 1)
-    return Limiter(Rate(most, math.ceil(most * Duration.SECOND / rate)))
+    return Rate(most, math.ceil(most * Duration.SECOND / rate))
 
 
 def check_connections(connections: int) -> int:

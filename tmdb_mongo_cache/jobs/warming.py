@@ -17,7 +17,7 @@ from .fetching import Came, Counts, Fetching, Progress, Wish
 from .upstream import Upstream
 
 if TYPE_CHECKING:
-    from ..cache import TMDBCache
+    pass
 
 _PATHS = {
     "movie": "/3/movie/{movie_id}",
@@ -29,6 +29,7 @@ _PATHS = {
     "keyword": "/3/keyword/{keyword_id}",
 }
 _WITH_PARTS = ("movie", "tv", "person")
+_ID = re.compile("[0-9]{1,19}")
 _SEASON = re.compile(r"season/[0-9]{1,4}")
 _MOST_PARTS = 20
 """TMDB appends no more to one answer (its error 27)."""
@@ -62,8 +63,7 @@ class Warming:
     """One filling of the cache.
 
     Args:
-        cache: the cache.
-        upstream: TMDB.
+        upstream: TMDB, and where the answers are kept.
         ids: TMDB's ids, or the path of an export.
         media_type: what the ids are of; None: what the export's name says, else films.
         append: sub-resources (``credits``, ``images``, ``season/1``) to fetch as well.
@@ -78,7 +78,6 @@ class Warming:
 
     def __init__(
         self,
-        cache: TMDBCache,
         upstream: Upstream,
         ids: Iterable[int | str] | int | str | PathLike[str],
         *,
@@ -89,7 +88,7 @@ class Warming:
         min_popularity: float | None = None,
         progress: Progress | None = None,
     ) -> None:
-        if isinstance(ids, int) or (isinstance(ids, str) and ids.isdigit()):
+        if (isinstance(ids, int) and not isinstance(ids, bool)) or (isinstance(ids, str) and _ID.fullmatch(ids)):
             ids = [ids]
         is_file = isinstance(ids, str | PathLike)
         if is_file and media_type is None:
@@ -97,7 +96,7 @@ class Warming:
             if media_type is None:
                 raise ConfigError(f"{ids}: its name does not say what its ids are of; name it, like media_type='movie'")
         media_type = media_type or "movie"
-        if media_type not in _PATHS:
+        if not isinstance(media_type, str) or media_type not in _PATHS:
             raise ConfigError(f"media_type must be one of {', '.join(_PATHS)}, not {media_type!r}")
         if min_popularity is not None and not is_file:
             raise ConfigError("min_popularity goes with an export, which says how popular each id is")
@@ -105,7 +104,7 @@ class Warming:
         self._media_type, self._ids = media_type, found
         self._calls = _calls(_parts(media_type, append), _params(params), coalesce=coalesce_appended)
         self._upstream = upstream
-        self._fetching = Fetching(cache.flow.guarded.store, upstream, progress or (lambda *_: None))
+        self._fetching = Fetching(upstream, progress or (lambda *_: None))
         self._began = monotonic()
 
     def run(self, connections: int) -> WarmReport:
@@ -139,19 +138,24 @@ class Warming:
 
 
 def _checked(ids: Iterable[int | str]) -> list[int]:
-    found: dict[int, None] = {}
-    for number in ids:
-        text = str(number)
-        if isinstance(number, bool) or not (text.isascii() and text.isdigit()) or not 0 < int(text) < 2**63:
-            raise ConfigError(f"{number!r} is no id of TMDB's: those are whole numbers, like 550")
-        found[int(text)] = None
-    return list(found)
+    if not isinstance(ids, Iterable):
+        raise ConfigError(f"ids must be TMDB's ids, or the path of an export, not {ids!r}")
+    return list(dict.fromkeys(map(_checked_id, ids)))
+
+
+def _checked_id(number: object) -> int:
+    text = str(number) if isinstance(number, int | str) and not isinstance(number, bool) else ""
+    if not _ID.fullmatch(text) or not 0 < int(text) < 2**63:
+        raise ConfigError(f"{number!r:.60} is no id of TMDB's: those are whole numbers, like 550")
+    return int(text)
 
 
 def _parts(media_type: str, append: Sequence[str]) -> tuple[str, ...]:
     """Return what is to be appended, each once."""
     if isinstance(append, str):
         append = append.split(",")
+    if not isinstance(append, Iterable) or not all(isinstance(part, str) for part in append):
+        raise ConfigError(f"append must be names of sub-resources, like ['credits', 'images'], not {append!r}")
     parts = tuple(dict.fromkeys(part.strip() for part in append if part.strip()))
     if parts and media_type not in _WITH_PARTS:
         raise ConfigError(f"TMDB appends nothing to a {media_type}; it does for {', '.join(_WITH_PARTS)}")
@@ -164,10 +168,12 @@ def _parts(media_type: str, append: Sequence[str]) -> tuple[str, ...]:
 
 
 def _params(params: Mapping[str, str] | None) -> dict[str, str]:
+    if params is not None and not isinstance(params, Mapping):
+        raise ConfigError("params must be a mapping, like {'language': 'de'}")
     found = {str(name): str(value) for name, value in (params or {}).items()}
     for name in found:
-        if is_credential(name) or name == "append_to_response":
-            raise ConfigError(f"params: {name!r} is given otherwise")
+        if is_credential(name) or name in ("append_to_response", "callback"):
+            raise ConfigError(f"params: {name!r} is not to be given here")
     return found
 
 

@@ -48,8 +48,10 @@ class FeedState:
         """Take the lease, or go on having it; False where another process has it."""
         owner = self._owner()
         # $expr may not stand in the query of an upsert, so the document comes first.
-        is_free = {"$lte": [{"$ifNull": ["$until", _LONG_AGO]}, "$$NOW"]}
-        query = {"_id": "lease", "$expr": {"$or": [is_free, {"$eq": ["$owner", owner]}]}}
+        until = {"$ifNull": ["$until", _LONG_AGO]}
+        # What ends later than any lease can is somebody's nonsense.
+        is_free = [{"$lte": [until, "$$NOW"]}, {"$gt": [until, {"$add": ["$$NOW", int(2000 * LEASE)]}]}]
+        query = {"_id": "lease", "$expr": {"$or": [*is_free, {"$eq": ["$owner", owner]}]}}
         longer = {"$set": {"owner": owner, "until": {"$add": ["$$NOW", int(LEASE * 1000)]}}}
         with self._collection(writing=True) as state:
             if state.update_one(query, [longer]).matched_count:

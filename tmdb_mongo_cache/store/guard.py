@@ -169,6 +169,11 @@ class GuardedStore(RenewedAfterFork):
         if store is not None:
             store.close()
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether answers are being stored, as far as is known."""
+        return not (self._guard.reads.is_open or self._guard.writes.is_open)
+
     def get(self, key: str) -> tuple[Entry | None, bool]:
         """Look up an entry; return it, if there is one, and whether the database answered at all."""
         return self._guard.reads.run(self._get, key, probe=self._probe)

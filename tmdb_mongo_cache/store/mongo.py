@@ -24,9 +24,10 @@ from ..config import CacheConfig
 from ..tmdb.entry import Entry
 from ..tmdb.expiration import LONGEST
 from ..tmdb.hosts import HOST
+from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
-from .document import CODEC_OF_HITS, RAW, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .document import CODEC_OF_HITS, RAW, SCHEMA, UNREADABLE, EntryInfo, from_document, info_of, to_bson
 from .indexes import INDEXES, Indexes
 from .leases import Leases
 from .leases import of as leases_of
@@ -62,7 +63,8 @@ class MongoStore:
         self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes(*INDEXES)
         self.staleness = Staleness(self.connection.operation, self._indexes)
-        self.feed = feed.FeedState(self.connection.operation, lambda: self.leases.owner)
+        leases = self.leases  # not self: the store would keep itself alive
+        self.feed = feed.FeedState(self.connection.operation, lambda: leases.owner)
         self._find: _Finder | None = None
 
     def get(self, key: str, *, probing: bool = False) -> Entry | None:
@@ -120,9 +122,15 @@ class MongoStore:
 
     def fresh(self, keys: Sequence[str], now: datetime) -> set[str]:
         """Return those of the keys that have a fresh entry, in one query."""
-        query = {"_id": {"$in": list(keys)}, "expires_at": {"$gt": now}, "timestamp": {"$gt": now - LONGEST}}
+        fetched = {"$gt": now - LONGEST, "$lte": now + SAME_TIME}
+        query = {"_id": {"$in": list(keys)}, "expires_at": {"$gt": now}, "timestamp": fetched, "schema": SCHEMA}
         with self.connection.operation(bounded=False) as collection:
             return {document["_id"] for document in collection.find(query, {"_id": 1})}
+
+    def check_writing(self) -> None:
+        """Find out whether MongoDB takes answers at all, by an update of nothing; raises where it does not."""
+        with self._writing(bounded=False) as collection:
+            collection.update_one({"_id": ""}, {"$set": {"schema": SCHEMA}})
 
     def purge(self, now: datetime, *, everything: bool) -> int:
         """Delete TMDB's answers that are past their time, or all of them; return how many that were."""
@@ -138,10 +146,11 @@ class MongoStore:
                 feed.beside(collection).delete_many({})
         return deleted
 
-    def oldest(self, media_type: str) -> datetime | None:
+    def oldest(self, media_type: str, now: datetime) -> datetime | None:
         """Return when the oldest entry about a kind of title was fetched; None where there is none."""
+        lasting = {"$gt": now - LONGEST, "$lte": now}  # all others are gone, or nonsense
         pipeline: list[Mapping[str, Any]] = [
-            {"$match": {"media_type": media_type}},
+            {"$match": {"media_type": media_type, "timestamp": lasting}},
             {"$group": {"_id": None, "at": {"$min": "$timestamp"}}},
         ]
         with self.connection.operation(bounded=False) as collection:

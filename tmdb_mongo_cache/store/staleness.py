@@ -15,7 +15,7 @@ from typing import Any
 from pymongo.collection import Collection
 
 from ..tmdb.writes import Touched
-from . import memory
+from . import memory, written
 from .indexes import Indexes
 
 Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
@@ -64,15 +64,18 @@ class Staleness:
     def of_touched(self, touched: Sequence[Touched], now: datetime, *, probing: bool = False) -> int:
         """Make stale what a write has touched; within the time that one call may cost."""
         queries: list[dict[str, Any]] = []
-        for key, endpoint in touched:
-            queries += [{"_id": key}, {"_id": {"$gte": f"{key}?", "$lt": f"{key}@"}}]  # "@" comes after "?"
+        for key, endpoint, pattern in touched:
+            # "$" comes after "#", "@" after "?".
+            queries += [{"_id": key}, _between(f"{key}#", f"{key}$"), _between(f"{key}?", f"{key}@")]
             if endpoint is not None:
                 about = {"media_type": endpoint.media_type, "tmdb_id": endpoint.tmdb_id}
-                queries.append({**about, "endpoint": endpoint.template})
+                spelt = {"_id": {"$regex": pattern}} if pattern else {}
+                queries.append({**about, "endpoint": endpoint.template, **spelt})
+        written.note(touched)
         try:
             return self._update({"$or": queries}, now, {}, probing=probing)
         finally:
-            for key, endpoint in touched:
+            for key, endpoint, _ in touched:
                 memory.forget_path(key, endpoint)
 
     def _update(self, query: Mapping[str, Any], now: datetime, also: Mapping[str, Any], **options: bool) -> int:
@@ -85,8 +88,22 @@ class Staleness:
         """Return keys, and URLs where those do not tell them, of what a change made stale and nobody fetched since."""
         with self._operation(bounded=False) as collection:
             # All at once: fetching them takes longer than a cursor lives.
-            found = [(item["_id"], item.get("url")) for item in collection.find({"changed_at": _ANY_TIME}, {"url": 1})]
-        return [(key, url if isinstance(url, str) else None) for key, url in found if isinstance(key, str)]
+            found = list(collection.find({"changed_at": _ANY_TIME}, {"url": 1, "history.url": 1}))
+        return [(item["_id"], _asked_url(item)) for item in found if isinstance(item["_id"], str)]
+
+
+def _asked_url(document: Mapping[str, Any]) -> str | None:
+    """Return the URL that was asked for, where a key ends in a digest instead; after redirects, the first."""
+    if "#" not in document["_id"]:
+        return None
+    history, url = document.get("history"), document.get("url")
+    first = history[0] if isinstance(history, list) and history else None
+    url = first.get("url") if isinstance(first, Mapping) else url
+    return url if isinstance(url, str) else None
+
+
+def _between(first: str, end: str) -> dict[str, Any]:
+    return {"_id": {"$gte": first, "$lt": end}}
 
 
 def _fetched_before(moment: datetime) -> dict[str, Any]:

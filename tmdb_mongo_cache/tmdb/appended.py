@@ -96,9 +96,11 @@ def key_range(source: Source) -> tuple[str, str]:
 
 
 def key_ending(source: Source) -> str:
-    """Return a regular expression that finds the keys of that range with the same params, whatever they append."""
+    """Return a regular expression that finds the keys of that range with the same params, and enough appended."""
     _, after = _around(source.params)
-    return f"{_APPEND}=[^&]*{re.escape(''.join(f'&{item}' for item in after))}$"
+    wanted = [re.escape(part) for part in ([source.part] if source.part else sorted(source.appended))]
+    parts = "(?:[^&,]+,)*".join(["", *(f"{part}(?:,|(?=&|$))" for part in wanted), "[^&]*"])
+    return f"{_APPEND}={parts}{re.escape(''.join(f'&{item}' for item in after))}$"
 
 
 def _around(params: str) -> tuple[list[str], list[str]]:

@@ -20,6 +20,8 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any, Final, NamedTuple
 
+from .expiration import LONGEST
+
 KINDS: Final = ("movie", "tv", "person")
 """The media types that have a feed."""
 
@@ -79,14 +81,18 @@ def window(done_until: date | None, oldest: datetime | None, now: datetime) -> W
     """
     today = now.date()
     earliest = today - timedelta(days=DAYS - 1)
+    begin = min(done_until or today, today)
     if done_until is None:
-        begin = today if oldest is None else min((oldest - LAG).date(), today)
-    else:
-        begin = min(done_until, today)
+        begin = quiet_until(now if oldest is None else min(max(oldest, now - LONGEST), now))
     gap = begin < earliest
     first = max(begin, earliest)
     days = tuple(first + timedelta(days=number) for number in range((today - first).days + 1))
     return Window(days, _start(earliest) + LAG if gap else None)
+
+
+def quiet_until(moment: datetime) -> date:
+    """Return the first day whose changes an answer that was fetched at a moment, or later, may not have."""
+    return (moment - LAG).date()
 
 
 def is_over(day: date, now: datetime) -> bool:
@@ -115,10 +121,10 @@ def marks(day: date, ids: Iterable[int], seen: tuple[Seen, ...], now: datetime, 
         everything = tuple(dict.fromkeys([*listed, *known]))
         return Marks((Mark(everything, known_after(day, now)),) if everything else (), None)
     new = tuple(number for number in listed if number not in known)
-    found = [Mark(new, now)] if new else []
+    found = [Mark(new, known_after(day, now))] if new else []
     notes = []
     for batch in seen:
-        due = not batch.settled and now >= batch.at + LAG
+        due = not batch.settled and batch.at <= now - LAG
         if due:
             found.append(Mark(batch.ids, batch.at + LAG))
         notes.append(batch._replace(settled=batch.settled or due))
@@ -138,7 +144,7 @@ def ids_of(page: Any) -> tuple[list[int], int]:
         raise ValueError("not a page of changes")
     total = page.get("total_pages")
     ids = [row.get("id") for row in rows if isinstance(row, dict)]
-    found = [number for number in ids if isinstance(number, int) and not isinstance(number, bool) and number > 0]
+    found = [number for number in ids if isinstance(number, int) and number is not True and 0 < number < 2**63]
     return found, total if isinstance(total, int) and not isinstance(total, bool) else 1
 
 

@@ -32,8 +32,8 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
     wanted = _fresh_for(call, rules, reply, data, now)
     expires = expiration.expires_at(wanted, now, now)
     endpoint, _, media_type, tmdb_id = call.endpoint
-    if media_type and tmdb_id is None and endpoint and endpoint.count("/") == 3 and isinstance(data, dict):
-        # Asked for by another database's id (/3/movie/tt0137523): the answer has TMDB's own.
+    if media_type and tmdb_id is None and endpoint and endpoint.count("{") == 1 and isinstance(data, dict):
+        # Asked for by another database's id (/3/movie/tt0137523/credits): the answer has TMDB's own.
         given = data.get("id")
         tmdb_id = given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**63 else None
     return Entry(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Any, NamedTuple
 
 from . import endpoints, urls
 from .endpoints import Endpoint
@@ -15,17 +16,30 @@ class Touched(NamedTuple):
     """A resource that a write has changed, or may have.
 
     ``key`` is how the keys of its entries begin, up to their query. ``endpoint``
-    is what it is about, where that alone tells it: a film is the same in every
-    spelling of its path.
+    is what it is about, where that has a number: a film is the same in every
+    spelling of its path. Where that does not tell all (episodes have their
+    show's), ``pattern`` is a regular expression for the keys.
     """
 
     key: str
     endpoint: Endpoint | None
+    pattern: str
+
+    def holds(self, key: str, endpoint: Endpoint) -> bool:
+        """Say whether the entry with this key, and about this, is one of the resource's."""
+        if key == self.key or key.startswith((f"{self.key}?", f"{self.key}#")):
+            return True
+        return endpoint == self.endpoint and (not self.pattern or re.match(self.pattern, key) is not None)
 
 
-def is_write(method: str | None, status: int) -> bool:
+def is_unsafe(method: Any) -> bool:
+    """Say whether a method may change something (RFC 9110 section 9.2.1)."""
+    return isinstance(method, str) and method.upper() not in _SAFE
+
+
+def is_write(method: Any, status: Any) -> bool:
     """Say whether a call may have changed something: an unsafe method and an answer that is no error."""
-    return bool(method) and str(method).upper() not in _SAFE and 200 <= status < 400
+    return is_unsafe(method) and isinstance(status, int) and 200 <= status < 400
 
 
 def touched_by(url: str) -> tuple[Touched, ...]:
@@ -37,7 +51,7 @@ def touched_by(url: str) -> tuple[Touched, ...]:
     target = urls.split(url)
     if target is None:
         return ()
-    path = urls.canonical_path(target.path).rstrip("/")
+    path = "/".join(["", *filter(None, urls.canonical_path(target.path).split("/"))])
     endpoint = endpoints.find(path)
     found = [_touched(path, endpoint)]
     if endpoint.template is None:
@@ -49,6 +63,15 @@ def touched_by(url: str) -> tuple[Touched, ...]:
 
 
 def _touched(path: str, endpoint: Endpoint) -> Touched:
-    template = endpoint.template or ""
-    alone = endpoint.tmdb_id is not None and endpoint.media_type is not None and template.count("{") == 1
-    return Touched(f"GET {HOST}{path}", endpoint if alone else None)
+    key = f"GET {HOST}{path}"
+    if endpoint.template is None or endpoint.media_type is None or not isinstance(endpoint.tmdb_id, int):
+        return Touched(key, None, "")
+    if endpoint.template.count("{") == 1:
+        return Touched(key, endpoint, "")  # the number says it all, and films have names of other databases
+    number = str(endpoint.tmdb_id)
+    # TMDB takes "550-fight-club" for 550.
+    segments = [
+        f"{number}(?:-[^/?#]*)?" if re.match(rf"{number}(?:-|$)", segment) else re.escape(segment)
+        for segment in path.split("/")
+    ]
+    return Touched(key, endpoint, f"^{re.escape(f'GET {HOST}')}{'/'.join(segments)}(?:[?#]|$)")

@@ -1,0 +1,27 @@
+"""What this process has just written to TMDB: an answer that was asked for before that is no longer new."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from time import monotonic
+
+from ..tmdb.endpoints import Endpoint
+from ..tmdb.writes import Touched
+
+_KEPT = 120.0  # seconds: longer than a call takes
+_recent: deque[tuple[float, Sequence[Touched]]] = deque(maxlen=1000)
+
+
+def note(touched: Sequence[Touched]) -> None:
+    """Note a write that has just succeeded."""
+    _recent.append((monotonic(), touched))
+
+
+def since(moment: float, key: str, endpoint: Endpoint) -> bool:
+    """Say whether what a key stands for was written to since a moment of the monotonic clock."""
+    if not _recent:
+        return False
+    moment = max(moment, monotonic() - _KEPT)
+    later = [touched for at, touched in list(_recent) if at >= moment]
+    return any(item.holds(key, endpoint) for touched in later for item in touched)
