@@ -71,7 +71,7 @@ def _open(settings: dict[str, str | None]) -> TMDBCache:
 @click.command()
 @click.option("--prefetch", is_flag=True, help="Fetch again what changes have made stale.")
 @click.option("--watch", is_flag=True, help="Go on, one round after the other, until Ctrl-C.")
-@click.option("--every", metavar="TIME", default="1h", show_default=True, help="With --watch: from round to round.")
+@click.option("--every", metavar="TIME", default="6h", show_default=True, help="With --watch: from round to round.")
 @_calling
 def refresh(
     prefetch: bool, watch: bool, every: str, rate: float, connections: int, base_url: str, **settings: str | None
