@@ -102,7 +102,7 @@ def test_last_look():
     assert changes.marks(DAY, [2, 3], seen, OVER).seen is None
     (mark,) = changes.marks(DAY, [2, 3], seen, OVER + timedelta(days=5)).marks
     assert (set(mark.ids), mark.before) == ({1, 2, 3}, OVER)
-    assert changes.marks(DAY, [], (), OVER) == ((), None)
+    assert changes.marks(DAY, [], seen, OVER).marks[0].before == OVER
 
 
 def test_half_a_day_is_not_done():
@@ -169,8 +169,14 @@ def test_rows():
 
 @pytest.mark.parametrize("total", [None, "7", 2.5, True, [], {}])
 def test_nonsense_for_a_number_of_pages(total: object):
-    """A number of pages that is none counts as one page."""
-    assert changes.ids_of({"results": [], "total_pages": total}) == ([], 1)
+    """A number of pages that is none is not taken for one."""
+    assert changes.ids_of({"results": [], "total_pages": total}) == ([], None)
+
+
+def test_a_day_without_a_change():
+    """A list that is empty is not believed before the day has been over for three days."""
+    assert changes.marks(DAY, [], (), OVER + timedelta(days=1)) == ((), ())
+    assert changes.marks(DAY, [], (), OVER + timedelta(days=4)).seen is None
 
 
 def test_an_id_that_no_database_holds():

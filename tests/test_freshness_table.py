@@ -38,6 +38,7 @@ _WORDS = {"external_id": "tt0137523", "time_window": "week", "credit_id": "a" * 
 
 BY_CLASS = {
     "details": DAY,
+    "others": DAY,
     "search": 6 * HOUR,
     "discover": 6 * HOUR,
     "lists": 6 * HOUR,

@@ -204,7 +204,7 @@ def test_second_look(tmdb, keep, follow, collection, state):
     assert follow().stale == 0
 
 
-def test_last_look(keep, follow, collection, state):
+def test_last_look(tmdb, keep, follow, collection, state):
     """When a day is over, all that was ever seen on it and fetched before that is stale, and its note is gone."""
     day = done_day()
     end = midnight(day) + timedelta(days=1)
@@ -213,6 +213,7 @@ def test_last_look(keep, follow, collection, state):
     state.insert_one({"_id": "movie", "done_until": midnight(day)})
     seen = [{"at": midnight(day), "ids": [1, 2], "settled": True}]
     state.insert_one({"_id": f"movie {day}", "seen": seen})
+    tmdb.change("/3/movie/3", day=day)
     follow()
     assert stale(collection) == early
     assert state.find_one({"_id": f"movie {day}"}) is None
@@ -367,12 +368,33 @@ def test_what_nests_too_deeply(tmdb, keep, follow):
 def test_a_refusal_is_not_repeated(tmdb, keep, follow):
     """A refused call is an error with its status at once, without the key in it."""
     keep("/3/movie/1")
-    for number, status in enumerate((400, 404, 422), 1):
+    for number, status in enumerate((400, 404), 1):
         tmdb.fail(str(status), 1, "/changes")
         with pytest.raises(UpstreamError, match=rf"^TMDB failed for /3/movie/changes \(status {status}\)") as caught:
             follow()
         assert SECRET not in str(caught.value)
         assert len(pages_read(tmdb)) == number
+
+
+def test_a_tomorrow_that_tmdb_does_not_take(tmdb, keep, follow, collection):
+    """Where TMDB refuses a range that ends tomorrow, the day is asked for alone."""
+    found = keep("/3/movie/1")
+    tmdb.change("/3/movie/1")
+
+    def refuse(call):
+        if (
+            call.path == "/3/movie/changes"
+            and call.arguments["end_date"] > datetime.now(timezone.utc).date().isoformat()
+        ):
+            tmdb.fail("422", 1, "/3/movie/changes")
+
+    tmdb.on_call = refuse
+    follow()
+    assert stale(collection) == found
+    tmdb.on_call = None
+    tmdb.fail("422", path="/changes")
+    with pytest.raises(UpstreamError, match="refuses the params"):
+        follow()
 
 
 def test_a_wrong_key(tmdb, keep, follow, make_cache):

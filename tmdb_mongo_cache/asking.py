@@ -55,7 +55,7 @@ class Send(Protocol):
 class Outcome(NamedTuple):
     """What a call gets: an entry of the cache, or TMDB's own reply, or neither (``None`` twice).
 
-    ``stored`` is the entry made of the reply, for its expiry. A reply without
+    ``stored`` is the entry made of the reply, or confirmed by it, where MongoDB has it. A reply without
     ``native`` is another caller's, to be made a response of.
     """
 
@@ -159,7 +159,8 @@ class Asker:
         left = policy.seconds_left(renewed, now)
         fwd = _why_forwarded(entry, now)
         status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
-        return Asked(Outcome(status, now, renewed, revalidated=True), reply, renewed, failed=False)
+        outcome = Outcome(status, now, renewed, stored=renewed if stored else None, revalidated=True)
+        return Asked(outcome, reply, renewed, failed=False)
 
     def _keep(
         self, call: Call, rules: Policy, reply: Reply, judged: Judged, looked: Looked, now: datetime, *, outdated: bool

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -78,17 +79,21 @@ def refresh(
 ) -> None:
     """Follow TMDB's feed of changes: what was changed there becomes stale here.
 
-    With it answers may be kept for weeks. How far it is, is kept in MongoDB:
-    any machine may go on, one at a time does, and after an error it is enough
-    to run it again. TMDB's key is taken from TMDB_API_KEY.
+    With it titles and people may be kept for weeks, where your programs say so:
+    TMDB_CACHE_EXPIRE_AFTER='{"details": "30d"}'. Run it with the same settings.
+    How far it is, is kept in MongoDB: any machine may go on, one at a time does,
+    and after an error it is enough to run it again. TMDB's key is taken from
+    TMDB_API_KEY.
 
     \b
     tmdb-mongo-cache refresh                      every few hours, by cron
     tmdb-mongo-cache refresh --prefetch --watch   or as a service
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
     pause = _seconds(every, "--every")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped gives its lease back
     with _open(settings) as cache:
         while True:
+            wait = pause
             try:
                 with _bar() as progress:
                     report = cache.refresh_changes(
@@ -96,6 +101,8 @@ def refresh(
                     )
                 _say_changes(report)
                 failed = bool(report.failed)
+                # Perhaps that of a process that was killed: its lease ends within a minute.
+                wait = pause if report.followed else min(pause, 60.0)
             except ConfigError:
                 raise  # it will not mend itself
             except CacheError as error:
@@ -108,7 +115,7 @@ def refresh(
             if not watch:
                 sys.exit(1 if failed else 0)
             try:
-                time.sleep(pause)
+                time.sleep(wait)
             except KeyboardInterrupt:
                 sys.exit(0)
 
@@ -152,7 +159,7 @@ def warm(
 
     What is there costs nothing, so after Ctrl-C the same command goes on.
     TMDB's key is taken from TMDB_API_KEY. Ask with the params your program
-    uses, or it will not find what was fetched.
+    uses, or it will not find what was fetched, and run it with its settings.
 
     \b
     tmdb-mongo-cache warm movie 550 603 --append credits,images --language de
@@ -166,6 +173,7 @@ def warm(
     query = dict(_pair(param) for param in params)
     if language:
         query["language"] = language
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     warming, failure, interrupted = None, None, False
     try:
         with (

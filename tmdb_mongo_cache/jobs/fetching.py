@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from enum import Enum, auto
 from itertools import islice
@@ -18,6 +18,7 @@ from .pausing import Stopped
 from .upstream import Upstream
 
 _BATCH = 500
+_TELL = 1.0  # seconds
 _REFUSED = frozenset({"status 401", "status 403"})
 _STRIKES = 20
 """Failures in a row after which TMDB, and not the one or other id, is at fault."""
@@ -100,10 +101,11 @@ class Fetching:
         try:
             for wish in wishes:
                 under_way[pool.submit(self._fetch, wish.url)] = wish
-            self._progress("fetching", self.counts.done, total)
-            for future in as_completed(list(under_way)):
-                self._count(under_way.pop(future), *future.result())
-                self._progress("fetching", self.counts.done, total)
+            while under_way:
+                self._progress(self._what(), self.counts.done, total)
+                for future in wait(under_way, timeout=_TELL, return_when=FIRST_COMPLETED).done:
+                    self._count(under_way.pop(future), *future.result())
+            self._progress(self._what(), self.counts.done, total)
         except BaseException:
             self._upstream.stop()
             # What is under way will be stored, and nobody will fetch it again: it is counted.
@@ -112,6 +114,9 @@ class Fetching:
                     with suppress(CacheError):
                         self._count(wish, *future.result())
             raise
+
+    def _what(self) -> str:
+        return "waiting: TMDB limits the rate" if self._upstream.is_limited else "fetching"
 
     def _fetch(self, url: str) -> tuple[Came, str]:
         try:
@@ -152,7 +157,7 @@ def _what_came(outcome: Outcome | None) -> tuple[Came, str]:
         return Came.FRESH, ""
     if outcome.entry is not None:
         if outcome.revalidated:
-            return Came.CONFIRMED, ""
+            return (Came.CONFIRMED, "") if outcome.stored else (Came.NOT_KEPT, "confirmed, but not noted down")
         # Somebody else has fetched it meanwhile; or TMDB has failed, and there is an older answer.
         is_fresh = outcome.entry.expires_at > utcnow()
         return (Came.FRESH, "") if is_fresh else (Came.FAILED, "TMDB failed, the older answer stays")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import date
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ..asking import utcnow
@@ -13,7 +13,7 @@ from ..tmdb import changes
 from ..tmdb.changes import KINDS, LAST_PAGE, Mark
 from ..tmdb.hosts import HOST
 from .fetching import Came, Fetching, Progress, Wish
-from .upstream import Upstream
+from .upstream import Refused, Upstream
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
@@ -117,7 +117,7 @@ class Following:
             self.report = self.report._replace(fetched=fetched, failed=tuple(counts.failed))
 
     def _follow(self, kind: str) -> None:
-        feed, now = self._store.feed, utcnow()
+        feed, now = self._store.feed, self._store.now()
         if not self._store.has(kind):
             feed.finish(kind, changes.quiet_until(now))
             return
@@ -144,15 +144,15 @@ class Following:
         try:
             for _ in range(_READINGS):
                 whole, quiet = self._read(kind, day, ids)
-                if quiet or not changes.is_over(day, utcnow()):
+                if quiet or not changes.is_over(day, self._store.now()):
                     break
         except UpstreamError as error:
             failure = error  # what was read is not to be lost
-        now = utcnow()
+        now = self._store.now()
         marks, note = changes.marks(day, ids, seen, now, complete=failure is None)
         for mark in marks:
             self._mark(kind, mark)
-        if not whole and note is None:
+        if not whole and changes.is_over(day, now):
             logger.warning("%s: the changes of %s are more than TMDB tells; all entries become stale", kind, day)
             self._add(stale=self._store.staleness.of_all(kind, changes.known_after(day, now), now))
         # Not before: who is killed in between does it once more.
@@ -172,18 +172,27 @@ class Following:
         while page <= min(pages, LAST_PAGE):
             if not self._store.feed.take():
                 raise StoreError("another process follows the feed now, for this one was too slow")
-            found = self._upstream.json(f"/3/{kind}/changes", changes.params(day, page))
+            found = self._page(kind, day, page)
             try:
                 listed, total = changes.ids_of(found)
+                if page == 1 and total is None:
+                    raise ValueError("no page that says how many there are")  # the rest would be lost
             except ValueError as error:
                 raise UpstreamError(f"TMDB's answer for /3/{kind}/changes is {error}; run it again to go on") from None
             ids.update(dict.fromkeys(listed))
             self._changed.update((kind, number) for number in listed)
             self.report = self.report._replace(pages=self.report.pages + 1, changed=len(self._changed))
             totals.add((str(found.get("total_results")), total))
-            pages = max(pages, total)
+            pages = max(pages, total or 1)
             page += 1
         return pages <= LAST_PAGE, len(totals) == 1
+
+    def _page(self, kind: str, day: date, page: int) -> Any:
+        path = f"/3/{kind}/changes"
+        try:
+            return self._upstream.json(path, changes.params(day, page))
+        except Refused:
+            return self._upstream.json(path, changes.params(day, page, alone=True))
 
     def _mark(self, kind: str, mark: Mark) -> None:
         for first in range(0, len(mark.ids), _BATCH):

@@ -30,6 +30,11 @@ class Pause:
         """Whether :meth:`stop` was called."""
         return self._stopped.is_set()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether TMDB allows no calls now."""
+        return monotonic() < self._until
+
     def wait(self, seconds: float) -> None:
         """Wait.
 

@@ -42,12 +42,16 @@ _TIMEOUT = (10.0, 30.0)
 
 # For a page of the feed: all attempts together within the lease of who follows it.
 _ATTEMPTS = 4
-_TIMEOUT_OF_PAGE = (5.0, 10.0)
+_TIMEOUT_OF_PAGE = (3.0, 8.0)
 _LONGEST_PAUSE = 10.0
 _LIMITED = 10
 _LOOK_UP = 0.5  # seconds after which who waits for its turn looks whether it is to go on
 _STORE_TIMEOUT = 10.0
 _UNREADABLE = (requests.RequestException, ValueError, RecursionError)
+
+
+class Refused(UpstreamError):
+    """Raised when TMDB does not like the params it was asked with."""
 
 
 class _Limited(Exception):
@@ -141,6 +145,11 @@ class Upstream:
         """Whether :meth:`stop` was called."""
         return self._pause.stopped
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether calls wait because TMDB limits the rate."""
+        return self._pause.is_on
+
     def url(self, path: str, query: str = "") -> str:
         """Return the URL of a path at TMDB, without the key."""
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
@@ -194,6 +203,8 @@ class Upstream:
             else:
                 if response.status_code in (401, 403):
                     raise UpstreamError(f"TMDB does not accept the key (status {response.status_code})")
+                if response.status_code == 422:
+                    raise Refused(f"TMDB refuses the params of {path} (status 422)")
                 if response.status_code < 500 and response.status_code != 429:
                     break
             pause = pause_at_limit(attempt, retry_after(said, utcnow()))

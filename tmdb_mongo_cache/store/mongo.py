@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
@@ -119,6 +119,13 @@ class MongoStore:
         """Delete what the query matches; return how many documents that were."""
         with self.connection.operation(bounded=False) as collection:
             return collection.delete_many(query).deleted_count
+
+    def now(self) -> datetime:
+        """Return the time by MongoDB's clock, which is the same for all machines."""
+        with self.connection.operation(bounded=False) as collection:
+            said = collection.database.command("hello").get("localTime")
+        found: datetime = said if isinstance(said, datetime) else datetime.now(timezone.utc)
+        return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
     def fresh(self, keys: Sequence[str], now: datetime) -> set[str]:
         """Return those of the keys that have a fresh entry, in one query."""

@@ -33,6 +33,8 @@ DAYS: Final = 14
 
 LAST_PAGE: Final = 500
 
+_DOUBT = timedelta(days=3)
+
 
 class Seen(NamedTuple):
     """Ids of a day that one reading of the feed saw first; ``settled`` once the second look at them is over."""
@@ -119,7 +121,9 @@ def marks(day: date, ids: Iterable[int], seen: tuple[Seen, ...], now: datetime, 
     listed = dict.fromkeys(ids)
     if complete and is_over(day, now):
         everything = tuple(dict.fromkeys([*listed, *known]))
-        return Marks((Mark(everything, known_after(day, now)),) if everything else (), None)
+        # A day on which nothing was changed is more likely a list that TMDB has got wrong.
+        trusted = bool(listed) or now >= _end(day) + _DOUBT
+        return Marks((Mark(everything, known_after(day, now)),) if everything else (), None if trusted else seen)
     new = tuple(number for number in listed if number not in known)
     found = [Mark(new, known_after(day, now))] if new else []
     notes = []
@@ -133,8 +137,10 @@ def marks(day: date, ids: Iterable[int], seen: tuple[Seen, ...], now: datetime, 
     return Marks(tuple(found), tuple(notes))
 
 
-def ids_of(page: Any) -> tuple[list[int], int]:
-    """Return the ids on a page of the feed, and how many pages there are; rows without an id are left out.
+def ids_of(page: Any) -> tuple[list[int], int | None]:
+    """Return the ids on a page of the feed, and how many pages there are, if it says so.
+
+    Rows without an id are left out.
 
     Raises:
         ValueError: it is no page of a feed.
@@ -145,17 +151,18 @@ def ids_of(page: Any) -> tuple[list[int], int]:
     total = page.get("total_pages")
     ids = [row.get("id") for row in rows if isinstance(row, dict)]
     found = [number for number in ids if isinstance(number, int) and number is not True and 0 < number < 2**63]
-    return found, total if isinstance(total, int) and not isinstance(total, bool) else 1
+    return found, total if isinstance(total, int) and not isinstance(total, bool) else None
 
 
-def params(day: date, page: int) -> dict[str, str]:
+def params(day: date, page: int, *, alone: bool = False) -> dict[str, str]:
     """Return the params that ask for a page of one day.
 
     To the next day: whether TMDB's ``end_date`` counts itself is not known, and
-    too much is read twice rather than too little once.
+    too much is read twice rather than too little once. ``alone`` ends with the
+    day itself, should TMDB take no tomorrow.
     """
-    following = day + timedelta(days=1)
-    return {"start_date": day.isoformat(), "end_date": following.isoformat(), "page": str(page)}
+    last = day if alone else day + timedelta(days=1)
+    return {"start_date": day.isoformat(), "end_date": last.isoformat(), "page": str(page)}
 
 
 def _start(day: date) -> datetime:

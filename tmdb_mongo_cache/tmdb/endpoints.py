@@ -30,12 +30,22 @@ _SUB_RESOURCES = {
     "/3/tv/episode_group/{tv_episode_group_id}": "",
 }
 
-ENDPOINTS: dict[str, tuple[str, ...]] = {
-    "details": tuple(
+_FOLLOWED = ("/3/movie/", "/3/person/", "/3/tv/{series_id}")
+
+
+def _details(*, followed: bool) -> tuple[str, ...]:
+    return tuple(
         path if not part else f"{path}/{part}"
         for path, parts in _SUB_RESOURCES.items()
+        if path.startswith(_FOLLOWED) == followed
         for part in ["", *parts.split()]
-    ),
+    )
+
+
+ENDPOINTS: dict[str, tuple[str, ...]] = {
+    # What TMDB's feed of changes names (tmdb/changes.py), and what it does not.
+    "details": _details(followed=True),
+    "others": _details(followed=False),
     "search": tuple(
         f"/3/search/{what}" for what in ("collection", "company", "keyword", "movie", "multi", "person", "tv")
     ),

@@ -16,6 +16,7 @@ _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 
 TABLE: Final[Mapping[str, float]] = {
     "details": _DAY,
+    "others": _DAY,
     "search": 6 * _HOUR,
     "discover": 6 * _HOUR,
     "lists": 6 * _HOUR,
@@ -60,7 +61,7 @@ def adaptive_seconds(kind: str, data: Any, now: datetime) -> float:
         data: the parsed answer.
         now: when it was fetched.
     """
-    if kind != "details":
+    if kind not in ("details", "others"):
         return seconds_of(kind)
     if not isinstance(data, dict) or _is_unfinished(data):
         return SHORTEST
