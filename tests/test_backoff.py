@@ -234,6 +234,7 @@ class TestLimit:
         assert waiting(tmdb).status_code == 200
         assert (1 <= time.monotonic() - began < 4, tmdb.count) == (True, 2)
 
+    @pytest.mark.soak
     def test_waits_untold(self, tmdb, waiting):
         """Where TMDB does not say how long, the wait is one second, then two."""
         tmdb.fail("429", times=2)

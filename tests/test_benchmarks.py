@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(180)
 def test_they_run(tmp_path):
     """One command writes the table, the numbers and the three pictures; how fast it all is, is not tested here."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tmdb_mongo_cache import __version__
 from tmdb_mongo_cache.demo.runs import SCRIPT
 
@@ -20,6 +22,7 @@ def test_demo(runner: Runner, mongo_uri: str, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.soak
 def test_demo_with_the_embedded_server(tmp_path: Path) -> None:
     """Without a URI the demo starts the embedded MongoDB, and leaves none running."""
     done = Runner({"XDG_DATA_HOME": str(tmp_path), "COLUMNS": "100"}).start("-m", "tmdb_mongo_cache", "demo")
@@ -40,6 +43,7 @@ def test_demo_without_mongod(tmp_path: Path) -> None:
     assert "TMDB_CACHE_MONGOD" in done.stderr
 
 
+@pytest.mark.soak
 def test_demo_with_a_database_that_is_away() -> None:
     """A MongoDB that does not answer is one sentence that says what to do."""
     done = Runner({"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}).start("-m", "tmdb_mongo_cache", "demo", check=False)

@@ -28,6 +28,7 @@ def test_second_process_makes_no_call(client: str, runner: Runner, tls_tmdb: Sta
     assert first.stderr == second.stderr == ""
 
 
+@pytest.mark.soak
 def test_without_the_cache_every_run_calls(runner: Runner, tls_tmdb: StandIn) -> None:
     """Without the cache the same program makes its calls again, and prints what it prints with it."""
     cached = runner.run(PROGRAMS / "use_tmdbsimple.py")
@@ -37,6 +38,7 @@ def test_without_the_cache_every_run_calls(runner: Runner, tls_tmdb: StandIn) ->
     assert plain.stdout == cached.stdout
 
 
+@pytest.mark.soak
 def test_clients_share_entries(runner: Runner, tls_tmdb: StandIn, collection: Any) -> None:
     """What one client has fetched the others are served, whatever library and credential they use."""
     asked: dict[str, set[str]] = {}

@@ -144,6 +144,7 @@ def memory_ttl(request):
     return request.param
 
 
+@pytest.mark.soak
 def test_measured(tmdb, cache, make_cache, collection):
     """By the reader's clock what other machines stored is fresh from their time, less two seconds, for expire_after."""
     with enabled(cache):

@@ -210,7 +210,7 @@ class TestNotStored:
         """An answer that is not stored is shared with who waits, and is what it would be without the cache."""
         tmdb.fail(name)
         direct = get(tmdb)
-        tmdb.latency = 0.3
+        tmdb.latency = 0.6
         with leading(tmdb, fetch, tmdb) as leader:
             found = together(5, lambda _: fetch(tmdb))
             led = leader.result()

@@ -252,7 +252,7 @@ class TestDocument:
         late = document["purge_at"].replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)
         assert timedelta(0) < late < timedelta(minutes=5)
 
-    @pytest.mark.parametrize("old", [False, True])
+    @pytest.mark.parametrize("old", [pytest.param(False, marks=pytest.mark.soak), True])
     def test_hostile(self, tmdb, cache, collection, old):
         """Whatever somebody has written into a lease, nobody waits for it, and each key is fetched once."""
         leases = collection.database["tmdb_cache_leases"]

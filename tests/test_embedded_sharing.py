@@ -41,6 +41,7 @@ def test_processes_share_one_server(folder: Path) -> None:
         assert gone(pid)
 
 
+@pytest.mark.soak
 def test_coming_and_going(folder: Path) -> None:
     """Processes that come and go at the same time never meet a server that is being stopped."""
     program = """

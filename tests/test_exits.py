@@ -172,7 +172,7 @@ print("now", flush=True)
         assert (code, err) == (0, "")
         assert took < 5
 
-    @pytest.mark.parametrize("how", ["idle", "asking"])
+    @pytest.mark.parametrize("how", [pytest.param("idle", marks=pytest.mark.soak), "asking"])
     def test_a_database_that_hangs(self, tmdb: StandIn, tmp_path: Path, how: str) -> None:
         """A MongoDB that hangs holds up a program's exit by about a second at most."""
         with EmbeddedServer(tmp_path / "mongod") as server, Programs(server.uri, "hangs", tmdb.host) as programs:
@@ -196,6 +196,7 @@ print("now", flush=True)
         calls = 2 * 0.25 if how == "asking" else 0
         assert took[1] - took[0] < 1.2 + calls
 
+    @pytest.mark.soak
     def test_tmdb_hangs_for_a_second(self, hanging: Callable[[str], int | None]) -> None:
         """Refreshes that TMDB does not answer are given up after the timeout of the caller, if that is shorter."""
         began = time.monotonic()

@@ -200,6 +200,7 @@ def test_what_the_ids_are_of(name: str, kind: str | None) -> None:
     assert media_type_of(name) == media_type_of(Path(name)) == kind
 
 
+@pytest.mark.soak
 def test_a_million_rows(write: Write) -> None:
     """A real export fits into memory, and into less than what it takes to make one call a row."""
     lines = b"".join(

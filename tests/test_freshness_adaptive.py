@@ -196,13 +196,6 @@ def test_any_answer(data: Any) -> None:
     assert SHORT <= seconds(data) <= LONG
 
 
-@settings(max_examples=300, deadline=None)
-@given(data=st.fixed_dictionaries({}, optional=dict.fromkeys(_DATED, _ANY)), status=_PLAIN)
-def test_any_answer_with_a_plain_status(data: dict[str, Any], status: Any) -> None:
-    """The same holds for every answer whose status is a plain value, as TMDB's is."""
-    assert SHORT <= seconds({**data, "status": status}) <= LONG
-
-
 @settings(max_examples=100, deadline=None)
 @given(days=st.integers(-3000, 30_000), more=st.integers(0, 3000))
 def test_older_lives_longer(days: int, more: int) -> None:

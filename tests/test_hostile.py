@@ -318,6 +318,7 @@ def test_hostile_soak(tmdb, cache, collection, offline_session, part):
     flood(Attack(tmdb, cache, collection, 1000 + part), offline_session, 25_020)
 
 
+@pytest.mark.soak
 def test_hostile_live(attack, make_cache, collection):
     """Where TMDB answers, a hostile document under the key changes nothing of what the caller gets."""
     with TMDBSession(make_cache(store_timeout=10)) as session:

@@ -256,6 +256,7 @@ _DIRECTIVES = st.sampled_from(
     changed=st.booleans(),
     fault=st.sampled_from([None, "503", "404", "reset"]),
 )
+@pytest.mark.soak
 def test_decisions_are_those_without_memory(
     tmdb, warm, cache, collection, rules, directives, left, answer, changed, fault
 ):

@@ -319,6 +319,7 @@ class TestSlow:
         yield proxy
         proxy.close()
 
+    @pytest.mark.soak
     def test_now_and_then(self, tmdb, make_cache, proxy, lines):
         """A MongoDB that is too slow for every third look-up costs a second at most."""
         count = itertools.count(1)

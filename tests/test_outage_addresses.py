@@ -229,6 +229,7 @@ class TestTakesNothing:
             self.now_and_then(session, tmdb, lambda: failing("find", errorCode=96, mode={"times": 1}), 10)
         assert 1 <= len(lines(logging.WARNING)) <= 5
 
+    @pytest.mark.soak
     def test_a_little_slow(self, tmdb, make, failing):
         """Where an operation fails after 90 ms now and then, all of it costs a second at most."""
         how = {"errorCode": 96, "blockConnection": True, "blockTimeMS": 90, "mode": {"times": 1}}

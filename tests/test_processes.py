@@ -199,7 +199,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "method", ["fork", *(pytest.param(name, marks=pytest.mark.soak) for name in ("spawn", "forkserver"))]
+)
 def test_multiprocessing(programs: Programs, tmdb: StandIn, tmp_path: Path, method: str) -> None:
     """Pools and processes of multiprocessing, however started, share what is cached: one call for each film."""
     script = tmp_path / "pools.py"
@@ -281,7 +283,11 @@ def fetch(port: int, path: str) -> list[str]:
 
 
 @pytest.mark.skipif(not shutil.which("gunicorn", path=Path(sys.executable).parent), reason="gunicorn is not installed")
-@pytest.mark.parametrize("options", [["--preload"], ["--threads", "4"]], ids=["preload", "threads"])
+@pytest.mark.parametrize(
+    "options",
+    [["--preload"], pytest.param(["--threads", "4"], marks=pytest.mark.soak)],
+    ids=["preload", "threads"],
+)
 def test_gunicorn(runner: Runner, tls_tmdb: StandIn, tmp_path: Path, options: list[str]) -> None:
     """A gunicorn with several workers under run has one call for each film, and ends at once on SIGTERM, with 0."""
     (tmp_path / "site_app.py").write_text(APP, encoding="utf-8")

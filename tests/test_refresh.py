@@ -331,6 +331,7 @@ def test_a_row_that_slips_to_the_page_before(tmdb, keep, follow, collection):
     assert stale(collection) == found
 
 
+@pytest.mark.soak
 def test_more_pages_than_tmdb_gives(tmdb, keep, follow, collection):
     """A day with more than five hundred pages makes all of its kind stale, and those pages are all that is read."""
     early = keep("/3/movie/1", timestamp=midnight(done_day()) + HOUR)
@@ -357,6 +358,7 @@ def test_what_is_no_feed(tmdb, keep, follow):
             follow()
 
 
+@pytest.mark.soak
 def test_what_nests_too_deeply(tmdb, keep, follow):
     """A body that nests more deeply than Python can read is no feed either."""
     keep("/3/movie/1")
@@ -740,6 +742,7 @@ def test_prefetch_lists_failures(tmdb, keep, follow, collection):
     assert follow(prefetch=True).fetched == 1
 
 
+@pytest.mark.soak
 def test_prefetch_keeps_to_the_rate(tmdb, keep, follow):
     """Prefetching makes no more calls a second than it may."""
     keep(*(f"/3/movie/{number}" for number in range(1, 8)))

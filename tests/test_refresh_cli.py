@@ -22,6 +22,7 @@ from .running import Runner
 
 COMMAND = ("-m", "tmdb_mongo_cache", "refresh")
 SECRET = "5ecre7" * 5
+TOKEN = f"ey{SECRET}.{SECRET}.{SECRET}"
 
 
 @pytest.fixture
@@ -148,7 +149,9 @@ def test_a_wrong_key_and_no_database(refresh, changed):
         assert "pa55word" not in done.stderr
 
 
-@pytest.mark.parametrize("key", [SECRET, f"ey{SECRET}.{SECRET}.{SECRET}"], ids=["key", "token"])
+@pytest.mark.parametrize(
+    "key", [SECRET, pytest.param(f"ey{SECRET}.{SECRET}.{SECRET}", marks=pytest.mark.soak)], ids=["key", "token"]
+)
 def test_the_key_is_nowhere(refresh, changed, mongo, database, tmdb, key):
     """Neither a v3 key nor a token is in the output or the database, after failures too, and TMDB gets it."""
     changed(550)

@@ -81,6 +81,7 @@ def test_other_threads_import_meanwhile(runner: Runner, tmp_path: Path) -> None:
     assert runner.run(tmp_path / "prog.py").stdout == "[]\n"
 
 
+@pytest.mark.soak
 def test_a_mongod_that_hangs_at_its_start(tmp_path: Path, tmdb: StandIn) -> None:
     """An embedded server that hangs at its start costs a program five seconds once, and no more at its end."""
     mongod = tmp_path / "mongod"

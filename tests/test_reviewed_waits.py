@@ -65,6 +65,7 @@ class TestStuck:
         with fetching(tmdb, other, timeout=90), enabled(cache):
             assert get(tmdb, timeout=timeout).status_code == 200
 
+    @pytest.mark.soak
     def test_once(self, tmdb, cache, other):
         """Waiting for a thread and then for another process takes no longer than the timeout in all."""
         tmdb.fail("timeout")

@@ -53,6 +53,7 @@ def test_command_and_children(runner: Runner, tls_tmdb: StandIn, tmp_path: Path)
     assert tls_tmdb.count == 1
 
 
+@pytest.mark.soak
 def test_children_of_children(runner: Runner, tls_tmdb: StandIn) -> None:
     """Multiprocessing and subprocess children of a script are cached."""
     code = (
@@ -86,6 +87,7 @@ def test_users_sitecustomize_runs(runner: Runner, tls_tmdb: StandIn, tmp_path: P
     assert tls_tmdb.count == 1
 
 
+@pytest.mark.soak
 def test_broken_sitecustomize_is_reported_as_always(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
     """A sitecustomize of the user's that fails is reported as Python reports it, and the cache works."""
     (tmp_path / "sitecustomize.py").write_text("import nonsense_that_is_not_there\n", encoding="utf-8")
@@ -135,6 +137,7 @@ def test_a_folder_does_not_hide_a_command(runner: Runner, tmp_path: Path, monkey
     assert runner.run("true").stderr == ""
 
 
+@pytest.mark.soak
 def test_executable_without_a_first_line(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
     """An executable script without a #! line is run with Python, as one that is not executable is."""
     script = tmp_path / "script"

@@ -270,6 +270,7 @@ def judged(folder: Any, line: Timeline, running: Workers, codes: list[int]) -> M
     return model
 
 
+@pytest.mark.soak
 def test_short(tmp_path):
     """For some seconds, with faults at random on both sides, every answer is one that the rules allow."""
     model = soak(tmp_path / "soak", 4, workers=2, threads=3, seconds_of_round=2)
@@ -280,6 +281,7 @@ def test_short(tmp_path):
     assert sum(model.injected.values()) > 5
 
 
+@pytest.mark.soak
 def test_late_for_a_lease(tmdb, make_cache, collection):
     """Who waits for a call that itself waited for a dead process's lease is not failed while TMDB answers in time."""
     cache = make_cache()

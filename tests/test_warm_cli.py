@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -124,18 +125,21 @@ def test_warm_lists_what_failed(commands: Commands, tmdb: StandIn) -> None:
     assert (counted["fetched"], counted["unknown to TMDB"], counted["failed"]) == (1, 1, 1)
 
 
+SLOW = partial(pytest.param, marks=pytest.mark.soak)
+
+
 @pytest.mark.parametrize(
     ("line", "env", "code", "says"),
     [
         ([], {}, 2, "--export FILE"),
         (["movie", "abc"], {}, 2, "'abc' is no id"),
-        (["film", "1"], {}, 2, "film"),
-        (["movie", "1", "--param", "x"], {}, 2, "NAME=VALUE"),
-        (["movie", "1", "--connections", "21"], {}, 2, "connections"),
+        SLOW(["film", "1"], {}, 2, "film"),
+        SLOW(["movie", "1", "--param", "x"], {}, 2, "NAME=VALUE"),
+        SLOW(["movie", "1", "--connections", "21"], {}, 2, "connections"),
         (["movie", "1"], {"TMDB_API_KEY": ""}, 2, "TMDB_API_KEY"),
         (["movie", "1"], {"TMDB_API_KEY": "invalid"}, 1, "does not accept the key"),
-        (["movie", "1"], {"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}, 1, "does not answer"),
-        (["--export", "/none/movie_ids_.json"], {}, 2, "No such file"),
+        SLOW(["movie", "1"], {"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}, 1, "does not answer"),
+        SLOW(["--export", "/none/movie_ids_.json"], {}, 2, "No such file"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )
@@ -195,6 +199,7 @@ def test_ctrl_c_at_a_low_rate(commands: Commands, tmdb: StandIn) -> None:
     assert tmdb.count <= 8  # four more, if the second was just over
 
 
+@pytest.mark.soak
 def test_ctrl_c_while_limited(commands: Commands, tmdb: StandIn) -> None:
     """After Ctrl-C nobody waits for what TMDB's Retry-After asks for, and then calls it."""
     tmdb.fail("429", times=1, retry_after=3)
@@ -219,6 +224,7 @@ def test_ctrl_c_before_the_first_call(commands: Commands, tmp_path: Path) -> Non
         assert process.wait(60) == 130
 
 
+@pytest.mark.soak
 def test_limited_for_longer(commands: Commands, tmdb: StandIn) -> None:
     """No call is made while TMDB asks to wait, also where that is a minute."""
     tmdb.fail("429", times=1, retry_after=60)
@@ -315,6 +321,7 @@ def test_purge_forgets(make_cache: Any, tmdb: StandIn) -> None:
         assert not get(tmdb).from_cache
 
 
+@pytest.mark.soak
 def test_purge_without_mongodb(make_cache: Any) -> None:
     """A MongoDB that is away is a StoreError."""
     with pytest.raises(StoreError, match="does not answer"):
