@@ -125,7 +125,7 @@ class Following:
         oldest = self._store.oldest(kind, now) if done_until is None else None
         days, unknown_before = changes.window(done_until, oldest, now)
         if unknown_before is not None:
-            count = self._store.staleness.of_all(kind, unknown_before, now)
+            count = self._store.staleness.of_all(kind, unknown_before, utcnow())
             logger.info("%s: nobody knows what was changed until %s; %d entries are stale", kind, days[0], count)
             self._add(stale=count, unknown=count)
         in_a_row = True
@@ -154,7 +154,7 @@ class Following:
             self._mark(kind, mark)
         if not whole and changes.is_over(day, now):
             logger.warning("%s: the changes of %s are more than TMDB tells; all entries become stale", kind, day)
-            self._add(stale=self._store.staleness.of_all(kind, changes.known_after(day, now), now))
+            self._add(stale=self._store.staleness.of_all(kind, changes.known_after(day, now), utcnow()))
         # Not before: who is killed in between does it once more.
         if note is not None and note != seen:
             feed.note(kind, day, note)
