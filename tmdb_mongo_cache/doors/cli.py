@@ -37,7 +37,7 @@ def cli() -> None:
 @click.option(
     "--expire-after",
     metavar="TIME",
-    help="How long answers are fresh: 90, 30m, 36h, 7d, or -1 for as long as TMDB's terms allow.  "
+    help="How long answers are fresh: 90, 30m, 36h, 7d, adaptive, or -1 for as long as TMDB's terms allow.  "
     "[env: TMDB_CACHE_EXPIRE_AFTER]",
 )
 @click.option("--stale-if-error", metavar="TIME", help="How long past that they serve when TMDB fails.")
