@@ -235,7 +235,7 @@ def test_warm_by_an_export(write: Write, tmdb: StandIn, cache: TMDBCache) -> Non
 def test_warm_by_a_nameless_export(write: Write, tmdb: StandIn, cache: TMDBCache) -> None:
     """An export whose name tells nothing needs a media type, and one is believed over the name."""
     path = write(LINES, "download.json")
-    with pytest.raises(ConfigError, match="media_type"):
+    with pytest.raises(ConfigError, match="does not say what its ids are of"):
         cache.warm(path, api_key="any", base_url=tmdb.url)
     assert cache.warm(str(path), media_type="person", api_key="any", base_url=tmdb.url, rate=5000).fetched == 3
     assert {call.path.partition("?")[0] for call in tmdb.calls} == {f"/3/person/{number}" for number in (1, 2, 3)}
@@ -252,4 +252,11 @@ def test_popularity_that_is_none(write: Write, tmdb: StandIn, cache: TMDBCache, 
     """A limit that is no number is one sentence."""
     with pytest.raises(ConfigError, match="min_popularity"):
         cache.warm(write(LINES), min_popularity=popularity, api_key="any", base_url=tmdb.url)
+    assert tmdb.count == 0
+
+
+def test_warm_by_an_export_of_another_kind(write: Write, tmdb: StandIn, cache: TMDBCache) -> None:
+    """Ids of films are not fetched as shows."""
+    with pytest.raises(ConfigError, match="'movie', not 'tv'"):
+        cache.warm(write(LINES), media_type="tv", api_key="any", base_url=tmdb.url)
     assert tmdb.count == 0

@@ -51,7 +51,7 @@ def _hint(read: Callable[[str], Any]) -> str:
         return "it is a number of bytes"
     if read is _read_expirations:
         return 'it is JSON like {"*/movie/*": "7d"}'
-    also = ', or "adaptive"' if read is _read_expire_after else ""
+    also = ', or adaptive, or JSON like {"details": "30d"}' if read is _read_expire_after else ""
     return f"it is seconds, or a number with s, m, h, d or w like 36h, or -1 for as long as TMDB's terms allow{also}"
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
@@ -72,10 +73,10 @@ def _open(settings: dict[str, str | None]) -> TMDBCache:
 @click.command()
 @click.option("--prefetch", is_flag=True, help="Fetch again what changes have made stale.")
 @click.option("--watch", is_flag=True, help="Go on, one round after the other, until Ctrl-C.")
-@click.option("--every", metavar="TIME", default="6h", show_default=True, help="With --watch: from round to round.")
+@click.option("--every", metavar="TIME", help="With --watch: from round to round.  [default: 6h]")
 @_calling
 def refresh(
-    prefetch: bool, watch: bool, every: str, rate: float, connections: int, base_url: str, **settings: str | None
+    prefetch: bool, watch: bool, every: str | None, rate: float, connections: int, base_url: str, **settings: str | None
 ) -> None:
     """Follow TMDB's feed of changes: what was changed there becomes stale here.
 
@@ -89,7 +90,11 @@ def refresh(
     tmdb-mongo-cache refresh                      every few hours, by cron
     tmdb-mongo-cache refresh --prefetch --watch   or as a service
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
-    pause = _seconds(every, "--every")
+    from ..jobs.upstream import KeyRefused
+
+    if every and not watch:
+        raise click.UsageError("--every goes with --watch.")
+    pause = _seconds(every or "6h", "--every")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service that is stopped gives its lease back
     with _open(settings) as cache:
         while True:
@@ -99,19 +104,20 @@ def refresh(
                     report = cache.refresh_changes(
                         prefetch=prefetch, rate=rate, connections=connections, base_url=base_url, progress=progress
                     )
-                _say_changes(report)
+                _say_changes(report, _now() if watch else "")
                 failed = bool(report.failed)
                 # Perhaps that of a process that was killed: its lease ends within a minute.
                 wait = pause if report.followed else min(pause, 60.0)
-            except ConfigError:
+            except (ConfigError, KeyRefused):
                 raise  # it will not mend itself
             except CacheError as error:
                 if not watch:
                     raise
-                click.echo(f"tmdb-mongo-cache: {error}", err=True)
+                click.echo(f"{_now()}tmdb-mongo-cache: {error}", err=True)
                 failed = True
             except KeyboardInterrupt:
-                sys.exit(_INTERRUPTED)
+                click.echo("interrupted; the next round goes on from here", err=True)
+                sys.exit(0 if watch else _INTERRUPTED)
             if not watch:
                 sys.exit(1 if failed else 0)
             try:
@@ -120,11 +126,16 @@ def refresh(
                 sys.exit(0)
 
 
-def _say_changes(report: Any) -> None:
+def _now() -> str:
+    return f"{datetime.now():%Y-%m-%d %H:%M} "
+
+
+def _say_changes(report: Any, when: str) -> None:
     if not report.followed:
-        click.echo("another process is just following the feed of changes; nothing to do")
+        click.echo(f"{when}another process is just following the feed of changes; nothing to do")
         return
-    text = f"{report.changed} titles and people changed ({report.pages} pages read), {report.stale} answers are stale"
+    text = f"{when}{report.changed} titles and people changed ({report.pages} pages read), "
+    text += f"{report.stale} answers became stale"
     if report.unknown:
         text += f", {report.unknown} of them because nobody had read the feed for longer than it goes back"
     click.echo(text + (f"; {report.fetched} fetched again" if report.fetched or report.failed else ""))
@@ -137,7 +148,11 @@ def _say_changes(report: Any) -> None:
 @click.option("--export", metavar="FILE", help="One of TMDB's daily id exports, like movie_ids_11_22_2026.json.gz.")
 @click.option("--min-popularity", type=float, help="Of the export, what is at least as popular.")
 @click.option("--append", metavar="PARTS", default="", help="Sub-resources as well: credits,images,season/1.")
-@click.option("--separately", is_flag=True, help="Each part by a call of its own, instead of appended.")
+@click.option(
+    "--separately",
+    is_flag=True,
+    help="Each of them by a call of its own, as programs ask that append nothing (and do not set reuse_appended).",
+)
 @click.option("--language", help="As your program asks for it: de, pt-BR.")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="Any other param of your program's.")
 @_calling
@@ -169,7 +184,9 @@ def warm(
     from ..jobs.warming import Warming
 
     if bool(ids) == bool(export) or (ids and not media_type):
-        raise click.UsageError("Give either a type and ids (movie 550 603), or --export FILE.")
+        raise click.UsageError(
+            "Give a type and ids (movie 550 603), or --export FILE (with a type where its name does not say it)."
+        )
     query = dict(_pair(param) for param in params)
     if language:
         query["language"] = language
@@ -222,7 +239,7 @@ def _say_warmed(report: Any) -> None:
         (len(report.failed), "failed"),
     ):
         click.echo(f"{number:>9} {text}")
-    click.echo(f"{report.calls:>9} calls in {report.seconds:.1f} s")
+    click.echo(f"{report.calls:>9} call{'' if report.calls == 1 else 's'} in {report.seconds:.1f} s")
     _say_failed(report.failed)
 
 

@@ -15,7 +15,7 @@ import requests
 from ..asking import Outcome, utcnow
 from ..errors import CacheError, UpstreamError
 from .pausing import Stopped
-from .upstream import Upstream
+from .upstream import KeyRefused, Upstream
 
 _BATCH = 500
 _TELL = 1.0  # seconds
@@ -146,7 +146,7 @@ class Fetching:
         counts.failed.append((wish.name, why))
         self._strikes += 1
         if why in _REFUSED:
-            raise UpstreamError(f"TMDB does not accept the key ({why})")
+            raise KeyRefused(f"TMDB does not accept the key ({why})")
         if self._strikes >= _STRIKES:
             raise UpstreamError(f"TMDB fails again and again (the last time: {why}); run it again to go on")
 

@@ -50,6 +50,10 @@ _STORE_TIMEOUT = 10.0
 _UNREADABLE = (requests.RequestException, ValueError, RecursionError)
 
 
+class KeyRefused(UpstreamError):
+    """Raised when TMDB does not accept the key: nothing will work before there is another one."""
+
+
 class Refused(UpstreamError):
     """Raised when TMDB does not like the params it was asked with."""
 
@@ -107,7 +111,7 @@ class Upstream:
     def _authenticate(self, api_key: str | None) -> None:
         key = (api_key or os.environ.get(KEY_VARIABLE, "")).strip()
         if not key:
-            raise ConfigError(f"TMDB wants a key: set {KEY_VARIABLE}, or give api_key=")
+            raise ConfigError(f"TMDB wants a key: set {KEY_VARIABLE} (in a program, api_key= will do)")
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ConfigError("the key for TMDB has characters that no key has; is it whole?")
         # A v3 key is 32 hexadecimal digits; a token is longer and has two dots.
@@ -202,7 +206,7 @@ class Upstream:
                 why = type(error).__name__
             else:
                 if response.status_code in (401, 403):
-                    raise UpstreamError(f"TMDB does not accept the key (status {response.status_code})")
+                    raise KeyRefused(f"TMDB does not accept the key (status {response.status_code})")
                 if response.status_code == 422:
                     raise Refused(f"TMDB refuses the params of {path} (status 422)")
                 if response.status_code < 500 and response.status_code != 429:

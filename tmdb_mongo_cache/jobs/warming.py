@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
@@ -91,10 +92,15 @@ class Warming:
         if (isinstance(ids, int) and not isinstance(ids, bool)) or (isinstance(ids, str) and _ID.fullmatch(ids)):
             ids = [ids]
         is_file = isinstance(ids, str | PathLike)
-        if is_file and media_type is None:
-            media_type = media_type_of(ids)  # type: ignore[arg-type]
-            if media_type is None:
-                raise ConfigError(f"{ids}: its name does not say what its ids are of; name it, like media_type='movie'")
+        if is_file:
+            named = media_type_of(ids)  # type: ignore[arg-type]
+            if not Path(ids).exists():  # type: ignore[arg-type]
+                raise ConfigError(f"{ids} cannot be read: No such file or directory")
+            if media_type is None and named is None:
+                raise ConfigError(f"{ids}: its name does not say what its ids are of; give the type, like 'movie'")
+            if media_type is not None and named is not None and named != media_type:
+                raise ConfigError(f"{ids}: by its name these are ids of type {named!r}, not {media_type!r}")
+            media_type = media_type or named
         media_type = media_type or "movie"
         if not isinstance(media_type, str) or media_type not in _PATHS:
             raise ConfigError(f"media_type must be one of {', '.join(_PATHS)}, not {media_type!r}")
@@ -146,7 +152,7 @@ def _checked(ids: Iterable[int | str]) -> list[int]:
 def _checked_id(number: object) -> int:
     text = str(number) if isinstance(number, int | str) and not isinstance(number, bool) else ""
     if not _ID.fullmatch(text) or not 0 < int(text) < 2**63:
-        raise ConfigError(f"{number!r:.60} is no id of TMDB's: those are whole numbers, like 550")
+        raise ConfigError(f"{number!r:.60} is no id of TMDB's: those are whole numbers above 0, like 550")
     return int(text)
 
 
