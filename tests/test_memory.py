@@ -22,7 +22,7 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import forks
 from tmdb_mongo_cache.store import memory
 from tmdb_mongo_cache.store.document import CODEC_OF_HITS, from_document, to_bson
-from tmdb_mongo_cache.store.memory import Memory, forget_everything, forget_key, forget_title, size_of
+from tmdb_mongo_cache.store.memory import Memory, forget_everything, forget_key, forget_titles, size_of
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop
 
 from .entrykit import entry
@@ -158,7 +158,7 @@ def test_a_tier_is_a_mapping_that_may_forget(steps: list[tuple[str, str, int]], 
         lambda tier: tier.forget_all(),
         lambda tier: tier.forget_all(lambda one: one.key == "a"),
         lambda _: forget_key("a"),
-        lambda _: forget_title("movie", 550),
+        lambda _: forget_titles("movie", [550]),
         lambda _: forget_everything(),
     ],
     ids=["key", "all", "some", "key everywhere", "title everywhere", "everything everywhere"],
@@ -186,12 +186,12 @@ def test_forgetting_a_key_does_not_stop_the_others() -> None:
 
 
 def test_all_tiers_of_the_process_forget() -> None:
-    """forget_key, forget_title and forget_everything reach every tier, and no more than they name."""
+    """forget_key, forget_titles and forget_everything reach every tier, and no more than they name."""
     tiers = [Memory(HOUR, MIB) for _ in range(3)]
     for tier in tiers:
         titles = {"a": ("movie", 1), "b": ("movie", 1), "c": ("tv", 1), "d": ("movie", 2), "e": (None, None)}
         keep(tier, *(made(key, media_type=kind, tmdb_id=number) for key, (kind, number) in titles.items()))
-    forget_title("movie", 1)
+    forget_titles("movie", [1])
     assert [kept(tier, "abcde") for tier in tiers] == ["cde"] * 3
     forget_key("c", but=tiers[1])
     assert [kept(tier, "abcde") for tier in tiers] == ["de", "cde", "de"]

@@ -81,8 +81,33 @@ class Backoff(RenewedAfterFork):
                 self._keys.pop(key, None)
 
 
+class Limit:
+    """Until when TMDB limits the rate: one moment, which all who wait for it share."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limited = 0
+        self.until = 0.0
+
+    def met(self, said: float | None) -> None:
+        """Note a 429: calls that meet the limit together meet it once.
+
+        Args:
+            said: the seconds that TMDB asks to wait, if it does.
+        """
+        with self._lock:
+            now = time.monotonic()
+            if now >= self.until or said is not None:
+                self._limited += 1
+                self.until = max(self.until, now + pause_at_limit(self._limited, said))
+
+    def passed(self) -> None:
+        """Note an answer that was not limited."""
+        self._limited = 0
+
+
 class RateLimit(RenewedAfterFork):
-    """Until when TMDB limits the rate of this process: one moment, which all who wait for it share."""
+    """The limit of this process, waited for within the patience of each caller."""
 
     def __init__(self) -> None:
         self.after_fork()
@@ -90,9 +115,7 @@ class RateLimit(RenewedAfterFork):
 
     def after_fork(self) -> None:
         """Begin anew, in a forked child."""
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._limited = 0
+        self._limit = Limit()
 
     def send(self, once: Callable[[], Reply], send: Send, *, has_other: bool) -> Reply:
         """Send when the limit allows it, and again after a 429.
@@ -104,19 +127,13 @@ class RateLimit(RenewedAfterFork):
         """
         end = time.monotonic() + (PATIENCE if send.patience is None else send.patience)
         while True:
-            until = self._until
+            until = self._limit.until
             if not has_other and time.monotonic() < until <= end:
                 send.wait(time.sleep, max(until - time.monotonic(), 0.0))
             reply = once()
             if reply.error is not None or reply.status != 429:
-                self._limited = 0
+                self._limit.passed()
                 return reply
-            said = retry_after(reply.headers, datetime.now(timezone.utc))
-            with self._lock:
-                now = time.monotonic()
-                if now >= self._until or said is not None:
-                    # Calls that meet the limit together meet it once.
-                    self._limited += 1
-                    self._until = max(self._until, now + pause_at_limit(self._limited, said))
-            if has_other or self._until > end:
+            self._limit.met(retry_after(reply.headers, datetime.now(timezone.utc)))
+            if has_other or self._limit.until > end:
                 return reply

@@ -135,7 +135,7 @@ class TMDBCache(Jobs):
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
         kept = _as_kept(tmdb_id)
         query = {"media_type": media_type, "tmdb_id": kept}
-        return self._delete(query, lambda: memory.forget_title(media_type, kept))
+        return self._delete(query, lambda: memory.forget_titles(media_type, [kept]))
 
     def clear(self) -> int:
         """Empty the collection; return how many documents that were.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from time import monotonic
 
-from ..tmdb.limits import pause_at_limit
+from ..backoff import Limit
 
 
 class Stopped(Exception):
@@ -17,9 +17,7 @@ class Pause:
 
     def __init__(self) -> None:
         self._stopped = threading.Event()
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._limited = 0
+        self.limit = Limit()
 
     def stop(self) -> None:
         """Let nobody wait any more, nor go on."""
@@ -33,7 +31,7 @@ class Pause:
     @property
     def is_on(self) -> bool:
         """Whether TMDB allows no calls now."""
-        return monotonic() < self._until
+        return monotonic() < self.limit.until
 
     def wait(self, seconds: float) -> None:
         """Wait.
@@ -46,22 +44,6 @@ class Pause:
 
     def over(self) -> None:
         """Wait until TMDB allows calls again; raises as :meth:`wait` does."""
-        while (left := self._until - monotonic()) > 0:
+        while (left := self.limit.until - monotonic()) > 0:
             self.wait(left)
         self.wait(0.0)
-
-    def limit(self, said: float | None) -> None:
-        """Note a 429: calls that meet the limit together meet it once.
-
-        Args:
-            said: the seconds that TMDB asks to wait, if it does.
-        """
-        with self._lock:
-            now = monotonic()
-            if now >= self._until or said is not None:
-                self._limited += 1
-                self._until = max(self._until, now + pause_at_limit(self._limited, said))
-
-    def lift(self) -> None:
-        """Note an answer that was not limited."""
-        self._limited = 0

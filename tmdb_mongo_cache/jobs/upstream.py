@@ -232,9 +232,9 @@ class Upstream:
             has_turn = False
             response = self._send(request, **options)
             if response.status_code == 429:
-                self._pause.limit(retry_after(response.headers, utcnow()))
+                self._pause.limit.met(retry_after(response.headers, utcnow()))
                 raise _Limited
-            self._pause.lift()
+            self._pause.limit.passed()
             return response
 
         return send

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from cachetools import Cache, TTLCache
@@ -152,14 +152,8 @@ def forget_key(key: str, *, but: Memory | None = None) -> None:
             tier.forget(key)
 
 
-def forget_title(media_type: str, tmdb_id: Any) -> None:
-    """Drop all about one title, person or other thing from every tier of this process."""
-    for tier in _all_tiers():
-        tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id == tmdb_id)
-
-
-def forget_titles(media_type: str, ids: frozenset[int]) -> None:
-    """Drop all about some titles or people from every tier of this process."""
+def forget_titles(media_type: str, ids: Collection[Any]) -> None:
+    """Drop all about some titles, people or other things from every tier of this process."""
     for tier in _all_tiers():
         tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id in ids)
 
