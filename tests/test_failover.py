@@ -97,7 +97,9 @@ def upstream() -> Iterator[StandIn]:
 def fill(replicas: ReplicaSet, tmdb: StandIn, database: str) -> None:
     """Store the known films, on every member."""
     uri = f"{replicas.uri}&w=3&wtimeoutMS=10000"
-    with TMDBCache(uri=uri, database=database, hosts=[tmdb.host], store_timeout=10) as cache, enabled(cache):
+    # Without memory: a hit from there does not say that MongoDB has it.
+    settings = {"hosts": [tmdb.host], "store_timeout": 10, "memory_ttl": 0}
+    with TMDBCache(uri=uri, database=database, **settings) as cache, enabled(cache):
         for number in KNOWN:  # a loaded machine may be between two primaries once more
             until(partial(is_kept, tmdb, number), "an answer that is stored", 60)
     replicas.heal()
