@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import TMDB_PREFIX, MongoStorage
 from ..tmdb import calls, keys, secrets, urls
-from ..tmdb.writes import Touched, is_unsafe, is_write, touched_by
+from ..tmdb.writes import is_unsafe, is_write, touched_by
 from .kept import Follow, is_whole, kept_for, without_credentials
 
 if TYPE_CHECKING:
@@ -150,14 +150,11 @@ class MongoBackend(BaseCache):
         touched = touched_by(url) if url else ()
         if touched:
             self._guard.write(
-                self._make_stale,
+                self.responses.make_stale,
                 touched,
                 read=lambda: self._probe(touched[0].key),
                 read_only=lambda: self.responses.has_secondaries_alone,
             )
-
-    def _make_stale(self, touched: Sequence[Touched], *, probing: bool = False) -> None:
-        self.responses.make_stale(touched, probing=probing)
 
     def _classify(self, request: Any) -> calls.Call | None:
         prepared = request.prepare() if isinstance(request, Request) else request

@@ -18,46 +18,52 @@ from ..cache import TMDBCache
 from ..config import CacheConfig
 from ..environment import PREFIX, read_seconds
 from ..errors import CacheError, ConfigError
+from ..tmdb.endpoints import BY_ID
+from ..tmdb.hosts import BASE_URL
+from ..tmdb.limits import MOST_CONNECTIONS, RATE
 
 _INTERRUPTED = 130
 _MOST_LISTED = 50
 
-MEDIA_TYPES = ("movie", "tv", "person", "collection", "company", "network", "keyword")
 
-
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--uri", help="MongoDB URI, or 'embedded'.  [env: TMDB_CACHE_URI]"),
-            click.option("--database", help="Name of the database.  [env: TMDB_CACHE_DATABASE]"),
-            click.option("--collection", help="Name of the collection.  [env: TMDB_CACHE_COLLECTION]"),
-        )
-    ):
+def _with(command: Callable[..., Any], *options: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command
 
 
+def _common(command: Callable[..., Any]) -> Callable[..., Any]:
+    return _with(
+        command,
+        click.option("--uri", help="MongoDB URI, or 'embedded'.  [env: TMDB_CACHE_URI]"),
+        click.option("--database", help="Name of the database.  [env: TMDB_CACHE_DATABASE]"),
+        click.option("--collection", help="Name of the collection.  [env: TMDB_CACHE_COLLECTION]"),
+    )
+
+
 def _calling(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(
-        (
-            click.option("--rate", type=float, default=20.0, show_default=True, help="Calls a second at most."),
-            click.option(
-                "--connections", type=int, default=20, show_default=True, help="How many at once; 20 at most."
-            ),
-            click.option(
-                "--base-url",
-                default="https://api.themoviedb.org",
-                show_default=True,
-                help="Where TMDB is; a server of your own must be named in TMDB_CACHE_HOSTS.",
-            ),
-            click.option(
-                "--expire-after",
-                metavar="TIME",
-                help="How long what is fetched is fresh: 36h, 30d, adaptive, …  [env: TMDB_CACHE_EXPIRE_AFTER]",
-            ),
-        )
-    ):
-        command = option(command)
+    command = _with(
+        command,
+        click.option("--rate", type=float, default=RATE, show_default=True, help="Calls a second at most."),
+        click.option(
+            "--connections",
+            type=int,
+            default=MOST_CONNECTIONS,
+            show_default=True,
+            help=f"How many at once; {MOST_CONNECTIONS} at most.",
+        ),
+        click.option(
+            "--base-url",
+            default=BASE_URL,
+            show_default=True,
+            help="Where TMDB is; a server of your own must be named in TMDB_CACHE_HOSTS.",
+        ),
+        click.option(
+            "--expire-after",
+            metavar="TIME",
+            help="How long what is fetched is fresh: 36h, 30d, adaptive, …  [env: TMDB_CACHE_EXPIRE_AFTER]",
+        ),
+    )
     return _common(command)
 
 
@@ -143,7 +149,7 @@ def _say_changes(report: Any, when: str) -> None:
 
 
 @click.command()
-@click.argument("media_type", required=False, type=click.Choice(MEDIA_TYPES))
+@click.argument("media_type", required=False, type=click.Choice(list(BY_ID)))
 @click.argument("ids", nargs=-1)
 @click.option("--export", metavar="FILE", help="One of TMDB's daily id exports, like movie_ids_11_22_2026.json.gz.")
 @click.option("--min-popularity", type=float, help="Of the export, what is at least as popular.")

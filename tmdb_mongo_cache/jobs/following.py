@@ -11,7 +11,7 @@ from ..asking import utcnow
 from ..errors import StoreError, UpstreamError
 from ..tmdb import changes
 from ..tmdb.changes import KINDS, LAST_PAGE, Mark
-from ..tmdb.hosts import HOST
+from ..tmdb.keys import START
 from .fetching import Came, Fetching, Progress, Wish
 from .upstream import Refused, Upstream
 
@@ -48,9 +48,6 @@ class ChangesReport(NamedTuple):
     unknown: int = 0
     fetched: int = 0
     failed: tuple[tuple[str, str], ...] = ()
-
-
-_BEFORE_PATH = f"GET {HOST}"
 
 
 class Following:
@@ -104,7 +101,7 @@ class Following:
         """Fetch again what changes have made stale, in whatever round, and nobody has fetched since."""
         wishes = []
         for key, url in self._store.staleness.changed():
-            found = self._upstream.url(key.removeprefix(_BEFORE_PATH) if url is None else _path_of(url))
+            found = self._upstream.url(key.removeprefix(START) if url is None else _path_of(url))
             # What a session of requests-cache matches by rules of its own is fetched by that session alone.
             if self._upstream.key(found) == key:
                 wishes.append(Wish(key, key, found))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
+from ..tmdb.hosts import BASE_URL
+from ..tmdb.limits import MOST_CONNECTIONS, RATE
+
 if TYPE_CHECKING:
     from os import PathLike
 
@@ -25,10 +28,10 @@ class Jobs:
         self,
         *,
         prefetch: bool = False,
-        rate: float = 20.0,
-        connections: int = 20,
+        rate: float = RATE,
+        connections: int = MOST_CONNECTIONS,
         api_key: str | None = None,
-        base_url: str = "https://api.themoviedb.org",
+        base_url: str = BASE_URL,
         progress: Progress | None = None,
     ) -> ChangesReport:
         """Follow TMDB's feed of changes since the last time: what was changed there becomes stale here.
@@ -65,10 +68,10 @@ class Jobs:
         coalesce_appended: bool = True,
         params: Mapping[str, str] | None = None,
         min_popularity: float | None = None,
-        rate: float = 20.0,
-        connections: int = 20,
+        rate: float = RATE,
+        connections: int = MOST_CONNECTIONS,
         api_key: str | None = None,
-        base_url: str = "https://api.themoviedb.org",
+        base_url: str = BASE_URL,
         progress: Progress | None = None,
     ) -> WarmReport:
         """Fetch what is missing or stale of titles or people; what is fresh costs no call.

@@ -22,20 +22,14 @@ from ..sending import Transmission
 from ..store.mongo import MongoStore
 from ..tmdb import urls
 from ..tmdb.calls import classify
-from ..tmdb.limits import pause_at_limit, retry_after
+from ..tmdb.hosts import BASE_URL
+from ..tmdb.limits import MOST_CONNECTIONS, RATE, pause_at_limit, retry_after
 from .pausing import Pause
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
 
-BASE_URL = "https://api.themoviedb.org"
 KEY_VARIABLE = "TMDB_API_KEY"
-MOST_CONNECTIONS = 20
-"""TMDB's own limit for one address."""
-
-RATE = 20.0
-"""Calls a second: half of what TMDB allows (40 to 50), for programs run beside this."""
-
 LEAST_A_SECOND, MOST_A_SECOND = 0.001, 10_000.0
 
 _TIMEOUT = (10.0, 30.0)
@@ -91,7 +85,7 @@ class Upstream:
     ) -> None:
         self._base = _checked_base(base_url, cache.hosts)
         limit = _rate_of(rate)
-        check_connections(connections)
+        _check_connections(connections)
         if cache.closed:
             raise StoreError(CLOSED)
         if cache.config.offline or cache.config.disabled:
@@ -271,12 +265,6 @@ def _rate_of(rate: float) -> Rate:
     return Rate(most, math.ceil(most * Duration.SECOND / rate))
 
 
-def check_connections(connections: int) -> int:
-    """Return a number of connections that TMDB allows.
-
-    Raises:
-        ConfigError: it is none.
-    """
+def _check_connections(connections: int) -> None:
     if isinstance(connections, bool) or not isinstance(connections, int) or not 1 <= connections <= MOST_CONNECTIONS:
         raise ConfigError(f"connections must be from 1 to {MOST_CONNECTIONS}, as TMDB allows, not {connections!r}")
-    return connections

@@ -7,29 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ..errors import ConfigError
-from ..tmdb import endpoints
+from ..tmdb.endpoints import APPENDABLE, BY_ID
+from ..tmdb.parts import PARTS
 from ..tmdb.secrets import is_credential
 from .exports import media_type_of, read_export
 from .fetching import Came, Counts, Fetching, Progress, Wish
 from .upstream import Upstream
 
-if TYPE_CHECKING:
-    pass
-
-_PATHS = {
-    "movie": "/3/movie/{movie_id}",
-    "tv": "/3/tv/{series_id}",
-    "person": "/3/person/{person_id}",
-    "collection": "/3/collection/{collection_id}",
-    "company": "/3/company/{company_id}",
-    "network": "/3/network/{network_id}",
-    "keyword": "/3/keyword/{keyword_id}",
-}
-_WITH_PARTS = ("movie", "tv", "person")
 _ID = re.compile("[0-9]{1,19}")
 _SEASON = re.compile(r"season/[0-9]{1,4}")
 _MOST_PARTS = 20
@@ -102,8 +90,8 @@ class Warming:
                 raise ConfigError(f"{ids}: by its name these are ids of type {named!r}, not {media_type!r}")
             media_type = media_type or named
         media_type = media_type or "movie"
-        if not isinstance(media_type, str) or media_type not in _PATHS:
-            raise ConfigError(f"media_type must be one of {', '.join(_PATHS)}, not {media_type!r}")
+        if not isinstance(media_type, str) or media_type not in BY_ID:
+            raise ConfigError(f"media_type must be one of {', '.join(BY_ID)}, not {media_type!r}")
         if min_popularity is not None and not is_file:
             raise ConfigError("min_popularity goes with an export, which says how popular each id is")
         found = read_export(ids, min_popularity) if is_file else _checked(ids)  # type: ignore[arg-type]
@@ -121,7 +109,7 @@ class Warming:
 
     def _wishes(self) -> Iterator[Wish]:
         """Give the calls for all ids, an id's one after the other."""
-        before_id = _PATHS[self._media_type].partition("{")[0]
+        before_id = BY_ID[self._media_type].partition("{")[0]
         for number in self._ids:
             for suffix, query in self._calls:
                 url = self._upstream.url(f"{before_id}{number}{suffix}", query)
@@ -163,9 +151,10 @@ def _parts(media_type: str, append: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(append, Iterable) or not all(isinstance(part, str) for part in append):
         raise ConfigError(f"append must be names of sub-resources, like ['credits', 'images'], not {append!r}")
     parts = tuple(dict.fromkeys(part.strip() for part in append if part.strip()))
-    if parts and media_type not in _WITH_PARTS:
-        raise ConfigError(f"TMDB appends nothing to a {media_type}; it does for {', '.join(_WITH_PARTS)}")
-    known = endpoints.APPENDABLE[_PATHS[media_type]]
+    if parts and BY_ID[media_type] not in PARTS:
+        others = ", ".join(name for name, template in BY_ID.items() if template in PARTS)
+        raise ConfigError(f"TMDB appends nothing to a {media_type}; it does for {others}")
+    known = APPENDABLE[BY_ID[media_type]]
     for part in parts:
         if part not in known and not (media_type == "tv" and _SEASON.fullmatch(part)):
             also = " season/1" if media_type == "tv" else ""

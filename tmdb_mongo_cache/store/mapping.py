@@ -28,7 +28,7 @@ from ..config import mask
 from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
-from ..tmdb.hosts import HOST
+from ..tmdb.keys import START
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
 from ..tmdb.writes import Touched
@@ -40,7 +40,7 @@ from .failures import EMBEDDED, failed
 from .indexes import INDEXES, Indexes
 from .staleness import Staleness
 
-TMDB_PREFIX = f"GET {HOST}/"
+TMDB_PREFIX = f"{START}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
 
 
@@ -146,15 +146,15 @@ class MongoStorage(MongoDict):
             return None
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if not self._is_kept(key, value):
+        if not self._keep(key, value):
             with self._operation():
                 super().__setitem__(key, value)  # type: ignore[no-untyped-call]
 
     def confirm(self, key: str, value: Response) -> None:
         """Store an answer of which TMDB has just said that nothing has changed."""
-        self._is_kept(key, value, confirmed=datetime.now(timezone.utc))
+        self._keep(key, value, confirmed=datetime.now(timezone.utc))
 
-    def _is_kept(self, key: str, value: Any, confirmed: datetime | None = None) -> bool:
+    def _keep(self, key: str, value: Any, confirmed: datetime | None = None) -> bool:
         """Store what is TMDB's, if it may be; False for what is not TMDB's."""
         if not isinstance(value, Response):
             return False

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from cachetools import Cache, TTLCache
 
 from ..forks import ForkSafeLock, RenewedAfterFork
-from ..tmdb.endpoints import Endpoint
 from ..tmdb.entry import Entry, Hop
+from ..tmdb.writes import Touched
 
 _SLOTS = 1024
 
@@ -158,17 +158,12 @@ def forget_titles(media_type: str, ids: Collection[Any]) -> None:
         tier.forget_all(lambda entry: entry.media_type == media_type and entry.tmdb_id in ids)
 
 
-def forget_path(key: str, about: Endpoint | None) -> None:
-    """Drop from every tier what a path has, with whatever query, and what is about the same thing.
-
-    Args:
-        key: how the path's keys begin, up to their query.
-        about: what the path is about, where that alone tells it.
-    """
+def forget_touched(touched: Sequence[Touched]) -> None:
+    """Drop from every tier what a write has touched."""
 
     def matches(entry: Entry) -> bool:
-        same = about is not None and (entry.media_type, entry.tmdb_id) == (about.media_type, about.tmdb_id)
-        return same or entry.key == key or entry.key.startswith(f"{key}?")
+        about = (entry.endpoint, entry.media_type, entry.tmdb_id)
+        return any(item.holds(entry.key, about) for item in touched)
 
     for tier in _all_tiers():
         tier.forget_all(matches)

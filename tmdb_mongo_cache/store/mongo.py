@@ -23,7 +23,7 @@ from pymongo.errors import (
 from ..config import CacheConfig
 from ..tmdb.entry import Entry
 from ..tmdb.expiration import LONGEST
-from ..tmdb.hosts import HOST
+from ..tmdb.keys import START
 from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
@@ -41,7 +41,7 @@ _WITHOUT_DATA = {"data": 0}
 
 # The retryable reads of MongoDB's specification: the server steps down, shuts down or is in between.
 _REPEATED = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-_OURS = f"GET {HOST}/"
+_OURS = f"{START}/"
 _SEVERAL = 50
 """Variants of one call that are looked at for an answer within an answer: more than any program makes."""
 

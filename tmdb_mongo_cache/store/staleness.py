@@ -75,8 +75,7 @@ class Staleness:
         try:
             return self._update({"$or": queries}, now, {}, probing=probing)
         finally:
-            for key, endpoint, _ in touched:
-                memory.forget_path(key, endpoint)
+            memory.forget_touched(touched)
 
     def _update(self, query: Mapping[str, Any], now: datetime, also: Mapping[str, Any], **options: bool) -> int:
         with self._operation(writing=True, **options) as collection:

@@ -24,4 +24,5 @@ def since(moment: float, key: str, endpoint: Endpoint) -> bool:
         return False
     moment = max(moment, monotonic() - _KEPT)
     later = [touched for at, touched in list(_recent) if at >= moment]
-    return any(item.holds(key, endpoint) for touched in later for item in touched)
+    about = (endpoint.template, endpoint.media_type, endpoint.tmdb_id)
+    return any(item.holds(key, about) for touched in later for item in touched)

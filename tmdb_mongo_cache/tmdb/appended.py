@@ -23,14 +23,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from . import endpoints
-from .hosts import HOST
+from .keys import START
 from .parts import NOT_SERVED, PARTS
 
 _LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
 _HOLDERS = {f"{template}/{part}": (template, part) for template, parts in PARTS.items() for part in parts}
 
 _APPEND = "append_to_response"
-_START = f"GET {HOST}"
 _MARK = re.compile(r"[ \t\n\r]*([{},:])[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
@@ -91,7 +90,7 @@ def key_range(source: Source) -> tuple[str, str]:
     are sorted by name, so those with smaller names come before it.
     """
     before, _ = _around(source.params)
-    first = f"{_START}{source.path}?{'&'.join([*before, _APPEND])}"
+    first = f"{START}{source.path}?{'&'.join([*before, _APPEND])}"
     return f"{first}=", f"{first}>"  # ">" comes after "="
 
 
@@ -165,9 +164,9 @@ def _part(template: str, part: str, text: str, members: dict[str, _Member]) -> b
 
 def _read(key: str) -> _Asked | None:
     """Take a key apart; None where nothing can be said about it."""
-    if not key.startswith(f"{_START}/") or "#" in key:  # cut off, and a digest of the rest
+    if not key.startswith(f"{START}/") or "#" in key:  # cut off, and a digest of the rest
         return None
-    path, _, query = key.removeprefix(_START).partition("?")
+    path, _, query = key.removeprefix(START).partition("?")
     params: list[str] = []
     appended: list[str] = []
     for item in query.split("&") if query else ():

@@ -124,6 +124,17 @@ TMDB leaves out what it does not know (clients go on asking for parts that were
 renamed years ago) and a season that does not exist, so only these are missed.
 """
 
+BY_ID = {
+    "movie": "/3/movie/{movie_id}",
+    "tv": "/3/tv/{series_id}",
+    "person": "/3/person/{person_id}",
+    "collection": "/3/collection/{collection_id}",
+    "company": "/3/company/{company_id}",
+    "network": "/3/network/{network_id}",
+    "keyword": "/3/keyword/{keyword_id}",
+}
+"""The details of what TMDB numbers, by media type."""
+
 CLASSES = frozenset({*ENDPOINTS, "unknown"})
 """The names a mapping given as ``expire_after`` may use."""
 

@@ -5,4 +5,7 @@ from __future__ import annotations
 HOST = "api.themoviedb.org"
 """The host under whose name every answer is kept."""
 
+BASE_URL = f"https://{HOST}"
+"""Where TMDB is."""
+
 OWN_HOSTS = frozenset({HOST, "api.tmdb.org"})

@@ -12,6 +12,9 @@ from urllib.parse import quote
 from . import secrets, urls
 from .hosts import HOST
 
+START = f"GET {HOST}"
+"""How every key begins; the path follows."""
+
 KEY_LENGTH = 512
 """Characters; a longer key keeps its beginning and ends in ``#`` and a SHA-256 digest of the whole."""
 
@@ -36,7 +39,7 @@ def _key_of(target: urls.Target | None, hosts: frozenset[str]) -> str | None:
 
 def make_key(path: str, query: str) -> str:
     """Make the key from a canonical path and what :func:`query_part` made of the query."""
-    key = f"GET {HOST}{path}{query}"
+    key = f"{START}{path}{query}"
     if len(key) <= KEY_LENGTH:
         return key
     digest = hashlib.sha256(key.encode()).hexdigest()

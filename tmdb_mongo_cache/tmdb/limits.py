@@ -9,6 +9,12 @@ from email.utils import parsedate_to_datetime
 
 from .entry import header
 
+MOST_CONNECTIONS = 20
+"""TMDB's own limit for one address."""
+
+RATE = 20.0
+"""Calls a second that the cache makes by itself: half of what TMDB allows (40 to 50), for programs run beside it."""
+
 LEASE = 3.0
 """Seconds that a lease lasts unless it is renewed, which it is in each of them: whose holder lives is held longer."""
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from . import endpoints, urls
 from .endpoints import Endpoint
-from .hosts import HOST
+from .keys import START
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -25,11 +25,14 @@ class Touched(NamedTuple):
     endpoint: Endpoint | None
     pattern: str
 
-    def holds(self, key: str, endpoint: Endpoint) -> bool:
-        """Say whether the entry with this key, and about this, is one of the resource's."""
+    def holds(self, key: str, about: tuple[str | None, str | None, int | str | None]) -> bool:
+        """Say whether an entry is one of the resource's: by its key, or by its endpoint, media type and id."""
         if key == self.key or key.startswith((f"{self.key}?", f"{self.key}#")):
             return True
-        return endpoint == self.endpoint and (not self.pattern or re.match(self.pattern, key) is not None)
+        found = self.endpoint
+        if found is None or about != (found.template, found.media_type, found.tmdb_id):
+            return False
+        return not self.pattern or re.match(self.pattern, key) is not None
 
 
 def is_unsafe(method: Any) -> bool:
@@ -63,7 +66,7 @@ def touched_by(url: str) -> tuple[Touched, ...]:
 
 
 def _touched(path: str, endpoint: Endpoint) -> Touched:
-    key = f"GET {HOST}{path}"
+    key = f"{START}{path}"
     if endpoint.template is None or endpoint.media_type is None or not isinstance(endpoint.tmdb_id, int):
         return Touched(key, None, "")
     if endpoint.template.count("{") == 1:
@@ -74,4 +77,4 @@ def _touched(path: str, endpoint: Endpoint) -> Touched:
         f"{number}(?:-[^/?#]*)?" if re.match(rf"{number}(?:-|$)", segment) else re.escape(segment)
         for segment in path.split("/")
     ]
-    return Touched(key, endpoint, f"^{re.escape(f'GET {HOST}')}{'/'.join(segments)}(?:[?#]|$)")
+    return Touched(key, endpoint, f"^{re.escape(START)}{'/'.join(segments)}(?:[?#]|$)")
