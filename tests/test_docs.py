@@ -14,7 +14,7 @@ import pytest
 import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheConfig
 from tmdb_mongo_cache.demo.runs import SCRIPT
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.doors.cli import COMMANDS
 from tmdb_mongo_cache.tmdb.endpoints import CLASSES
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +46,7 @@ def test_every_public_name_is_documented(name: str) -> None:
 
 def test_every_command_is_documented() -> None:
     """Every command stands in the README."""
-    for command in cli.commands:
+    for command in COMMANDS:
         assert f"tmdb-mongo-cache {command}" in README
 
 

@@ -93,7 +93,7 @@ def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
 
 
 FOR_REQUESTS = {"plain", "exchange", "sending", "responses", "raw", "scope", "sessions"}
-ABOVE_THE_STORE = {"doors", "jobs", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
+ABOVE_THE_STORE = {"doors", "jobs", "tools", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
 
 
 @pytest.mark.parametrize("module", modules_of("store"))
@@ -106,7 +106,7 @@ def test_the_store_knows_neither_the_flow_nor_the_doors(module: str) -> None:
 def test_the_flow_knows_no_door(module: str) -> None:
     """The cache and the flow import the rules and the store, no door, and nothing of requests."""
     # The cache's methods that call TMDB by themselves; they are imported when they are called.
-    assert not own(module) & (ABOVE_THE_STORE - {"cache", "flow", "jobs"})
+    assert not own(module) & (ABOVE_THE_STORE - {"cache", "flow", "jobs", "tools"})
     assert {"tmdb", "store"} <= own(module)
     assert not any(found.module.startswith("requests") for found in imports(module))
 

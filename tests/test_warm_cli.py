@@ -331,7 +331,7 @@ def test_purge_without_mongodb(make_cache: Any) -> None:
 def test_purge_command(commands: Commands, collection: Any, filled: Any) -> None:
     """The command deletes what is too old without asking, and all of it only after a yes."""
     collection.insert_one(document(f"{KEY}1", timestamp=now() - 181 * DAYS))
-    assert ended(commands.start("purge")) == (0, "1 answers deleted\n", "")
+    assert ended(commands.start("purge")) == (0, "1 answer deleted\n", "")
     for answer in ("\n", ""):
         code, out, _ = ended(commands.start("purge", "--all"), answer)
         assert (code, "deleted" in out) == (1, False)

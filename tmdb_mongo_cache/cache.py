@@ -18,6 +18,7 @@ from .forks import ForkSafeLock
 from .jobs.methods import Jobs
 from .stats import CacheStats, Counters
 from .tmdb.hosts import OWN_HOSTS
+from .tools.methods import Tools
 
 if TYPE_CHECKING:
     from .flow import Flow
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from .store.mongo import MongoStore
 
 
-class TMDBCache(Jobs):
+class TMDBCache(Jobs, Tools):
     """A cache of TMDB's answers in MongoDB.
 
     ``TMDBCache()`` takes its settings from the environment, ``TMDBCache(config)``

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -9,18 +12,22 @@ from rich.text import Text
 from .runs import LATENCY, SCRIPT, Result, Run, run_twice
 
 
-def demonstrate(uri: str) -> None:
+def demonstrate(uri: str, *, as_json: bool = False) -> None:
     """Run the script twice and print the table.
 
     Args:
         uri: which MongoDB; ``"embedded"`` for the embedded one.
+        as_json: print what was measured as JSON instead.
 
     Raises:
         CacheError: MongoDB cannot be used, or the script failed.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=as_json)
     with console.status("running an old script twice …"):
         result = run_twice(uri)
+    if as_json:
+        print(json.dumps({"calls": result.calls, "first": asdict(result.first), "second": asdict(result.second)}))  # noqa: T201
+        return
     console.print(f"\n[bold]tmdb-mongo-cache run {SCRIPT.name}[/bold], twice: an old script that knows no cache.\n")
     for line in result.second.lines:
         # Whole where somebody reads it later, in one line each where somebody looks on.

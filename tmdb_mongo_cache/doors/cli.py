@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
 from .._version import __version__
-from ..config import CacheConfig
-from ..environment import PREFIX
 from ..errors import CacheError, ConfigError
-from .commands import purge, refresh, warm
 
-_PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("demo", "demo"),
+    "run": ("run", "run"),
+    "warm": ("warm", "warm"),
+    "refresh": ("refresh", "refresh"),
+    "purge": ("removing", "purge"),
+}
+"""Every command, in the order in which ``--help`` shows them: its module under ``commands/``, and its name there."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands, each imported when it is called for: ``run`` is not to pay for the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        found: click.Command = getattr(import_module(f".commands.{module}", __package__), name)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0].endswith(".py") and args[0] not in COMMANDS:
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean: tmdb-mongo-cache run {args[0]}?", ctx)
+        return super().resolve_command(ctx, args)
+
+
+_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+
+
+@click.group(cls=_Commands, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="tmdb-mongo-cache")
 def cli() -> None:
     """Put a MongoDB cache under every program that calls TMDB with requests.
@@ -27,89 +56,14 @@ def cli() -> None:
     tmdb-mongo-cache run old_script.py       run a program with it, unchanged
     tmdb-mongo-cache warm movie 550 603      fill it
     tmdb-mongo-cache refresh                 follow what changes at TMDB
-    tmdb-mongo-cache purge --all             delete all that came from TMDB
+
+    The exit code is 0 where all went well, 2 for a mistake in what was given,
+    130 after Ctrl-C, and 1 for everything else.
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
 
 
-@cli.command(context_settings=_PASSED_ON)
-@click.option("--uri", help="MongoDB URI, or 'embedded'.  [env: TMDB_CACHE_URI]")
-@click.option("--database", help="Name of the database.  [env: TMDB_CACHE_DATABASE]")
-@click.option(
-    "--expire-after",
-    metavar="TIME",
-    help="How long answers are fresh: 90, 30m, 36h, 7d, adaptive, or -1 for as long as TMDB's terms allow.  "
-    "[env: TMDB_CACHE_EXPIRE_AFTER]",
-)
-@click.option("--stale-if-error", metavar="TIME", help="How long past that they serve when TMDB fails.")
-@click.option("--offline", is_flag=True, help="Never call TMDB.")
-@click.argument("program", nargs=-1, type=click.UNPROCESSED, required=True)
-def run(
-    uri: str | None,
-    database: str | None,
-    expire_after: str | None,
-    stale_if_error: str | None,
-    offline: bool,
-    program: tuple[str, ...],
-) -> None:
-    """Run a program with its TMDB calls cached, and nothing in it changed.
-
-    PROGRAM is a script, "-m" and a module, or any command, with its arguments;
-    the Pythons it starts are cached as well.
-
-    \b
-    tmdb-mongo-cache run old_script.py --its --own options
-    tmdb-mongo-cache run -m package.module
-    tmdb-mongo-cache run gunicorn app:app
-
-    All settings can be given in the environment as TMDB_CACHE_<NAME>.
-    """  # noqa: D301  as above
-    from .runner import run as run_program
-
-    given = {
-        "URI": uri,
-        "DATABASE": database,
-        "EXPIRE_AFTER": expire_after,
-        "STALE_IF_ERROR": stale_if_error,
-        "OFFLINE": "1" if offline else None,
-    }
-    settings = {f"{PREFIX}{name}": value for name, value in given.items() if value is not None}
-    _check(settings)
-    sys.exit(run_program(program, settings))
-
-
-@cli.command()
-def demo() -> None:
-    """Run an old script twice and show what the second run saved.
-
-    Uses a stand-in for TMDB on this machine; with TMDB_API_KEY set, TMDB itself.
-    """
-    from ..demo.show import demonstrate
-    from ..store.client import check_uri, resolve_uri
-
-    uri = resolve_uri(None)
-    check_uri(uri)
-    demonstrate(uri)
-
-
-for command in (refresh, warm, purge):
-    cli.add_command(command)
-
-
-def _check(settings: dict[str, str]) -> None:
-    """Check the settings before the program begins, where a mistake can still be answered."""
-    os.environ.update(settings)
-    config = CacheConfig.from_env()
-    if config.uri and config.uri != "embedded":
-        from ..store.client import check_uri
-
-        check_uri(config.uri)
-
-
 def main() -> NoReturn:
-    """Run the command line; whatever a user can cause ends in one sentence and an exit code.
-
-    2 for a mistake in what was given, 1 for everything else.
-    """
+    """Run the command line; whatever a user can cause ends in one sentence and an exit code."""
     try:
         cli.main(prog_name="tmdb-mongo-cache", standalone_mode=True)
     except ConfigError as error:
