@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import shutil
 import threading
@@ -253,7 +254,10 @@ def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> It
         if name.startswith("TMDB_") or name.lower() in ("http_proxy", "https_proxy", "no_proxy", "requests_ca_bundle"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    before = _patched()
+    before, logger = _patched(), logging.getLogger("tmdb_mongo_cache")
+    level, handlers = logger.level, list(logger.handlers)
     yield
+    logger.setLevel(level)  # a command that is run in this process, and TMDB_CACHE_LOG, set it for good
+    logger.handlers[:] = handlers
     tmdb_mongo_cache.uninstall()
     assert all(now is then for now, then in zip(_patched(), before, strict=True))

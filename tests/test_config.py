@@ -18,7 +18,7 @@ from tmdb_mongo_cache.tmdb import expiration
 NAMES = [
     "uri", "client", "database", "collection", "expire_after", "urls_expire_after", "cache_control", "stale_if_error",
     "stale_while_revalidate", "not_found_expire_after", "memory_ttl", "memory_max_bytes", "hosts", "store_timeout",
-    "wait_on_rate_limit", "reuse_appended", "offline", "disabled",
+    "wait_on_rate_limit", "reuse_appended", "statistics", "on_event", "offline", "disabled",
 ]  # fmt: skip
 
 

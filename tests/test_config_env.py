@@ -46,6 +46,7 @@ ENV: list[tuple[str, str, Any]] = [
     ("wait_on_rate_limit", "true", True),
     ("reuse_appended", "1", True),
     ("reuse_appended", "off", False),
+    ("statistics", "0", False),
     ("offline", "yes", True),
     ("offline", "0", False),
     ("disabled", "1", True),
@@ -68,9 +69,9 @@ def test_every_setting_comes_from_the_environment(
     assert config == CacheConfig(**{name: value})
 
 
-def test_every_setting_but_the_client_can_come_from_the_environment() -> None:
+def test_every_setting_but_client_and_on_event_can_come_from_the_environment() -> None:
     """No setting was forgotten above."""
-    assert {name for name, _, _ in ENV} | {"client"} == set(CacheConfig.__dataclass_fields__)
+    assert {name for name, _, _ in ENV} | {"client", "on_event"} == set(CacheConfig.__dataclass_fields__)
 
 
 @pytest.mark.parametrize("name", sorted(CacheConfig.__dataclass_fields__))

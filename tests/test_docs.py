@@ -6,20 +6,39 @@ import ast
 import doctest
 import inspect
 import re
+from collections.abc import Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 
 import tmdb_mongo_cache
-from tmdb_mongo_cache import CacheConfig
+from tmdb_mongo_cache import CacheConfig, TMDBCache
 from tmdb_mongo_cache.demo.runs import SCRIPT
 from tmdb_mongo_cache.doors.cli import COMMANDS
+from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tmdb.endpoints import CLASSES
+
+from . import commandspage
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+EVERYTHING = README + "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))
+
+INSIDE = {"count_straight", "flow", "may_be_tmdb"}
+"""What of a TMDBCache is there for the package's own modules."""
+
+METHODS = sorted(
+    name
+    for name in dir(TMDBCache)
+    if not name.startswith("_") and name not in INSIDE and not isinstance(getattr(TMDBCache, name), str)
+)
+EXAMPLES = sorted(
+    path for path in (ROOT / "tmdb_mongo_cache").rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("setting", [item.name for item in fields(CacheConfig)])
@@ -39,15 +58,37 @@ def test_every_documented_setting_exists() -> None:
 
 @pytest.mark.parametrize("name", [name for name in tmdb_mongo_cache.__all__ if not name.startswith("_")])
 def test_every_public_name_is_documented(name: str) -> None:
-    """Every public name stands in the README or in the design, and has a docstring."""
-    assert re.search(rf"\b{name}\b", README + DESIGN)
+    """Every public name stands in the README or on a page, and has a docstring."""
+    assert re.search(rf"\b{name}\b", EVERYTHING)
     assert getattr(tmdb_mongo_cache, name).__doc__
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_documented(name: str) -> None:
+    """Every public method and property of a cache stands in the README or on a page, and has a docstring."""
+    method = inspect.getattr_static(TMDBCache, name)
+    shown = rf"\.{name}\b" if isinstance(method, property) else rf"\b{name}\("
+    assert re.search(shown, EVERYTHING)
+    assert method.__doc__
 
 
 def test_every_command_is_documented() -> None:
     """Every command stands in the README."""
     for command in COMMANDS:
         assert f"tmdb-mongo-cache {command}" in README
+
+
+def test_every_option_is_documented() -> None:
+    """docs/commands.md says of each command what its --help says; python -m tests.commandspage writes it."""
+    assert commandspage.PAGE.read_text(encoding="utf-8") == commandspage.page()
+
+
+def test_every_option_is_explained() -> None:
+    """Every command says what it does, and every option what it is for."""
+    for name, command in commandspage.every_command():
+        assert command.help, name
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        assert not [f"{name} {option.opts[-1]}" for option in options if not option.help and not option.hidden]
 
 
 def test_every_class_of_endpoints_is_documented() -> None:
@@ -82,9 +123,28 @@ def test_python_in_the_readme_compiles() -> None:
                 assert {alias.name for alias in node.names} <= set(tmdb_mongo_cache.__all__)
 
 
-def test_docstring_examples_run() -> None:
-    """The examples in the package's docstring do what they say."""
-    assert doctest.testmod(tmdb_mongo_cache).failed == 0
+@pytest.fixture
+def example(
+    monkeypatch: pytest.MonkeyPatch, tls_tmdb: StandIn, mongo_uri: str, database: str, tmp_path: Path
+) -> Iterator[None]:
+    """Where an example runs: with a MongoDB, a stand-in for TMDB, and a folder of its own."""
+    own = {"TMDB_CACHE_URI": mongo_uri, "TMDB_CACHE_DATABASE": database, "TMDB_API_KEY": "0123456789abcdef"}
+    for name, value in {**tls_tmdb.env, **own}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    yield
+    tmdb_mongo_cache.uninstall()
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.usefixtures("example")
+def test_docstring_examples_run(path: Path) -> None:
+    """The examples in the docstrings of a module do what they say."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    module = import_module(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    found = doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert found.failed == 0
+    assert found.attempted > 0
 
 
 def test_modules_named_in_the_design_exist() -> None:

@@ -18,10 +18,11 @@ PACKAGE = Path(tmdb_mongo_cache.__file__).parent
 NAME = "tmdb_mongo_cache"
 
 PUBLIC = [
-    "CacheConfig", "CacheError", "CacheStats", "ChangesReport", "ConfigError", "EmbeddedServerError", "EntryInfo",
-    "MongoBackend", "OfflineError", "StoreError", "StoreUnavailable", "TMDBCache", "TMDBResponse", "TMDBSession",
-    "UpstreamError", "WarmReport", "__version__", "cached_tmdb", "disabled", "enabled", "install", "is_installed",
-    "uninstall",
+    "CacheConfig", "CacheError", "CacheEvent", "CacheStats", "ChangesReport", "ConfigError",
+    "EmbeddedServerError", "EntryInfo", "Explanation", "ImportReport", "MongoBackend", "OfflineError",
+    "StoreError", "StoreUnavailable", "TMDBCache", "TMDBResponse", "TMDBSession", "UpstreamError",
+    "UsageReport", "Verdict", "WarmReport", "__version__", "cached_tmdb", "disabled", "enabled", "install",
+    "is_installed", "uninstall",
 ]  # fmt: skip
 
 
@@ -120,7 +121,7 @@ def test_nothing_below_imports_a_door(module: str) -> None:
 @pytest.mark.parametrize("module", modules_of("config") + modules_of("environment") + modules_of("errors"))
 def test_settings_and_errors_know_only_rules(module: str) -> None:
     """The settings and the errors import no flow and no store."""
-    assert own(module) <= {"environment", "tmdb", "errors"}
+    assert own(module) <= {"environment", "tmdb", "errors", "logs", "stats"}
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if layer(m) not in ("standin", "demo")])

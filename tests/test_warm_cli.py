@@ -337,7 +337,7 @@ def test_purge_command(commands: Commands, collection: Any, filled: Any) -> None
         assert (code, "deleted" in out) == (1, False)
         assert collection.count_documents({}) == len(filled) + 3
     code, out, err = ended(commands.start("purge", "--all"), "y\n")
-    assert (code, out.endswith("3 answers deleted\n"), err) == (0, True, "")
+    assert (code, out, err.endswith("[y/N]: ")) == (0, "3 answers deleted\n", True)
     assert ended(commands.start("purge", "--all", "--yes")) == (0, "0 answers deleted\n", "")
 
 

@@ -5,6 +5,8 @@
 >>> tmdb_mongo_cache.is_installed()
 True
 >>> tmdb_mongo_cache.uninstall()
+
+(PYTEST_DONT_REWRITE: under ``tmdb-mongo-cache run -m pytest`` this is imported before pytest, which would warn of it.)
 """
 
 from __future__ import annotations
@@ -33,17 +35,24 @@ if TYPE_CHECKING:
     from .jobs.following import ChangesReport
     from .jobs.warming import WarmReport
     from .responses import TMDBResponse
-    from .stats import CacheStats
+    from .stats import CacheEvent, CacheStats
     from .store.document import EntryInfo
+    from .tools.explaining import Explanation
+    from .tools.importing import ImportReport
+    from .tools.usage import UsageReport
+    from .tools.verdicts import Verdict
 
 __all__ = [
     "CacheConfig",
     "CacheError",
+    "CacheEvent",
     "CacheStats",
     "ChangesReport",
     "ConfigError",
     "EmbeddedServerError",
     "EntryInfo",
+    "Explanation",
+    "ImportReport",
     "MongoBackend",
     "OfflineError",
     "StoreError",
@@ -52,6 +61,8 @@ __all__ = [
     "TMDBResponse",
     "TMDBSession",
     "UpstreamError",
+    "UsageReport",
+    "Verdict",
     "WarmReport",
     "__version__",
     "cached_tmdb",
@@ -67,11 +78,14 @@ __all__ = [
 _HOMES = {
     "CacheConfig": "config",
     "CacheError": "errors",
+    "CacheEvent": "stats",
     "CacheStats": "stats",
     "ChangesReport": "jobs.following",
     "ConfigError": "errors",
     "EmbeddedServerError": "errors",
     "EntryInfo": "store.document",
+    "Explanation": "tools.explaining",
+    "ImportReport": "tools.importing",
     "MongoBackend": "doors.backend",
     "OfflineError": "errors",
     "StoreError": "errors",
@@ -80,6 +94,8 @@ _HOMES = {
     "TMDBResponse": "responses",
     "TMDBSession": "doors.session",
     "UpstreamError": "errors",
+    "UsageReport": "tools.usage",
+    "Verdict": "tools.verdicts",
     "WarmReport": "jobs.warming",
     "cached_tmdb": "doors.decorator",
     "disabled": "doors.patch",

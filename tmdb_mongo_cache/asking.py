@@ -9,7 +9,7 @@ from time import monotonic
 from typing import NamedTuple, Protocol, TypeVar
 
 from .backoff import Backoff, RateLimit
-from .looking import Looked
+from .looking import Looked, hit_status
 from .stats import Counters
 from .store import written
 from .store.guard import GuardedStore
@@ -56,7 +56,8 @@ class Outcome(NamedTuple):
     """What a call gets: an entry of the cache, or TMDB's own reply, or neither (``None`` twice).
 
     ``stored`` is the entry made of the reply, or confirmed by it, where MongoDB has it. A reply without
-    ``native`` is another caller's, to be made a response of.
+    ``native`` is another caller's, to be made a response of. ``kind`` is what it is counted as (an
+    ``outcome`` of :class:`~.stats.CacheEvent`), ``where`` the entry was found, and ``failed`` says whether TMDB failed.
     """
 
     status: str
@@ -66,6 +67,9 @@ class Outcome(NamedTuple):
     stored: Entry | None = None
     revalidated: bool = False
     offline: bool = False
+    kind: str = "miss"
+    where: str = ""
+    failed: bool = False
 
 
 class Asked(NamedTuple):
@@ -120,11 +124,10 @@ class Asker:
             outcome = self.stale(call, reply, judged, looked, now)
             return Asked(outcome, reply, None, failed=True, rest=rest)
         self.backoff.succeeded(call.key)
-        self._counters.add("misses")
         made, stored = self._keep(call, rules, reply, judged, looked, now, outdated=outdated)
         ttl = policy.seconds_left(made, now) if made and stored else None
         status = cache_status(fwd=_why_forwarded(entry, now), stored=stored, ttl=ttl)
-        outcome = Outcome(status, now, None, reply, made if stored else None)
+        outcome = Outcome(status, now, None, reply, made if stored else None, failed=has_failed(reply))
         return Asked(outcome, reply, made, failed=made is None)
 
     def stale(
@@ -134,12 +137,11 @@ class Asker:
         entry = looked.entry
         assert entry is not None  # noqa: S101  the verdict says so
         logger.log(level, "TMDB failed (%s); serving the answer of %s for %s", judged.why, entry.timestamp, call.key)
-        self._counters.add("stale")
         self._counters.add("failures")
         left = policy.seconds_left(entry, now)
         fwd = _why_forwarded(entry, now)
         status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail=looked.where)
-        return Outcome(status, now, entry)
+        return Outcome(status, now, entry, kind="stale", where=looked.where, failed=True)
 
     def _send(self, rules: Policy, send: Send, headers: Mapping[str, str], call: Call, entry: Entry | None) -> Reply:
         if not rules.wait_on_rate_limit:
@@ -155,11 +157,13 @@ class Asker:
         renewed = _as_new_as_it_is(renewed_entry(call, rules, reply, entry, now), now, outdated=outdated)
         stored = self._guarded.renew(renewed)
         self._remember(renewed, looked)
-        self._counters.add("revalidated")
         left = policy.seconds_left(renewed, now)
         fwd = _why_forwarded(entry, now)
-        status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
-        outcome = Outcome(status, now, renewed, stored=renewed if stored else None, revalidated=True)
+        status, kind = (
+            cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where),
+            "revalidated",
+        )
+        outcome = Outcome(status, now, renewed, stored=renewed if stored else None, revalidated=True, kind=kind)
         return Asked(outcome, reply, renewed, failed=False)
 
     def _keep(
@@ -176,7 +180,7 @@ class Asker:
                     self._counters.add("stored")
                 return made, stored
             judged = Judged(Verdict.PASS_ON, "it repeats a credential or was redirected elsewhere")
-        if reply.error is not None or reply.status >= 500 or reply.status == 429:
+        if has_failed(reply):
             self._counters.add("failures")
         logger.debug("%s: not stored: %s", call.key, judged.why)
         return None, False
@@ -186,6 +190,17 @@ class Asker:
         forget_key(entry.key, but=self._memory)
         if self._memory is not None and looked.since is not None:
             self._memory.store(entry, looked.since)
+
+
+def hit_outcome(looked: Looked, entry: Entry) -> Outcome:
+    """Return the outcome of a call that is answered with the entry of a look-up."""
+    kind = "hit" if policy.is_fresh_by_time(entry, looked.now) else "stale"
+    return Outcome(hit_status(looked, entry), looked.now, entry, kind=kind, where=looked.where)
+
+
+def has_failed(reply: Reply) -> bool:
+    """Say whether TMDB has failed: no answer, too many requests, or its own fault."""
+    return reply.error is not None or reply.status >= 500 or reply.status == 429
 
 
 def _as_new_as_it_is(entry: Entry, now: datetime, *, outdated: bool) -> Entry:

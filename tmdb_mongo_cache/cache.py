@@ -7,7 +7,7 @@ first call comes: a program that only calls ``install()`` does not pay for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from .config import CacheConfig
 from .errors import ConfigError
 from .forks import ForkSafeLock
 from .jobs.methods import Jobs
-from .stats import CacheStats, Counters
+from .logs import log_as_the_environment_says
+from .recording import Recorder
+from .stats import CacheStats
 from .tmdb.hosts import OWN_HOSTS
 from .tools.methods import Tools
 
 if TYPE_CHECKING:
     from .flow import Flow
-    from .store.document import EntryInfo
     from .store.mongo import MongoStore
 
 
@@ -39,6 +40,9 @@ class TMDBCache(Jobs, Tools):
         ConfigError: a value that cannot be used.
     """
 
+    offline_hint = ""
+    """What an OfflineError says besides: the pytest plugin knows how an answer comes into a recording."""
+
     def __init__(self, config: CacheConfig | None = None, **settings: Any) -> None:
         if config is None:
             config = CacheConfig.from_env(**settings)
@@ -46,10 +50,11 @@ class TMDBCache(Jobs, Tools):
             raise TypeError(f"config must be a CacheConfig, not {type(config).__name__}")
         elif settings:
             config = config.changed(**settings)
+        log_as_the_environment_says()
         self.config = config
         self.hosts = frozenset(config.hosts)
         self._names = (*OWN_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
-        self.counters = Counters()
+        self.recorder = Recorder(config.on_event, by_day=config.statistics)
         self._lock = ForkSafeLock()
         self._flow: Flow | None = None
         self._closed = False
@@ -64,9 +69,13 @@ class TMDBCache(Jobs, Tools):
             with self._lock:
                 flow = self._flow
                 if flow is None:
-                    flow = Flow(self.config, self.counters)
+                    flow = Flow(self.config, self.recorder)
                     if self._closed:
                         flow.close()
+                    elif self.config.statistics:
+                        from .summing import Summing
+
+                        self.recorder.summing = Summing(self.recorder.counters, flow.guarded)
                     self._flow = flow
         return flow
 
@@ -82,10 +91,6 @@ class TMDBCache(Jobs, Tools):
                 return True
         return False
 
-    def count_straight(self) -> None:
-        """Count a call that went straight through."""
-        self.counters.add("straight")
-
     # For people
 
     def key(self, url: str, params: Any = None) -> str | None:
@@ -96,13 +101,14 @@ class TMDBCache(Jobs, Tools):
 
     def stats(self) -> CacheStats:
         """Return what this process has counted since the cache was made."""
-        return self.counters.snapshot()
+        return self.recorder.counters.snapshot()
 
     def invalidate(
         self,
         url: str | None = None,
         *,
         params: Any = None,
+        key: str | None = None,
         media_type: str | None = None,
         tmdb_id: int | str | None = None,
     ) -> int:
@@ -111,6 +117,7 @@ class TMDBCache(Jobs, Tools):
         Args:
             url: an URL as given to ``requests.get``, with or without a credential.
             params: its params.
+            key: instead, an entry's key (``response.cache_key``).
             media_type: ``movie``, ``tv``, ``person``, ``collection``, …
             tmdb_id: its id; everything below it (seasons, credits, …) goes with it.
 
@@ -118,23 +125,30 @@ class TMDBCache(Jobs, Tools):
             how many entries that were.
 
         Raises:
-            TypeError: neither an url nor both of the others.
+            TypeError: none of an url, a key, and a type with an id, or several.
             ConfigError: the URL is not TMDB's.
             StoreError: MongoDB failed.
         """
-        if (url is None) == (media_type is None or tmdb_id is None) or (url and (media_type or tmdb_id)):
-            raise TypeError("invalidate() takes either url= (and params=), or media_type= and tmdb_id=")
+        is_title = media_type is not None and tmdb_id is not None
+        is_part = (media_type is None) != (tmdb_id is None)
+        if (url is not None) + (key is not None) + is_title != 1 or is_part:
+            raise TypeError("invalidate() takes either url= (and params=), or key=, or media_type= and tmdb_id=")
         from .store import memory
+        from .tmdb.names import as_kept
 
         if url is not None:
-            found = self.key(url, params)
-            if found is None:
+            key = self.key(url, params)
+            if key is None:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
+        if key is not None:
+            if not isinstance(key, str):
+                raise TypeError("key must be a string")
+            found = key
             return self._delete({"_id": found}, lambda: memory.forget_key(found))
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        kept = _as_kept(tmdb_id)
+        kept = as_kept(tmdb_id)
         query = {"media_type": media_type, "tmdb_id": kept}
         return self._delete(query, lambda: memory.forget_titles(media_type, [kept]))
 
@@ -179,39 +193,14 @@ class TMDBCache(Jobs, Tools):
             forget()  # also where MongoDB failed: nobody wants it from memory
             self.flow.forget_calls()
 
-    def entries(
-        self,
-        *,
-        media_type: str | None = None,
-        tmdb_id: int | str | None = None,
-        endpoint: str | None = None,
-        expired: bool | None = None,
-        limit: int = 0,
-    ) -> Iterator[EntryInfo]:
-        """List what is in the cache, in the order of the keys.
-
-        Args:
-            media_type: only of this type.
-            tmdb_id: only about this id.
-            endpoint: only of this endpoint, like ``/3/movie/{movie_id}``.
-            expired: True for what is no longer fresh, False for what is.
-            limit: at most so many; 0 for all.
-
-        Raises:
-            StoreError: MongoDB failed.
-        """
-        from .store.mongo import entries_query
-
-        now = datetime.now(timezone.utc)
-        query = entries_query(media_type, _as_kept(tmdb_id), endpoint, expired, now)
-        return self._store.entries(query, limit)
-
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
         with self._lock:
             self._closed = True
             flow = self._flow
         if flow is not None:
+            if self.recorder.summing is not None:
+                self.recorder.summing.close()
             flow.close()
 
     @property
@@ -229,8 +218,3 @@ class TMDBCache(Jobs, Tools):
 
     def __repr__(self) -> str:
         return f"TMDBCache({self.config!r})"
-
-
-def _as_kept(tmdb_id: Any) -> Any:
-    # TMDB's numbers are kept as numbers, however somebody writes them.
-    return int(tmdb_id) if isinstance(tmdb_id, str) and tmdb_id.isdecimal() and len(tmdb_id) < 19 else tmdb_id

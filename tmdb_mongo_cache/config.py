@@ -23,6 +23,8 @@ from .tmdb.rules import Policy
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+    from .stats import CacheEvent
+
 ExpireAfter = float | timedelta | datetime
 """One expiration as a user gives it."""
 
@@ -66,6 +68,10 @@ class CacheConfig:
         reuse_appended: answer a call from a fresh answer that contains it, too: the
             same call with more in ``append_to_response``, or the title's details with
             the sub-resource appended.
+        statistics: add what this process counts to the collection ``<collection>_stats``,
+            now and then and at exit, for ``usage()`` and ``tmdb-mongo-cache stats``.
+        on_event: is called with a :class:`~tmdb_mongo_cache.CacheEvent` for each call to TMDB, in
+            the thread of the call; what it raises is one warning in the log.
         offline: never call TMDB; a miss is an :class:`~tmdb_mongo_cache.OfflineError`.
         disabled: the off switch: every call goes straight through.
 
@@ -90,11 +96,13 @@ class CacheConfig:
     store_timeout: float | timedelta = 0.25
     wait_on_rate_limit: bool = False
     reuse_appended: bool = False
+    statistics: bool = True
+    on_event: Callable[[CacheEvent], object] | None = None
     offline: bool = False
     disabled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cache_control", "wait_on_rate_limit", "reuse_appended", "offline", "disabled"):
+        for name in ("cache_control", "wait_on_rate_limit", "reuse_appended", "statistics", "offline", "disabled"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"{name} must be True or False, not {getattr(self, name)!r}")
         if self.uri is not None:
@@ -111,6 +119,8 @@ class CacheConfig:
             isinstance(self.client, type) or not callable(getattr(self.client, "get_database", None))
         ):
             raise ConfigError(f"client must be a MongoClient that is ready for use, not {type(self.client).__name__}")
+        if self.on_event is not None and not callable(self.on_event):
+            raise ConfigError(f"on_event must be a function of one argument, not {self.on_event!r}")
         if self.uri is not None and self.client is not None:
             raise ConfigError("give either uri or client, not both")
         size = self.memory_max_bytes
@@ -165,6 +175,14 @@ class CacheConfig:
     def changed(self, **config: Any) -> CacheConfig:
         """Return these settings with some of them changed."""
         return self._of({**{item.name: getattr(self, item.name) for item in fields(self)}, **config})
+
+    def matching_pattern(self, url: str) -> str | None:
+        """Return the pattern of ``urls_expire_after`` that an URL without credentials matches; None where none does."""
+        for pattern in self.urls_expire_after:
+            found = _url_expiration({pattern: 0})
+            if found is not None and found(url) is not None:
+                return pattern if isinstance(pattern, str) else pattern.pattern
+        return None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Checked again on arrival; what was worked out from the settings does not travel.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Container
 from typing import Any
 
+from . import logs
 from .errors import ConfigError
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -26,6 +27,7 @@ def read_environment(without: Container[str]) -> dict[str, Any]:
     Raises:
         ConfigError: a variable whose value cannot be used.
     """
+    logs.log_as_the_environment_says()
     found: dict[str, Any] = {}
     for name, read in _READERS.items():
         text = os.environ.get(PREFIX + name.upper(), "").strip()
@@ -58,9 +60,15 @@ def _hint(read: Callable[[str], Any]) -> str:
 _warned: set[str] = set()
 
 
+def unknown_variables() -> list[str]:
+    """Return the names of variables that look like settings and are none."""
+    known = {*_VARIABLES, *_OTHER_VARIABLES}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
 def _warn_of_unknown_variables() -> None:
-    for name in os.environ:
-        if name.startswith(PREFIX) and name not in _VARIABLES and name not in _OTHER_VARIABLES and name not in _warned:
+    for name in unknown_variables():
+        if name not in _warned:
             _warned.add(name)
             logger.warning("%s is set, but there is no such setting", name)
 
@@ -120,9 +128,11 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "store_timeout": read_seconds,
     "wait_on_rate_limit": _read_flag,
     "reuse_appended": _read_flag,
+    "statistics": _read_flag,
     "offline": _read_flag,
     "disabled": _read_flag,
 }
 
 _VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)
-_OTHER_VARIABLES = frozenset({f"{PREFIX}MONGOD", f"{PREFIX}RUN_FIRST"})
+# The last one is tmdbv3api's, for what it keeps in its process.
+_OTHER_VARIABLES = frozenset({f"{PREFIX}MONGOD", f"{PREFIX}RUN_FIRST", logs.VARIABLE, f"{PREFIX}ENABLED"})

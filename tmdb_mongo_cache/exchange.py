@@ -22,6 +22,7 @@ from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
+from .tmdb.endpoints import Endpoint
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
 from .tmdb.writes import is_unsafe, is_write
@@ -65,7 +66,7 @@ def send(
     if call is None:
         return original(request, **options)
     if call.straight or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
-        return _send_straight(cache, rules, session, request, original, options)
+        return _send_straight(cache, rules, session, request, original, options, call.endpoint)
     started = perf_counter()
     stream = bool(options.get("stream", session.stream))
     transmission = Transmission(session, request, original, options, stream=stream)
@@ -89,7 +90,8 @@ def send(
             if isinstance(failure, requests.RequestException):
                 failure.request = request  # another caller's, if that made the call
             raise failure
-        raise OfflineError(f"offline is set and the cache has no answer for {call.key}", request=request)
+        text = f"offline is set and the cache has no answer for {call.key}{cache.offline_hint}"
+        raise OfflineError(text, request=request)
     return _run_hooks(session, request, response, options)
 
 
@@ -141,13 +143,15 @@ def _send_straight(
     request: PreparedRequest,
     original: Original,
     options: Mapping[str, Any],
+    endpoint: Endpoint,
 ) -> Response:
     if rules.offline:
         raise OfflineError("offline is set and this call is never cached: it cannot be answered", request=request)
-    cache.count_straight()
+    status, started = 0, perf_counter()
     try:
         with inside(session):
             response = original(request, **options)
+        status = getattr(response, "status_code", 0)
     except requests.RequestException:
         raise
     except Exception:
@@ -155,6 +159,8 @@ def _send_straight(
         if is_unsafe(request.method):
             cache.flow.written([request.url])
         raise
+    finally:
+        cache.recorder.straight(endpoint, datetime.now(timezone.utc).toordinal(), status, perf_counter() - started)
     if not isinstance(response, Response):
         return response
     steps = [(step.request, step.status_code) for step in (*response.history, response)]

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from time import perf_counter
 
-from .asking import Asker, Outcome, Send, utcnow
+from .asking import Asker, Outcome, Send, hit_outcome, utcnow
 from .config import CacheConfig
-from .looking import Looked, Looker, hit_status, is_fresh_hit
+from .looking import Looked, Looker, is_fresh_hit
 from .once import Once
+from .recording import Recorder
 from .refresh import Refresher
 from .reusing import look_inside
-from .stats import Counters
 from .store.guard import GuardedStore
 from .store.memory import Memory
 from .tmdb import policy
@@ -34,8 +35,9 @@ logger = logging.getLogger("tmdb_mongo_cache")
 class Flow:
     """The flow of one cache: what it looks up in, and what it counts."""
 
-    def __init__(self, config: CacheConfig, counters: Counters) -> None:
-        self.counters = counters
+    def __init__(self, config: CacheConfig, recorder: Recorder) -> None:
+        self._recorder = recorder
+        counters = recorder.counters
         seconds = float(config.memory_ttl)  # type: ignore[arg-type]
         self.memory = Memory(seconds, config.memory_max_bytes) if seconds and config.memory_max_bytes else None
         self.guarded = GuardedStore(config, counters, self.memory)
@@ -44,13 +46,14 @@ class Flow:
         self._once = Once(counters, self.guarded, Asker(counters, self.guarded, self.memory), self.look_up)
         self._refresher = Refresher()
 
-    def count_hit(self, looked: Looked, entry: Entry) -> None:
-        """Count an answer with the entry of a look-up."""
-        self.counters.add("hits" if policy.is_fresh_by_time(entry, looked.now) else "stale")
+    def note_hit(self, looked: Looked, entry: Entry, call: Call, seconds: float) -> None:
+        """Record a plain hit: an answer with the entry of a look-up, without the rest of the flow."""
+        fresh = policy.is_fresh_by_time(entry, looked.now)
+        self._recorder.hit(looked, entry, call.endpoint, seconds, fresh=fresh)
         logger.debug("%s: hit (%s)", looked.key, looked.where)
 
     def fetch(self, call: Call, rules: Policy, send: Send, looked: Looked | None = None) -> Outcome:
-        """Answer a call that may be cached: from the cache, or by sending it.
+        """Answer a call that may be cached, and record it: from the cache, or by sending it.
 
         Never raises because of the database. What ``send`` raises is passed on.
 
@@ -60,6 +63,12 @@ class Flow:
             send: sends it.
             looked: what has been looked up for it already.
         """
+        began = perf_counter()
+        outcome = self._fetched(call, rules, send, looked)
+        self._recorder.answered(call, outcome, perf_counter() - began)
+        return outcome
+
+    def _fetched(self, call: Call, rules: Policy, send: Send, looked: Looked | None) -> Outcome:
         if looked is None:
             looked = self.look_up(call, rules)
         else:
@@ -70,7 +79,7 @@ class Flow:
             looked = look_inside(self.guarded, call, rules, looked) or looked
         if looked.step is Step.GIVE_UP:
             status = cache_status(fwd="uri-miss", detail="only-if-cached")
-            return Outcome(status, looked.now, offline=rules.offline)
+            return Outcome(status, looked.now, offline=rules.offline, kind="unanswered")
         served = self._served(looked)
         if served is not None:
             if looked.step is Step.SERVE_AND_REFRESH:
@@ -90,18 +99,29 @@ class Flow:
             send: sends it.
         """
         looked = self.look_up(call, rules)
-        return None if looked.step is Step.SERVE else self._once.fetch(call, rules, send, looked)
+        if looked.step is Step.SERVE:
+            return None
+        began = perf_counter()
+        outcome = self._once.fetch(call, rules, send, looked)
+        self._recorder.answered(call, outcome, perf_counter() - began, background=True)
+        return outcome
 
     def _served(self, looked: Looked) -> Outcome | None:
         """Return the outcome of a look-up that needs no call to TMDB; None where it does."""
         if looked.entry is None or looked.step not in (Step.SERVE, Step.SERVE_AND_REFRESH):
             return None
-        self.count_hit(looked, looked.entry)
-        return Outcome(hit_status(looked, looked.entry), looked.now, looked.entry)
+        logger.debug("%s: hit (%s)", looked.key, looked.where)
+        return hit_outcome(looked, looked.entry)
 
     def _refresh(self, call: Call, rules: Policy, send: Send, looked: Looked) -> None:
+        def refresh() -> None:
+            began = perf_counter()
+            outcome = self._once.refresh(call, rules, send.behind(), looked)
+            if outcome is not None:
+                self._recorder.answered(call, outcome, perf_counter() - began, background=True)
+
         if not self._once.is_resting(call.key):
-            self._refresher.submit(call.key, lambda: self._once.refresh(call, rules, send.behind(), looked))
+            self._refresher.submit(call.key, refresh)
 
     def written(self, urls: Iterable[str | None]) -> None:
         """Make stale what a successful write to some URLs has touched (RFC 9111 section 4.4); never raises.

@@ -10,9 +10,9 @@ from collections.abc import Callable, Hashable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from .asking import Asked, Asker, Outcome, Send, utcnow
+from .asking import Asked, Asker, Outcome, Send, has_failed, hit_outcome, utcnow
 from .flights import PATIENCE, Flight, Flights, Landed, copy_of
-from .looking import Looked, hit_status
+from .looking import Looked
 from .stats import Counters
 from .store.guard import GuardedStore
 from .tmdb import policy
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_OF_IT = 0.9
 """The part of a caller's patience that TMDB must have had, for the caller to get a time-out without asking itself."""
+
+COLLAPSED = "collapsed"
 
 _CLOCK_STEP = 0.002  # MongoDB's clock has milliseconds
 
@@ -98,18 +100,19 @@ class Once:
         """Answer a call by one of its own, whoever else makes the same."""
         return self._asker.ask(call, rules, send, looked, validate=looked.step is Step.VALIDATE).outcome
 
-    def refresh(self, call: Call, rules: Policy, send: Send, looked: Looked) -> None:
-        """Ask TMDB behind a caller that was served a stale answer, unless somebody else does."""
+    def refresh(self, call: Call, rules: Policy, send: Send, looked: Looked) -> Outcome | None:
+        """Ask TMDB behind a caller that was served a stale answer; None where somebody else does."""
         flight, leads = self._flights.join(call.key)
         if flight is None or not leads:
-            return
+            return None
         landed = None
         try:
             taken = self._guarded.take(call.key, self._has_other(call, rules, looked))
             if taken is not None and taken.is_anothers:
-                return
+                return None
             asked = self._ask_in_turn(call, rules, send, looked, flight, taken)
             landed = Landed(asked.reply, asked.entry, send.manner)
+            return asked.outcome
         finally:
             self._flights.land(flight, landed)
 
@@ -148,9 +151,8 @@ class Once:
         if entry is not None:
             if policy.decide(entry, call.ask, rules, now) is not Step.SERVE:
                 return None
-            self._counters.add("collapsed")
             left = policy.seconds_left(entry, now)
-            return Outcome(cache_status(fwd=fwd, collapsed=True, ttl=left), now, entry)
+            return Outcome(cache_status(fwd=fwd, collapsed=True, ttl=left), now, entry, kind=COLLAPSED)
         reply = landed.reply
         if landed.entry is not None or reply is None or landed.manner != manner:
             return None
@@ -165,8 +167,8 @@ class Once:
             return self._asker.stale(call, reply, judged, looked, now, level=logging.DEBUG)
         if judged.verdict is not Verdict.PASS_ON:
             return None
-        self._counters.add("collapsed")
-        return Outcome(cache_status(fwd=fwd, collapsed=True), now, None, reply._replace(native=None))
+        status, native = cache_status(fwd=fwd, collapsed=True), reply._replace(native=None)
+        return Outcome(status, now, None, native, kind=COLLAPSED, failed=has_failed(reply))
 
     def _late(self, call: Call, rules: Policy, send: Send, looked: Looked) -> Outcome:
         """Answer a caller whose patience is at an end while another's call is still under way."""
@@ -175,9 +177,8 @@ class Once:
         judged = policy.judge(reply, call.ask, looked.entry, rules, False, now)
         if judged.verdict is Verdict.SERVE_STALE:
             return self._asker.stale(call, reply, judged, looked, now)
-        self._counters.add("misses")
         self._counters.add("failures")
-        return Outcome(cache_status(fwd=_why_forwarded(looked)), now, None, reply)
+        return Outcome(cache_status(fwd=_why_forwarded(looked)), now, None, reply, failed=True)
 
     def _ask_in_turn(
         self, call: Call, rules: Policy, send: Send, looked: Looked, flight: Flight, taken: Taken | None
@@ -195,10 +196,10 @@ class Once:
                 fwd = _why_forwarded(looked)
                 looked = self._look_up(call, rules)
                 if looked.entry is not None and looked.step is Step.SERVE:
-                    self._counters.add("collapsed")
                     left = policy.seconds_left(looked.entry, looked.now)
                     status = cache_status(fwd=fwd, collapsed=True, ttl=left, detail=looked.where)
-                    asked = Asked(Outcome(status, looked.now, looked.entry), entry=looked.entry)
+                    outcome = Outcome(status, looked.now, looked.entry, kind=COLLAPSED)
+                    asked = Asked(outcome, entry=looked.entry)
                     return asked
             flight.asked = monotonic()
             validate = looked.entry is not None and looked.entry.etag is not None
@@ -218,9 +219,8 @@ class Once:
         entry = looked.entry
         if entry is None or not self._has_other(call, rules, looked):
             return None
-        self._counters.add("hits" if policy.is_fresh_by_time(entry, looked.now) else "stale")
         logger.debug("%s: left alone for a while", call.key)
-        return Outcome(hit_status(looked, entry), looked.now, entry)
+        return hit_outcome(looked, entry)
 
 
 def _why_forwarded(looked: Looked) -> str:

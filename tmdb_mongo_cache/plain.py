@@ -80,10 +80,11 @@ def answer(
         reuses = active.rules.reuse_appended and not is_fresh_hit(looked)  # another answer may have a newer one
         if looked.step is not Step.SERVE or entry is None or entry.history or reuses:
             return None, Pending(active.cache, session, known.call, len(known.headers), looked)
-        active.cache.flow.count_hit(looked, entry)
+        seconds = perf_counter() - started
+        active.cache.flow.note_hit(looked, entry, known.call, seconds)
         prepare, status = partial(_prepare, known), partial(hit_status, looked, entry)
         source = responses.Source(entry, known.call.url, prepare, looked.now, status)
-        return responses.from_source(entry, source, timedelta(seconds=perf_counter() - started)), None
+        return responses.from_source(entry, source, timedelta(seconds=seconds)), None
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
         # Not its text: requests puts the header or the URL into it that it does not like.
         logger.debug("a call takes the way through send: %s", type(error).__name__)

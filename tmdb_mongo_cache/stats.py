@@ -1,22 +1,53 @@
-"""What one process counts."""
+"""What one process counts, and what it tells of each call."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
+from time import time
 from typing import NamedTuple
 
+from .display import bytes_text, html_table
 from .forks import RenewedAfterFork
+
+HITS = ("memory", "mongodb", "reused")
+"""The kinds of answers that came from the cache while fresh, by where they were found."""
+
+_FIELDS = {
+    **dict.fromkeys(HITS, "hits"),
+    "stale": "stale",
+    "revalidated": "revalidated",
+    "miss": "misses",
+    "failed": "misses",
+    "collapsed": "collapsed",
+    "straight": "straight",
+    "unanswered": "unanswered",
+    "background": "background",
+    "stored": "stored",
+    "failures": "failures",
+    "store_errors": "store_errors",
+}
+"""Every kind that is counted, and the field of :class:`CacheStats` that it is part of."""
+
+_SAVED = (*HITS, "stale", "revalidated", "collapsed")
+
+OTHER = "other"
+"""In the place of an endpoint, for what has none."""
 
 
 class CacheStats(NamedTuple):
     """Counts of calls since a cache was made, in this process.
 
-    ``hits`` were answered from the cache while fresh, ``stale`` after that (TMDB
-    failed, or the settings allow it), ``revalidated`` after a 304, ``misses`` by
-    TMDB, ``collapsed`` by a call that another caller was making at that moment;
-    ``straight`` were never the cache's business. ``stored`` counts answers
-    written, ``failures`` calls that TMDB failed, ``store_errors`` operations
-    that MongoDB failed.
+    ``hits`` were answered from the cache while fresh (``memory_hits`` of them from
+    the memory of this process), ``stale`` after that (TMDB failed, or the settings
+    allow it), ``revalidated`` after a 304, ``misses`` by TMDB, ``collapsed`` by a
+    call that another caller was making at that moment; ``straight`` were never the
+    cache's business, ``unanswered`` could not be answered without TMDB, which
+    ``offline`` or ``only_if_cached`` forbid. ``background`` counts calls that the
+    cache made by itself (refreshing behind a stale answer, ``warm``, ``refresh``),
+    ``stored`` answers written, ``failures`` calls that TMDB failed, ``store_errors``
+    operations that MongoDB failed, ``bytes_saved`` the bodies (decoded) that did
+    not have to be fetched.
     """
 
     hits: int = 0
@@ -28,6 +59,10 @@ class CacheStats(NamedTuple):
     stored: int = 0
     failures: int = 0
     store_errors: int = 0
+    memory_hits: int = 0
+    unanswered: int = 0
+    background: int = 0
+    bytes_saved: int = 0
 
     @property
     def calls(self) -> int:
@@ -40,25 +75,137 @@ class CacheStats(NamedTuple):
         cacheable = self.calls - self.straight
         return (cacheable - self.misses) / cacheable if cacheable else 0.0
 
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the counts as names and texts, for people."""
+        rows = [("calls", f"{self.calls}"), ("hit ratio", f"{self.hit_ratio:.0%}")]
+        for name, value in self._asdict().items():
+            rows.append((name.replace("_", " "), bytes_text(value) if name == "bytes_saved" else f"{value}"))
+        return rows
+
+    def _repr_html_(self) -> str:
+        """Return the counts as a table, for notebooks."""
+        return html_table("CacheStats", (), self.rows())
+
+
+class CacheEvent(NamedTuple):
+    """One call to TMDB, and what the cache did with it: what ``on_event`` is called with.
+
+    Attributes:
+        outcome: ``hit``, ``stale``, ``revalidated``, ``collapsed``, ``miss``, ``straight`` or
+            ``unanswered``, with the meanings of :class:`CacheStats`.
+        key: the key of the call, free of credentials; empty for ``straight``.
+        endpoint: like ``/3/movie/{movie_id}``; None for a path that TMDB's description does not have.
+        media_type: ``movie``, ``tv``, ``person``, …; None where the call is about no single thing.
+        tmdb_id: the id of that.
+        where: ``memory``, ``mongodb`` or ``reused`` for what was found in the cache, else empty.
+        status: the HTTP status that the caller got; 0 where it got an exception.
+        failed: whether TMDB failed under it (no connection, a time-out, 429, 5xx).
+        background: whether the cache made the call by itself, and no caller waited for it.
+        seconds: how long it took.
+        size: bytes of the body (decoded), where the cache had it in its hands.
+    """
+
+    outcome: str
+    key: str
+    endpoint: str | None
+    media_type: str | None
+    tmdb_id: int | str | None
+    where: str
+    status: int
+    failed: bool
+    background: bool
+    seconds: float
+    size: int
+
+
+Bucket = tuple[int, str, str]
+"""What is counted together: a day (``date.toordinal()``, UTC), an endpoint, and a kind of :data:`_FIELDS`."""
+
+Count = tuple[int, int, float]
+"""How many, bytes, and seconds."""
+
+_EPOCH = 719163  # date(1970, 1, 1).toordinal()
+
 
 class Counters(RenewedAfterFork):
-    """The counts while they grow; usable from many threads. A forked child goes on from its parent's."""
+    """The counts while they grow; usable from many threads.
+
+    A forked child goes on from its parent's. What was written to MongoDB is
+    known, so that each process writes what it has counted itself, and once.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._buckets: dict[Bucket, list[float]] = {}
+        self._written: dict[Bucket, Count] = {}
+        self._earlier: dict[str, list[float]] = {}
         self.after_fork()
         super().__init__()
 
     def after_fork(self) -> None:
-        """Be free, whichever thread was counting in the parent."""
+        """Be free, whichever thread was counting in the parent; what it has counted is the parent's to write."""
         self._lock = threading.RLock()
+        self._written = {bucket: _count(found) for bucket, found in self._buckets.items()}
 
-    def add(self, name: str) -> None:
-        """Count one; ``name`` is a field of :class:`CacheStats`."""
+    def add(self, kind: str) -> None:
+        """Count one of what has no endpoint; ``kind`` is one of :data:`_FIELDS`."""
+        self.note(int(time() // 86400) + _EPOCH, OTHER, kind)
+
+    def note(self, day: int, endpoint: str, kind: str, size: int = 0, seconds: float = 0.0) -> None:
+        """Count one call, on the way of every hit."""
         with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + 1
+            found = self._buckets.get((day, endpoint, kind))
+            if found is None:
+                found = self._buckets[day, endpoint, kind] = [0, 0, 0.0]
+            found[0] += 1
+            found[1] += size
+            found[2] += seconds
 
     def snapshot(self) -> CacheStats:
         """Return the counts of this moment."""
         with self._lock:
-            return CacheStats(**self._counts)
+            counts: dict[str, int] = {}
+            for kind, (number, size, _) in self._all():
+                field = _FIELDS[kind]
+                counts[field] = counts.get(field, 0) + int(number)
+                if kind == "memory":
+                    counts["memory_hits"] = counts.get("memory_hits", 0) + int(number)
+                if kind in _SAVED:
+                    counts["bytes_saved"] = counts.get("bytes_saved", 0) + int(size)
+            return CacheStats(**counts)
+
+    def _all(self) -> Iterator[tuple[str, list[float]]]:
+        yield from self._earlier.items()
+        for (_, _, kind), found in self._buckets.items():
+            yield kind, found
+
+    def unwritten(self) -> dict[Bucket, Count]:
+        """Return what was counted since :meth:`note_written` was last told."""
+        with self._lock:
+            found = {}
+            for bucket, (number, size, seconds) in self._buckets.items():
+                before = self._written.get(bucket, (0, 0, 0.0))
+                if number != before[0]:
+                    found[bucket] = (int(number) - before[0], int(size) - before[1], seconds - before[2])
+            return found
+
+    def note_written(self, counts: Mapping[Bucket, Count]) -> None:
+        """Note that these counts, as :meth:`unwritten` gave them, are in MongoDB."""
+        with self._lock:
+            for bucket, added in counts.items():
+                before = self._written.get(bucket, (0, 0, 0.0))
+                self._written[bucket] = (before[0] + added[0], before[1] + added[1], before[2] + added[2])
+            self._forget_earlier_days()
+
+    def _forget_earlier_days(self) -> None:
+        """Keep of earlier days, once they are written, the sums alone: a process may run for years."""
+        today = max((day for day, _, _ in self._buckets), default=0)
+        for bucket in [bucket for bucket in self._buckets if bucket[0] < today - 1]:
+            if self._written.get(bucket, (0,))[0] == self._buckets[bucket][0]:
+                found, sums = self._buckets.pop(bucket), self._earlier.setdefault(bucket[2], [0, 0, 0.0])
+                self._written.pop(bucket, None)
+                for place, value in enumerate(found):
+                    sums[place] += value
+
+
+def _count(found: list[float]) -> Count:
+    return int(found[0]), int(found[1]), found[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -15,9 +16,20 @@ from ..errors import CacheError, ConfigError
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("demo", "demo"),
     "run": ("run", "run"),
+    "stats": ("stats", "stats"),
+    "ls": ("looking", "ls"),
+    "show": ("looking", "show"),
+    "explain": ("looking", "explain"),
+    "invalidate": ("removing", "invalidate"),
+    "clear": ("removing", "clear"),
+    "export": ("transfer", "export_entries"),
+    "import": ("transfer", "import_entries"),
     "warm": ("warm", "warm"),
     "refresh": ("refresh", "refresh"),
     "purge": ("removing", "purge"),
+    "doctor": ("doctor", "doctor"),
+    "server": ("server", "server"),
+    "completion": ("completion", "completion"),
 }
 """Every command, in the order in which ``--help`` shows them: its module under ``commands/``, and its name there."""
 
@@ -35,12 +47,33 @@ class _Commands(click.Group):
         found: click.Command = getattr(import_module(f".commands.{module}", __package__), name)
         return found
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them with a whole sentence each, where click would cut it."""
+        commands = [(name, self.get_command(ctx, name)) for name in COMMANDS]
+        rows = [(name, command.get_short_help_str(limit=200)) for name, command in commands if command is not None]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0].endswith(".py") and args[0] not in COMMANDS:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean: tmdb-mongo-cache run {args[0]}?", ctx)
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], COMMANDS, 1)
+            also = f"did you mean {near[0]!r}?" if near else "'tmdb-mongo-cache --help' lists them all."
+            raise click.UsageError(f"No such command {args[0]!r}: {also}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            from .commands.options import INTERRUPTED
+
+            # click would make it a 1, as for "no" to a question.
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
 
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -54,8 +87,11 @@ def cli() -> None:
     \b
     tmdb-mongo-cache demo                    see it work
     tmdb-mongo-cache run old_script.py       run a program with it, unchanged
+    tmdb-mongo-cache ls                      list what is in it
+    tmdb-mongo-cache explain URL             why a call is answered as it is
     tmdb-mongo-cache warm movie 550 603      fill it
     tmdb-mongo-cache refresh                 follow what changes at TMDB
+    tmdb-mongo-cache doctor                  find out what is wrong
 
     The exit code is 0 where all went well, 2 for a mistake in what was given,
     130 after Ctrl-C, and 1 for everything else.

@@ -96,7 +96,7 @@ class Upstream:
             self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True))
         self._hosts, self._rules = cache.hosts, cache.config.policy
         timeout = max(float(cache.config.store_timeout), _STORE_TIMEOUT)  # type: ignore[arg-type]
-        self._flow = Flow(cache.config.changed(store_timeout=timeout, memory_ttl=0), cache.counters)
+        self._flow = Flow(cache.config.changed(store_timeout=timeout, memory_ttl=0), cache.recorder)
         self._limiter = Limiter(limit)
         self._pause = Pause()
         self._lock = threading.Lock()

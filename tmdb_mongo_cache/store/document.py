@@ -54,7 +54,8 @@ class EntryInfo:
     """What the cache knows of one entry, without the answer itself; times are in UTC.
 
     The fields are those of the document; ``tmdb_id`` is None for an answer that
-    is about no single title, person or other thing.
+    is about no single title, person or other thing. ``size`` is that of the
+    answer in bytes.
     """
 
     key: str
@@ -65,6 +66,7 @@ class EntryInfo:
     tmdb_id: int | str | None
     media_type: str | None
     endpoint: str | None
+    size: int | None = None
 
 
 def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
@@ -89,8 +91,6 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
         "checksum": checksum(entry.key, entry.status, entry.body),
         "schema": SCHEMA,
     }
-    if entry.validated_at is not None:
-        document["validated_at"] = entry.validated_at
     if entry.url is not None:
         document["url"] = entry.url
     if entry.history:
@@ -104,11 +104,13 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
             }
             for hop in entry.history
         ]
+    # At the end, where an update puts it as well.
+    later = {} if entry.validated_at is None else {"validated_at": entry.validated_at}
     if data is not None:
-        raw = _encode({**document, "data": data})
+        raw = _encode({**document, "data": data, **later})
         if raw is not None:
             return raw, True
-    return _encode(document), False
+    return _encode({**document, **later}), False
 
 
 def checksum(key: str, status: int, body: bytes) -> int:
@@ -187,7 +189,9 @@ def info_of(raw: RawBSONDocument) -> EntryInfo | None:
         return None
     if timestamp is None or expires_at is None or purge_at is None:
         return None
-    return EntryInfo(key, status, timestamp, expires_at, purge_at, *_labels(document))
+    size = document.get("size")  # worked out by MongoDB
+    counted = int(size) if isinstance(size, int) and not isinstance(size, bool) else None
+    return EntryInfo(key, status, timestamp, expires_at, purge_at, *_labels(document), counted)
 
 
 def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, str | None]:

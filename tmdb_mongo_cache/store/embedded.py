@@ -7,13 +7,13 @@ Everything is in one folder that only its owner may enter::
     users.lock    shared by every process that uses the server
     start.lock    exclusive while a process arrives or leaves
     server.lock   exclusive as long as the mongod lives
+    kept          the pid of a mongod that stays when the last process leaves
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +22,9 @@ import platformdirs
 
 from ..errors import EmbeddedServerError
 from .folders import make_private
-from .locks import SharedLock, lock, no_fork, open_lock, unlock
+from .locks import SharedLock, is_free, lock, no_fork, open_lock, unlock
+from .mark import Mark
+from .mongod import check_platform
 from .mongod_process import MongodProcess
 
 QUEUE_LIMIT = 60.0
@@ -53,6 +55,7 @@ class EmbeddedServer:
         self.folder = Path(folder).resolve()
         self._mongod = MongodProcess(self.folder)
         self._part = SharedLock(self.folder / "users.lock")
+        self._mark = Mark(self.folder / "kept")
 
     def __repr__(self) -> str:
         return f"EmbeddedServer({str(self.folder)!r})"
@@ -95,8 +98,7 @@ class EmbeddedServer:
             EmbeddedServerError: there is no ``mongod``, it does not start, or
                 its folder cannot be used. The text says why.
         """
-        if sys.platform == "win32":
-            raise EmbeddedServerError("the embedded MongoDB does not run on Windows: give a MongoDB URI")
+        check_platform()
         with self._part.threads, self._translated():
             if not self._part.held or self._mongod.state() != "ready":
                 make_private(self.folder)
@@ -122,10 +124,97 @@ class EmbeddedServer:
             finally:
                 self._drop()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it runs and stays when the last process leaves, by :meth:`keep`."""
+        return self._mark.is_on(self.pid)
+
+    def keep(self) -> bool:
+        """Have the server run until :meth:`end`, whoever comes and goes; started if it does not run.
+
+        It lasts no longer than its ``mongod``: after a reboot, things are as usual.
+
+        Returns:
+            whether it was started for that.
+
+        Raises:
+            EmbeddedServerError: it does not start, or it is one that runs in another container.
+        """
+        check_platform()
+        with self._part.threads, self._translated():
+            make_private(self.folder)
+            with self._alone():
+                taking_part, ran = self._part.held, self._mongod.lives()
+                self._join()
+                try:
+                    self._check_pid()
+                    self._mark.put_on(self.pid)
+                finally:
+                    if not taking_part:
+                        self._leave()  # the mark keeps it
+                return not ran
+
+    def end(self, *, force: bool = False) -> bool:
+        """Stop the server, whoever has started it, and wait until it is gone.
+
+        Args:
+            force: also where processes use it. They start it again when they next need it.
+
+        Returns:
+            whether it ran.
+
+        Raises:
+            EmbeddedServerError: processes use it, this one perhaps, or it cannot be stopped.
+        """
+        check_platform()
+        with self._part.threads, self._translated():
+            if not self.folder.is_dir():
+                return False
+            with self._alone():
+                if not self._mongod.lives():
+                    self._mark.remove()
+                    return False
+                self._check_pid()
+                if not force and self._is_used():
+                    raise EmbeddedServerError(
+                        "programs are using the embedded MongoDB: let them end first, "
+                        "or stop it all the same with 'tmdb-mongo-cache server stop --force'"
+                    )
+                self._mongod.stop()
+                self._mark.remove()
+                return True
+
+    def in_use(self) -> bool:
+        """Say whether a process uses the server now, or is just arriving or leaving."""
+        with self._translated():
+            if not (self.folder / "users.lock").exists():
+                return False
+            try:
+                with self._alone(seconds=1):
+                    return self._is_used()
+            except EmbeddedServerError:
+                return True
+
+    def lives(self) -> bool:
+        """Say whether a ``mongod`` runs here, from before its first answer to its end."""
+        check_platform()
+        with self._translated():
+            return self._mongod.lives()
+
+    def _is_used(self) -> bool:
+        # Under start.lock, or a process that arrives would find the lock taken.
+        return not is_free(self.folder / "users.lock", exclusive=True)
+
+    def _check_pid(self) -> None:
+        if self.pid == 0:
+            raise EmbeddedServerError(f"the mongod in {self.folder} runs in another container: start and stop it there")
+
     def _join(self) -> None:
         self._part.take()
         _taking_part.add(self)
         try:
+            if not self._mongod.lives():
+                self._mark.remove()  # of one that was killed: a new one may get its pid
             self._mongod.bring_up()
             self._mongod.shorten_log()
         except (EmbeddedServerError, OSError):
@@ -139,7 +228,7 @@ class EmbeddedServer:
 
     def _leave(self) -> None:
         try:
-            if self._part.is_last():
+            if self._part.is_last() and not self.is_kept:
                 self._mongod.stop()
         finally:
             self._drop()
@@ -149,14 +238,14 @@ class EmbeddedServer:
         _taking_part.discard(self)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, seconds: float = QUEUE_LIMIT) -> Iterator[None]:
         """Hold ``start.lock``: no other process arrives or leaves meanwhile."""
         descriptor = open_lock(self.folder / "start.lock")
         try:
-            if not lock(descriptor, exclusive=True, seconds=QUEUE_LIMIT):
+            if not lock(descriptor, exclusive=True, seconds=seconds):
                 raise EmbeddedServerError(
                     f"another process has been starting or stopping the MongoDB in {self.folder} "
-                    f"for {QUEUE_LIMIT:.0f} s: look for a hanging program that uses it"
+                    f"for {seconds:.0f} s: look for a hanging program that uses it"
                 )
             yield
         finally:

@@ -48,7 +48,7 @@ _OPEN = 1.0
 _KEPT = 60.0
 _DUPLICATE_KEY = 11000
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_INDEX = IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0)
+INDEX = IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0)
 
 Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
 
@@ -77,7 +77,7 @@ class Leases(RenewedAfterFork):
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
-        self._index = Indexes(_INDEX)
+        self._index = Indexes(INDEX)
         self._closed = False
         self.after_fork()
         super().__init__()

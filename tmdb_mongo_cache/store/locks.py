@@ -56,11 +56,11 @@ def unlock(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def is_free(path: Path, seconds: float = 0) -> bool:
-    """Tell whether nobody holds the file exclusively, or stops to within so many seconds."""
+def is_free(path: Path, seconds: float = 0, *, exclusive: bool = False) -> bool:
+    """Tell whether nobody holds the file exclusively (or at all), or stops to within so many seconds."""
     descriptor = open_lock(path)
     try:
-        return lock(descriptor, exclusive=False, seconds=seconds)
+        return lock(descriptor, exclusive=exclusive, seconds=seconds)
     finally:
         unlock(descriptor)
 

@@ -1,10 +1,10 @@
-"""Entries in MongoDB: look up, put, renew, invalidate, list."""
+"""Entries in MongoDB: look up, put, renew, invalidate."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
@@ -27,12 +27,15 @@ from ..tmdb.keys import START
 from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
-from .document import CODEC_OF_HITS, RAW, SCHEMA, UNREADABLE, EntryInfo, from_document, info_of, to_bson
+from .copying import Copying
+from .document import CODEC_OF_HITS, SCHEMA, UNREADABLE, from_document, to_bson
 from .indexes import INDEXES, Indexes
 from .leases import Leases
 from .leases import of as leases_of
+from .listing import Listing
 from .memory import Memory
 from .staleness import Staleness
+from .sums import Sums
 from .watching import Watcher
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -44,8 +47,6 @@ _REPEATED = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 1
 _OURS = f"{START}/"
 _SEVERAL = 50
 """Variants of one call that are looked at for an answer within an answer: more than any program makes."""
-
-_INFO = {"data": 0, "body": 0, "headers": 0, "history": 0}
 
 
 class MongoStore:
@@ -62,8 +63,11 @@ class MongoStore:
         self.leases = Leases(self._writing)
         self._watcher = None if memory is None else Watcher(memory)
         self._indexes = Indexes(*INDEXES)
+        self.listing = Listing(self.connection.operation)
         self.staleness = Staleness(self.connection.operation, self._indexes)
+        self.copying = Copying(self.connection.operation, self._indexes)
         leases = self.leases  # not self: the store would keep itself alive
+        self.sums = Sums(self.connection.operation)
         self.feed = feed.FeedState(self.connection.operation, lambda: leases.owner)
         self._find: _Finder | None = None
 
@@ -179,15 +183,6 @@ class MongoStore:
             found = collection.find(query, {"_id": 1}).sort("expires_at", -1).limit(_SEVERAL)
             return [document["_id"] for document in found]
 
-    def entries(self, query: Mapping[str, Any], limit: int) -> Iterator[EntryInfo]:
-        """List entries in the order of their keys; 0 for no limit."""
-        with self.connection.operation(bounded=False) as collection:
-            # Decoded one by one: a document that cannot be read is no entry, and hides no other.
-            for raw in collection.with_options(codec_options=RAW).find(query, _INFO).sort("_id", 1).limit(limit):
-                info = info_of(raw)
-                if info is not None:
-                    yield info
-
     def close(self) -> None:
         """Close the connection; idempotent."""
         if self._watcher is not None:
@@ -247,18 +242,3 @@ class _Finder:
         except ConfigurationError:
             self._has_sessions = False
             return None
-
-
-def entries_query(
-    media_type: str | None,
-    tmdb_id: int | str | None,
-    endpoint: str | None,
-    expired: bool | None,
-    now: datetime,
-) -> dict[str, Any]:
-    """Match entries by what is given; None matches all."""
-    wanted = {"media_type": media_type, "tmdb_id": tmdb_id, "endpoint": endpoint}
-    query: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
-    if expired is not None:
-        query["expires_at"] = {"$lte" if expired else "$gt": now}
-    return query

@@ -57,6 +57,16 @@ def embedded_available() -> bool:
     return _from_variable() is not None or _from_wheel() is not None
 
 
+def check_platform() -> None:
+    """Check that an embedded server can run here.
+
+    Raises:
+        EmbeddedServerError: it cannot, on Windows.
+    """
+    if sys.platform == "win32":
+        raise EmbeddedServerError("the embedded MongoDB does not run on Windows: give a MongoDB URI")
+
+
 def _from_variable() -> Path | None:
     value = os.environ.get(VARIABLE)
     return Path(value).expanduser().absolute() if value else None

@@ -78,7 +78,7 @@ class MongodProcess:
 
     def lives(self) -> bool:
         """Tell whether one runs, from before its first instruction to its end."""
-        return not is_free(self._lock_path)
+        return self._lock_path.exists() and not is_free(self._lock_path)
 
     def state(self) -> Literal["ready", "absent", "silent"]:
         """Tell whether one answers: an ``absent`` one does not listen, a ``silent`` one is hung."""

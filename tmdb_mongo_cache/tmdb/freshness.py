@@ -30,6 +30,9 @@ TABLE: Final[Mapping[str, float]] = {
 SHORTEST, LONGEST = _DAY, 30 * _DAY
 """Seconds between which ``expire_after="adaptive"`` chooses."""
 
+ADAPTED: Final = frozenset({"details", "others"})
+"""The classes of endpoints that ``"adaptive"`` is for; all others go by the table."""
+
 _PART_OF_AGE = 0.1  # RFC 9111 section 4.2.2: "a typical setting of this fraction might be 10%"
 _SPREAD = 0.1
 _EXACT = _HOUR
@@ -61,7 +64,7 @@ def adaptive_seconds(kind: str, data: Any, now: datetime) -> float:
         data: the parsed answer.
         now: when it was fetched.
     """
-    if kind not in ("details", "others"):
+    if kind not in ADAPTED:
         return seconds_of(kind)
     if not isinstance(data, dict) or _is_unfinished(data):
         return SHORTEST

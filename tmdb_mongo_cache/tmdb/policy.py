@@ -7,18 +7,17 @@ another document is named.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from . import bodies, expiration, freshness
+from . import bodies, expiration
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
 from .expiration import DO_NOT_CACHE, Wanted
+from .reasons import ruled
 from .rules import Policy
-from .secrets import strip_url
 
 _NO_TIME = timedelta(0)
 
@@ -164,7 +163,7 @@ def may_share(ask: Ask, policy: Policy) -> bool:
     """Say whether the answer to a call that somebody else has begun will do: not for who wants one of its own."""
     asked = ask.directives
     wants_own = policy.refresh or policy.force_refresh or asked.no_cache or asked.max_age == 0
-    return not wants_own and _wanted(ask, policy) not in (DO_NOT_CACHE, 0)
+    return not wants_own and ruled(ask, policy)[0] not in (DO_NOT_CACHE, 0)
 
 
 def may_be_stale(entry: Entry, ask: Ask, policy: Policy, now: datetime) -> bool:
@@ -246,7 +245,7 @@ def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Want
     if reply.status == 404:
         return policy.not_found_expire_after
     said = said_lifetime(reply, policy, now)
-    return _wanted(ask, policy) if said is None else said
+    return ruled(ask, policy)[0] if said is None else said
 
 
 def said_lifetime(reply: Reply, policy: Policy, now: datetime) -> float | None:
@@ -256,19 +255,7 @@ def said_lifetime(reply: Reply, policy: Policy, now: datetime) -> float | None:
 
 def is_kept(ask: Ask, policy: Policy) -> bool:
     """Say whether the settings let answers to this call be kept at all."""
-    return _wanted(ask, policy) != DO_NOT_CACHE
-
-
-def _wanted(ask: Ask, policy: Policy) -> Wanted:
-    """Return the expiration of the settings: the call's own wish before the URL's before that for all."""
-    if policy.call_expire_after is not None:
-        return policy.call_expire_after
-    if policy.url_expiration is not None and (found := policy.url_expiration(strip_url(ask.sent_url))) is not None:
-        return found
-    wanted = policy.expire_after
-    if wanted is None:
-        return freshness.seconds_of(ask.kind)
-    return wanted.get(ask.kind, freshness.seconds_of(ask.kind)) if isinstance(wanted, Mapping) else wanted
+    return ruled(ask, policy)[0] != DO_NOT_CACHE
 
 
 def retention(policy: Policy) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime, timezone
@@ -14,11 +16,27 @@ import click
 
 from ...cache import TMDBCache
 from ...config import CacheConfig
+from ...display import bytes_text, time_text
 from ...environment import PREFIX, read_seconds
 from ...errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+__all__ = [
+    "INTERRUPTED",
+    "as_json",
+    "bytes_text",
+    "combined",
+    "common",
+    "console",
+    "echo_json",
+    "json_text",
+    "open_cache",
+    "progress_bar",
+    "seconds",
+    "time_text",
+]
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -70,7 +88,17 @@ def seconds(text: str, name: str) -> float:
 
 def echo_json(value: Any, *, in_a_line: bool = False) -> None:
     """Print a value as one JSON document: named tuples as objects, times in ISO 8601 and UTC."""
-    click.echo(json.dumps(_plain(value), ensure_ascii=False, indent=None if in_a_line else 2))
+    click.echo(json_text(_plain(value), indent=None if in_a_line else 2))
+
+
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """Write a value as JSON in the letters that standard output has; the others are escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, indent=indent)
+    return text
 
 
 def _plain(value: Any) -> Any:
@@ -84,6 +112,8 @@ def _plain(value: Any) -> Any:
         return value.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no such number
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
@@ -92,25 +122,6 @@ def console(*, err: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=err, highlight=False)
-
-
-def bytes_text(count: float) -> str:
-    """Return a number of bytes for people: ``873 B``, ``24.1 kB``, ``1.3 MB``."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            break
-        count /= 1000
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-
-
-def time_text(seconds: float) -> str:
-    """Return a length of time for people, in one unit: ``12 ms``, ``45 s``, ``23 min``, ``17 h``, ``12 days``."""
-    if seconds < 1:
-        return f"{seconds * 1000:.1f} ms"
-    for unit, size, most in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
-        if seconds < size * most:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86400:.0f} days"
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
+from .naming import named_argument, read
 from .options import common, echo_json, open_cache
 
 
@@ -13,6 +16,50 @@ def say_deleted(count: int, as_json: bool) -> None:
         echo_json({"deleted": count})
     else:
         click.echo(f"{count} answer{'' if count == 1 else 's'} deleted")
+
+
+@click.command()
+@named_argument
+@common
+def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> None:
+    """Forget one answer, or all about a title: the next call fetches it anew.
+
+    \b
+    tmdb-mongo-cache invalidate movie 550
+    tmdb-mongo-cache invalidate '/3/movie/550?language=de'
+    """  # noqa: D301  click ends a paragraph that it must not fill with this character
+    with open_cache(settings) as cache:
+        named = read(cache, what)
+        if named.straight:
+            count = 0
+            click.echo(f"such a call is never cached: {named.straight}", err=True)
+        elif named.key is not None:
+            count = cache.invalidate(key=named.key)
+        else:
+            count = cache.invalidate(media_type=named.media_type, tmdb_id=named.tmdb_id)
+    say_deleted(count, as_json)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common
+def clear(yes: bool, as_json: bool, **settings: str | None) -> None:
+    """Empty the cache: every answer, after asking.
+
+    The collection is emptied, with what MongoBackend has stored there of other
+    hosts; purge --all leaves that.
+    """
+    from ...tools import showing
+
+    with open_cache(settings) as cache:
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("clear asks before it empties the cache; where nobody can answer, give --yes.")
+            count = showing.count_documents(cache)
+            answers = f"{count} answer{'' if count == 1 else 's'}"
+            click.confirm(f"Delete {answers} in {showing.place(cache)}?", abort=True, err=True)
+        count = cache.clear()
+    say_deleted(count, as_json)
 
 
 @click.command()

@@ -1,0 +1,167 @@
+"""The commands ``export`` and ``import``, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tmdb_mongo_cache import CacheError, TMDBCache, enabled
+from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.standin import StandIn
+
+from .flowkit import get
+
+
+@pytest.fixture
+def env(mongo_uri: str, database: str, tmdb: StandIn) -> dict[str, str]:
+    settings = {"URI": mongo_uri, "DATABASE": database, "HOSTS": tmdb.host, "STORE_TIMEOUT": "10"}
+    return {f"TMDB_CACHE_{name}": value for name, value in settings.items()}
+
+
+@pytest.fixture
+def films(cache: TMDBCache, tmdb: StandIn) -> int:
+    """Store five films and a show; return how many answers that are."""
+    with enabled(cache):
+        for number in range(1, 6):
+            get(tmdb, f"/3/movie/{number}")
+        get(tmdb, "/3/tv/1399")
+    return 6
+
+
+@pytest.fixture(autouse=True)
+def _log() -> Iterator[None]:
+    """A command turns the log down, for its process."""
+    log = logging.getLogger("tmdb_mongo_cache")
+    before = log.level
+    yield
+    log.setLevel(before)
+
+
+def run(env: dict[str, str], *line: Any, given: bytes = b"") -> Result:
+    return CliRunner(env=env).invoke(cli, [str(item) for item in line], input=given)
+
+
+def start(env: dict[str, str], *line: Any) -> subprocess.Popen[bytes]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-W", "error", "-m", "tmdb_mongo_cache", *map(str, line)]
+    return subprocess.Popen(command, env={**os.environ, **env}, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def test_there_and_back(env: dict[str, str], films: int, collection: Any, tmp_path: Path) -> None:
+    """What was exported is imported, once; the second time it is there already."""
+    file = tmp_path / "films.jsonl"
+    assert run(env, "export", file).output == "6 answers exported\n"
+    collection.delete_many({})
+    found = run(env, "import", file)
+    assert (found.exit_code, found.stdout.split()[:2], found.stderr) == (0, ["6", "imported"], "")
+    again = run(env, "import", file, "--json")
+    assert json.loads(again.stdout) == {"imported": 0, "kept": 6, "skipped": 0, "refused": []}
+    found = run(env, "export", file, "--force", "--type", "tv", "--json")
+    assert json.loads(found.stdout) == {"file": str(file), "exported": 1}
+
+
+def test_refused(env: dict[str, str], films: int, collection: Any, tmp_path: Path) -> None:
+    """Bad lines are named with their numbers, the rest goes in, and the code is 1."""
+    file = tmp_path / "films.jsonl"
+    run(env, "export", file)
+    collection.delete_many({})
+    with file.open("a", encoding="utf-8") as opened:
+        opened.write("[]\n" * 60)
+    found = run(env, "import", file)
+    assert (found.exit_code, collection.count_documents({})) == (1, 6)
+    assert "line 8: not a JSON object\n" in found.stderr
+    assert found.stderr.endswith("and 10 more lines (--json lists them all)\n")
+    refused = json.loads(run(env, "import", file, "--json").stdout)["refused"]
+    assert (len(refused), refused[-1]) == (60, {"line": 67, "why": "not a JSON object"})
+
+
+WRONG = [
+    (["export", "{there}"], "is there already"),
+    (["export", "{folder}"], "is a folder"),
+    (["export", "{folder}/none/x"], "cannot be written"),
+    (["export", "{folder}/x", "--type", "film"], "film"),
+    (["export", "-", "--json"], "--json goes with a file"),
+    (["export"], "Missing argument"),
+    (["import", "{there}"], "is no export"),
+    (["import", "{folder}/none"], "cannot be read"),
+    (["import", "{folder}"], "cannot be read"),
+    (["import", "-"], "standard input is empty"),
+]
+
+
+def test_wrong(env: dict[str, str], tmp_path: Path) -> None:
+    """What goes wrong is one sentence, and nothing is written."""
+    there = tmp_path / "there"
+    there.write_text("mine\n", encoding="utf-8")
+    for line, says in WRONG:
+        found = run(env, *(item.format(there=there, folder=tmp_path) for item in line))
+        if isinstance(found.exception, CacheError):
+            assert says in str(found.exception)
+        else:
+            assert (found.exit_code, says in found.stderr) == (2, True), found.stderr
+        assert found.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+    assert there.read_text(encoding="utf-8") == "mine\n"
+
+
+def test_by_a_pipe(env: dict[str, str], films: int, collection: Any) -> None:
+    """A dash is standard output and standard input; a reader that has enough is no error."""
+    exporting = start(env, "export", "-")
+    whole, err = exporting.communicate(timeout=60)
+    assert (exporting.returncode, len(whole.splitlines()), err) == (0, 7, b"6 answers exported\n")
+    collection.delete_many({})
+    found = run(env, "import", "-", given=whole)
+    assert (found.exit_code, collection.count_documents({})) == (0, 6)
+    with start(env, "export", "-") as exporting:
+        assert exporting.stdout is not None
+        assert exporting.stderr is not None
+        exporting.stdout.close()
+        err = exporting.stderr.read()
+    assert b"Traceback" not in err
+    assert b"Error" not in err
+
+
+@pytest.mark.soak
+def test_ctrl_c_and_kill(env: dict[str, str], stored: dict[str, Any], collection: Any, tmp_path: Path) -> None:
+    """After Ctrl-C, and after a SIGKILL, the same command goes on, and in the end nothing is missing."""
+    del stored["_id"]
+    stored["body"] = b'{"id": 1, "x": "' + b"x" * 20_000 + b'"}'
+    keys = [f"GET api.themoviedb.org/3/movie/{number}" for number in range(5000, 15000)]
+    collection.insert_many([{"_id": key, **stored, "checksum": 0} for key in keys])
+    file = tmp_path / "films.jsonl"
+    part = tmp_path / "films.jsonl.part"
+    sizes = []
+    for number in (signal.SIGINT, signal.SIGKILL):
+        exporting = start(env, "export", file)
+        deadline, before = time.monotonic() + 60, sum(sizes[-1:])
+        while (not part.exists() or part.stat().st_size < before + 1_000_000) and time.monotonic() < deadline:
+            time.sleep(0.002)
+        exporting.send_signal(number)
+        _, err = exporting.communicate(timeout=60)
+        sizes.append(part.stat().st_size)
+        if number == signal.SIGINT:
+            assert (exporting.returncode, b"goes on from here" in err) == (130, True)
+    assert 0 < sizes[0] < sizes[1]
+    found = run(env, "export", file, "--json")
+    assert json.loads(found.stdout)["exported"] == 10_001
+    collection.delete_many({})
+    importing = start(env, "import", file)
+    while not collection.count_documents({}) and importing.poll() is None:
+        time.sleep(0.002)
+    importing.send_signal(signal.SIGINT)
+    out, err = importing.communicate(timeout=60)
+    assert (importing.returncode, b"goes on from here" in err, b"imported" in out) == (130, True, True)
+    report = json.loads(run(env, "import", file, "--json").stdout)
+    assert report["kept"] > 0
+    assert report["imported"] + report["kept"] == collection.count_documents({}) == 10_001

@@ -1,0 +1,41 @@
+"""``completion``: the script by which a shell completes commands and options."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS), required=False)
+@click.pass_context
+def completion(ctx: click.Context, shell: str | None) -> None:
+    """Print what makes a shell complete commands and options.
+
+    SHELL is bash, zsh or fish; by default the one of $SHELL.
+
+    \b
+    bash, in ~/.bashrc:
+      eval "$(tmdb-mongo-cache completion bash)"
+    zsh, in ~/.zshrc, after compinit:
+      eval "$(tmdb-mongo-cache completion zsh)"
+    fish, once:
+      tmdb-mongo-cache completion fish > ~/.config/fish/completions/tmdb-mongo-cache.fish
+    """  # noqa: D301  click ends a paragraph that it must not fill with this character
+    from click.shell_completion import get_completion_class
+
+    shell = shell or os.path.basename(os.environ.get("SHELL", ""))
+    kind = get_completion_class(shell) if shell in SHELLS else None
+    if kind is None:
+        raise click.UsageError(f"name the shell: one of {', '.join(SHELLS)} ($SHELL is {shell or 'not set'})", ctx)
+    found = kind(ctx.find_root().command, {}, PROGRAM, VARIABLE)
+    # Not source(): that starts a bash only to see its version.
+    click.echo(found.source_template % found.source_vars())
+
+
+PROGRAM = "tmdb-mongo-cache"
+VARIABLE = f"_{PROGRAM.replace('-', '_').upper()}_COMPLETE"
+"""What click looks for in the environment when a shell asks."""

@@ -1,0 +1,65 @@
+"""``doctor``: a verdict on everything that the cache stands on, each with what to do."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ...errors import ConfigError
+from .options import common, echo_json, open_cache
+
+if TYPE_CHECKING:
+    from ...tools.verdicts import Verdict
+
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
+_INDENT = 22
+
+
+@click.command()
+@click.option("--no-mend", is_flag=True, help="Change nothing: missing indexes are named and not made.")
+@common
+def doctor(no_mend: bool, as_json: bool, **settings: str | None) -> None:
+    """Find out what is wrong, and what to do about it.
+
+    Looked at are the settings, the connection, the server, the rights in it, how fast
+    it answers, indexes, sizes, clocks, the six months of TMDB's terms, and the
+    requests of this Python. Indexes that are missing or different are made. The
+    exit code is 1 where something is a problem.
+    """
+    from ...tools.surroundings import bad_settings
+
+    try:
+        cache = open_cache(settings)
+    except ConfigError as error:
+        found: Sequence[Verdict] = bad_settings(error)
+    else:
+        with cache:
+            found = cache.doctor(mend=not no_mend)
+    healthy = all(verdict.level != "problem" for verdict in found)
+    if as_json:
+        echo_json({"healthy": healthy, "verdicts": found})
+    else:
+        _show(found)
+    sys.exit(0 if healthy else 1)
+
+
+def _show(verdicts: Sequence[Verdict]) -> None:
+    # One line for each where another program reads them; else no wider than the terminal, and no URI is broken.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 10**6
+    blank = " " * _INDENT
+    for verdict in verdicts:
+        level = click.style(f"{verdict.level:<8}", fg=_COLOURS[verdict.level])
+        texts = [verdict.text, *([f"-> {verdict.advice}"] if verdict.advice else [])]
+        lines = [
+            line
+            for text in texts
+            for line in textwrap.wrap(text, max(width - _INDENT, 30), break_long_words=False, break_on_hyphens=False)
+        ]
+        click.echo(f"{level}{verdict.name:<{_INDENT - 8}}{lines[0]}")
+        for line in lines[1:]:
+            click.echo(blank + line)

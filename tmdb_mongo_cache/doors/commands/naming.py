@@ -1,0 +1,116 @@
+"""What people name on a command line: an entry by its key or URL, or a title by its type and id."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from ...errors import ConfigError
+from ...tmdb import names
+from ...tmdb.hosts import HOST, OWN_HOSTS
+from ...tmdb.keys import KEY_LENGTH, START
+
+if TYPE_CHECKING:
+    from ...cache import TMDBCache
+
+HOW = "Give a key as ls prints it (/3/movie/550?language=de), an URL of TMDB, or a type and an id (movie 550)."
+
+_DIGEST = re.compile("#[0-9a-f]{64}")
+# As requests-cache makes keys for sessions with rules of their own.
+_OTHER_KEY = re.compile("[0-9a-f]{16,128}")
+
+
+class Named(NamedTuple):
+    """An entry's key, or a title; ``straight`` says why there is never an entry for it."""
+
+    key: str | None = None
+    media_type: str | None = None
+    tmdb_id: int | str | None = None
+    straight: str = ""
+
+
+class EndpointName(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # generic in newer versions alone
+    """A path template, or a part of one."""
+
+    name = "endpoint"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check that there is such an endpoint."""
+        if not names.templates_with(value):
+            self.fail("there is no such endpoint: give a part of its path, like credits or tv/popular.", param, ctx)
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Complete it by the table of endpoints."""
+        return [CompletionItem(name) for name in names.parts() if name.startswith(incomplete)]
+
+
+def complete_named(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the first word of what is named: a type."""
+    if ctx.params.get(param.name or ""):
+        return []
+    return [CompletionItem(name) for name in names.MEDIA_TYPES if name.startswith(incomplete)]
+
+
+named_argument = click.argument("what", nargs=-1, metavar="KEY|URL|TYPE ID", shell_complete=complete_named)
+
+
+def read(cache: TMDBCache, words: tuple[str, ...]) -> Named:
+    """Read what is named. No error repeats it: an URL may carry a credential.
+
+    Raises:
+        click.UsageError: it names nothing.
+        ConfigError: the URL is not TMDB's.
+    """
+    if len(words) == 2 and words[0] in names.MEDIA_TYPES:
+        return Named(media_type=words[0], tmdb_id=names.as_kept(words[1]))
+    if len(words) == 2 and words[0] == "GET":
+        words = words[1:]
+    if len(words) != 1:
+        raise click.UsageError(HOW)
+    word = words[0].removeprefix("GET ")
+    if _OTHER_KEY.fullmatch(word):
+        return Named(key=word)
+    if word.startswith("/"):
+        word = f"{HOST}{word}"
+    if word.startswith(HOST) and len(word) == KEY_LENGTH - len("GET ") and _DIGEST.search(word, len(word) - 65):
+        return Named(key=f"GET {word}")
+    if word.partition("/")[0].lower() in (*OWN_HOSTS, *cache.hosts):
+        word = f"https://{word}"
+    if not re.match("https?://", word, re.IGNORECASE):
+        raise click.UsageError(HOW)
+    return _by_url(cache, word)
+
+
+def _by_url(cache: TMDBCache, url: str) -> Named:
+    key = cache.key(url)
+    if key is None:
+        known = ", ".join(sorted({*OWN_HOSTS, *cache.hosts}))
+        raise ConfigError(f"the URL is not one of TMDB's hosts ({known}); others are named by TMDB_CACHE_HOSTS")
+    from ...tmdb.calls import classify
+    from ...tmdb.urls import split_arguments
+
+    target = split_arguments(url)
+    sent = url if target is None else f"https://{HOST}{target.path}" + (f"?{target.query}" if target.query else "")
+    call = classify("GET", sent, {})
+    return Named(key=key, straight="" if call is None else call.straight)
+
+
+def short(key: str) -> str:
+    """Return a key as tables have it: what comes after TMDB's host."""
+    return key.removeprefix(START)
+
+
+def pair(text: str, option: str, separator: str, example: str) -> tuple[str, str]:
+    """Read a name and a value.
+
+    Raises:
+        click.UsageError: it is none. What was given is not repeated.
+    """
+    name, found, value = text.partition(separator)
+    if not found or not name.strip():
+        raise click.UsageError(f"{option} takes {example}.")
+    return name, value

@@ -1,0 +1,95 @@
+"""Recording what became of each call: counted, told to ``on_event``, and now and then added up in MongoDB."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .stats import OTHER, CacheEvent, Counters
+
+if TYPE_CHECKING:
+    from .asking import Outcome
+    from .looking import Looked
+    from .summing import Summing
+    from .tmdb.calls import Call
+    from .tmdb.endpoints import Endpoint
+    from .tmdb.entry import Entry
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+
+class Recorder:
+    """Records the calls of one cache; on the way of every hit, so it does little.
+
+    Args:
+        on_event: is called with a :class:`~tmdb_mongo_cache.CacheEvent` for each call, in the caller's thread.
+        by_day: count each day for itself; a process that lives for years and adds them nowhere need not.
+    """
+
+    def __init__(self, on_event: Callable[[CacheEvent], object] | None = None, *, by_day: bool = True) -> None:
+        self.counters = Counters()
+        self.summing: Summing | None = None
+        self._on_event = on_event
+        self._by_day = by_day
+        self._has_complained = False
+
+    def hit(self, looked: Looked, entry: Entry, endpoint: Endpoint, seconds: float, *, fresh: bool) -> None:
+        """Record a call that was answered with the entry of a look-up."""
+        kind = looked.where if fresh else "stale"
+        self._note(looked.now.toordinal(), endpoint[0], kind, len(entry.body), seconds)
+        if self._on_event is not None:
+            name = "hit" if fresh else kind
+            self._tell(name, looked.key, endpoint, looked.where, entry.status, seconds=seconds, size=len(entry.body))
+
+    def answered(self, call: Call, outcome: Outcome, seconds: float, *, background: bool = False) -> None:
+        """Record a call that went through the flow.
+
+        Args:
+            call: the call.
+            outcome: what it got.
+            seconds: how long it took.
+            background: whether no caller waited for it.
+        """
+        kind, where, failed = outcome.kind, outcome.where, outcome.failed
+        found = outcome.entry or outcome.reply
+        size, status = (0, 0) if found is None else (len(found.body), found.status)
+        counted = where if kind == "hit" else "failed" if failed and kind == "miss" else kind
+        self._note(outcome.now.toordinal(), call.endpoint[0], "background" if background else counted, size, seconds)
+        if self._on_event is not None:
+            shown = where if kind in ("hit", "stale") else ""
+            self._tell(kind, call.key, call.endpoint, shown, status, failed, background, seconds, size)
+
+    def straight(self, endpoint: Endpoint, day: int, status: int, seconds: float) -> None:
+        """Record a call that was never the cache's business."""
+        self._note(day, endpoint[0], "straight", 0, seconds)
+        if self._on_event is not None:
+            self._tell("straight", "", endpoint, "", status, seconds=seconds)
+
+    def _note(self, day: int, endpoint: str | None, kind: str, size: int, seconds: float) -> None:
+        self.counters.note(day if self._by_day else 0, endpoint or OTHER, kind, size, seconds)
+        if self.summing is not None:
+            self.summing.wake()
+
+    def _tell(
+        self,
+        outcome: str,
+        key: str,
+        endpoint: Endpoint,
+        where: str,
+        status: int,
+        failed: bool = False,
+        background: bool = False,
+        seconds: float = 0.0,
+        size: int = 0,
+    ) -> None:
+        template, _, media_type, tmdb_id = endpoint
+        event = CacheEvent(
+            outcome, key, template, media_type, tmdb_id, where, status, failed, background, seconds, size
+        )
+        try:
+            self._on_event(event)  # type: ignore[misc]
+        except Exception as error:  # noqa: BLE001  the program's call is not to fail for what counts it
+            level = logging.DEBUG if self._has_complained else logging.WARNING
+            self._has_complained = True
+            logger.log(level, "on_event raised %s; the call goes on", type(error).__name__)

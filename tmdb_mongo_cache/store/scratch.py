@@ -1,0 +1,72 @@
+"""Databases for tests: each new and empty, and gone afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from ..config import CacheConfig, mask
+from .client import open_client
+from .embedded import EmbeddedServer
+from .failures import translation
+
+logger = logging.getLogger("tmdb_mongo_cache")
+
+_PREFIX = "tmdb_cache_test_"
+
+
+class Scratch:
+    """A MongoDB in which databases come and go."""
+
+    def __init__(self, uri: str, client: MongoClient[dict[str, Any]]) -> None:
+        self.uri = uri
+        self._client = client
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Give the name of a database that nobody else has; it is dropped at the end."""
+        name = f"{_PREFIX}{uuid4().hex}"
+        try:
+            yield name
+        finally:
+            try:
+                self._client.drop_database(name)
+            except PyMongoError as error:
+                logger.warning("the database %s stays: %s", name, type(error).__name__)
+
+
+@contextmanager
+def scratch(uri: str | None, folder: Path) -> Iterator[Scratch]:
+    """Give a place for databases.
+
+    Args:
+        uri: of a MongoDB; None or ``"embedded"``: a server in the folder, which
+            all processes that name it share, and the last to leave stops.
+        folder: for that.
+
+    Raises:
+        ConfigError: the URI cannot be used.
+        StoreError: the MongoDB does not answer, or does not start.
+    """
+    with ExitStack() as stack:
+        if uri is None or CacheConfig(uri=uri).uri == "embedded":
+            uri = stack.enter_context(EmbeddedServer(folder)).uri
+        client = open_client(uri)
+        stack.callback(_close, client)
+        try:
+            client.admin.command("ping")
+        except PyMongoError as error:
+            raise translation(error, mask(uri)) from error
+        yield Scratch(uri, client)
+
+
+def _close(client: MongoClient[dict[str, Any]]) -> None:
+    with suppress(PyMongoError):
+        client.close()

@@ -1,0 +1,221 @@
+"""Entries as lines of a file: one JSON object each, which people can read and which comes back byte for byte.
+
+The first line says what the file is: ``{"tmdb-mongo-cache": 1, …}``, the number
+being the version of the format. The fields of all others are those of the
+document, times in ISO 8601 and UTC. ``body`` is text where it is UTF-8 without
+control characters, else there is ``body_base64``. ``data``, ``checksum`` and
+``schema`` are made anew when a line is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+from . import secrets
+from .calls import classify
+from .entry import Entry, Hop
+from .expiration import LONGEST
+from .keys import START
+from .policy import CLOCKS_APART
+
+FORMAT = "tmdb-mongo-cache"
+VERSION = 1
+
+LONGEST_LINE = 50 * 2**20
+"""Bytes: no document of MongoDB's is over 16 MiB, and a character takes at most three times its bytes here."""
+
+_TIMES = ("timestamp", "expires_at", "purge_at", "validated_at", "changed_at")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?Z")
+_NEEDED = ("_id", "timestamp", "expires_at", "purge_at", "status", "reason", "headers")
+_UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+# Ends of lines to some programs, and to Python's own str.splitlines(); inside JSON they are in strings alone.
+_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Copy(NamedTuple):
+    """An entry, and when the change feed made it stale."""
+
+    entry: Entry
+    changed_at: datetime | None = None
+
+    @property
+    def fetched(self) -> datetime:
+        """When TMDB sent or last confirmed the answer."""
+        return max(self.entry.validated_at or self.entry.timestamp, self.entry.timestamp)
+
+
+def header_line(**what: str | None) -> bytes:
+    """Return the first line of a file; what is None is left out."""
+    return _line({FORMAT: VERSION, **{name: value for name, value in what.items() if value is not None}})
+
+
+def version_of(line: bytes) -> int | None:
+    """Return the version of the format that a first line names; None where it is no such line."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    version = found.get(FORMAT) if isinstance(found, dict) and "_id" not in found else None
+    return version if isinstance(version, int) and not isinstance(version, bool) and version > 0 else None
+
+
+def to_line(copy: Copy) -> bytes:
+    """Return the line of an entry."""
+    entry = copy.entry
+    fields: dict[str, Any] = {
+        "_id": entry.key,
+        "tmdb_id": entry.tmdb_id,
+        "media_type": entry.media_type,
+        "endpoint": entry.endpoint,
+        "timestamp": entry.timestamp,
+        "expires_at": entry.expires_at,
+        "purge_at": entry.purge_at,
+        "validated_at": entry.validated_at,
+        "changed_at": copy.changed_at,
+        "status": entry.status,
+        "reason": entry.reason,
+        "headers": dict(entry.headers),
+        "url": entry.url,
+        "history": [
+            {"url": hop.url, "status": hop.status, "reason": hop.reason, "headers": dict(hop.headers), **_body(hop)}
+            for hop in entry.history
+        ]
+        or None,
+        **_body(entry),
+    }
+    for name in _TIMES:
+        if fields[name] is not None:
+            moment: datetime = fields[name].astimezone(timezone.utc)
+            fields[name] = moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    return _line({name: value for name, value in fields.items() if value is not None})
+
+
+def _line(fields: Mapping[str, Any]) -> bytes:
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text.translate(_ENDS).encode() + b"\n" if not text.isascii() else text.encode() + b"\n"
+
+
+def _body(part: Entry | Hop) -> dict[str, str]:
+    try:
+        text = part.body.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    return {"body_base64": base64.b64encode(part.body).decode()} if _UNREADABLE.search(text) else {"body": text}
+
+
+def from_line(line: bytes) -> dict[str, Any]:
+    """Return the document that a line stands for, without ``data``, ``checksum`` and ``schema``.
+
+    Raises:
+        ValueError: it stands for none; the text says why.
+    """
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("not JSON" if line.endswith(b"\n") else "not JSON: the file is cut off here") from None
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    for name in _NEEDED:
+        if found.get(name) is None:
+            raise ValueError(f"{name} is missing")
+    for name in _TIMES:
+        if found.get(name) is not None:
+            found[name] = _moment(found[name], name)
+    hops = found.get("history")
+    for part in [found, *(hops if isinstance(hops, list) else ())]:
+        if isinstance(part, dict):
+            part["body"] = _bytes(part.get("body"), part.pop("body_base64", None))
+    return found
+
+
+def _moment(text: object, name: str) -> datetime:
+    try:
+        if isinstance(text, str) and _TIME.fullmatch(text):
+            return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
+    except ValueError:
+        pass
+    raise ValueError(f"{name} is not a time like 2026-11-22T12:00:00.000Z")
+
+
+def _bytes(text: object, coded: object) -> bytes:
+    try:
+        if isinstance(text, str) and coded is None:
+            return text.encode()
+        if isinstance(coded, str) and text is None:
+            return base64.b64decode(coded, validate=True)
+    except (UnicodeEncodeError, binascii.Error, ValueError):
+        raise ValueError("its body cannot be read") from None
+    raise ValueError("it needs a body, or a body_base64")
+
+
+def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
+    """Say why an entry must not be taken from a stranger, whose word it is for everything; empty when it may be.
+
+    Args:
+        copy: the entry; that its fields have the right types is known.
+        hosts: what counts as TMDB besides its own hosts.
+        now: the time.
+    """
+    entry = copy.entry
+    if not entry.key.startswith(f"{START}/"):
+        return "its key is none of TMDB's"
+    if "#" not in entry.key:
+        why = _why_not_at(f"https://{entry.key.removeprefix('GET ')}", entry.key, frozenset())
+        if why:
+            return why
+    elif not (entry.history or entry.url):
+        return "its key ends in a digest, and no url tells what was asked"
+    for index, url in enumerate([*(hop.url for hop in entry.history), *filter(None, [entry.url])]):
+        why = _why_not_at(url, entry.key if index == 0 and (entry.history or "#" in entry.key) else "", hosts)
+        if why:
+            return why
+    parts: list[Entry | Hop] = [entry, *entry.history]
+    if any(_has_credential(part.headers) for part in parts):
+        return "a credential or a cookie in its headers"
+    if not all(secrets.are_storable(part.headers) for part in parts):
+        return "headers that cannot be kept"
+    last = entry.timestamp + LONGEST if entry.timestamp < now + CLOCKS_APART else None
+    if last is None or max(copy.fetched, copy.changed_at or copy.fetched) > now + CLOCKS_APART:
+        return "it comes from the future"
+    if max(entry.purge_at, entry.expires_at) > last:
+        return f"it is to be kept for longer than TMDB's terms allow ({LONGEST.days} days)"
+    return ""
+
+
+def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
+    call = classify("GET", url, {}, hosts=hosts)
+    if call is None:
+        return "an url in it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
+    if call.straight:
+        return f"it must not be kept: {call.straight}"
+    if secrets.strip_url(url) != url or secrets.mentions(url, ()):
+        return "a credential in an url"
+    return "its key is not that of its call" if key and call.key != key else ""
+
+
+def _has_credential(headers: Mapping[str, str]) -> bool:
+    others = {name: value for name, value in headers.items() if name.lower() != "location"}
+    if len(secrets.keepable_headers(others, ())) != len(others):
+        return True
+    locations = [value for name, value in headers.items() if name.lower() == "location"]
+    try:
+        return any(secrets.strip_url(value) != value for value in locations)
+    except ValueError:
+        return True
+
+
+def is_past(entry: Entry, now: datetime) -> bool:
+    """Say whether the time is over for which an entry may be kept."""
+    return entry.purge_at <= now or entry.timestamp <= now - LONGEST
+
+
+def recorded(entry: Entry) -> Entry:
+    """Return an entry as a recording has it: of use for as long as TMDB's terms allow, and the same all that time."""
+    last = entry.timestamp + LONGEST
+    return entry._replace(expires_at=last, purge_at=last)

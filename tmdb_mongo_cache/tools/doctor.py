@@ -1,0 +1,155 @@
+"""The doctor: everything that a cache stands on, looked at in turn."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
+
+from ..cache import TMDBCache
+from ..errors import StoreError, StoreUnavailable
+from ..store.contents import Contents
+from ..store.embedded import shared_server
+from ..store.failures import EMBEDDED
+from ..store.health import PATIENCE, Health, Kind, Trouble
+from ..store.mongo import MongoStore
+from . import surroundings, verdicts
+from .verdicts import Verdict
+
+_TEXTS: dict[Kind, str] = {
+    "refused": "nobody listens at {}",
+    "unknown-host": "there is no host of that name: {}",
+    "password": "{} does not accept the user and the password",
+    "tls": "no connection to {}: one side speaks TLS, or shows a certificate, that the other does not take",
+    "timeout": "{} does not answer",
+    "old": "the server at {} is too old for this pymongo",
+}
+_ADVICE: dict[Kind, str] = {
+    "refused": "start it there, or set TMDB_CACHE_URI to one that runs, or to 'embedded'",
+    "unknown-host": "correct the host in TMDB_CACHE_URI, or see why this machine's DNS does not know it",
+    "password": "correct them in TMDB_CACHE_URI, with '@', ':' and '/' escaped, and authSource with them",
+    "tls": "set tls=true in the URI where the server wants TLS, tlsCAFile for its CA; leave tls out where it does not",
+    "timeout": "see whether a firewall is between (Atlas: its IP access list), and how busy the server is",
+    "embedded": "see its log, {log}",
+    "settings": "correct TMDB_CACHE_URI",
+    "old": "update the server to MongoDB 4.4 or newer",
+    "other": "see the log of MongoDB",
+}
+
+
+def examine(cache: TMDBCache, store: MongoStore, *, mend: bool) -> tuple[Verdict, ...]:
+    """Look at everything; see :meth:`TMDBCache.doctor`."""
+    found = [surroundings.settings(cache.config), surroundings.uri(cache.config)]
+    found += [surroundings.packages(), surroundings.patches()]
+    health, where = Health(store.connection), surroundings.where(cache.config)
+    trouble = health.contact()
+    if trouble is not None:
+        return (*found, _trouble(trouble, where))
+    found.append(Verdict("connection", "ok", f"{where} answers"))
+    contents, told = Contents(store.connection), float(cache.config.store_timeout)  # type: ignore[arg-type]
+    missing: list[str] = []
+    checks: dict[str, Callable[[], Iterator[Verdict]]] = {
+        "server": lambda: _server(health, where),
+        "rights": lambda: _rights(health, missing, cache.config.database),
+        "latency": lambda: iter([verdicts.latency(health.round_trip(), told)]),
+        "indexes": lambda: _indexes(contents, mend=mend),
+        "expiry": lambda: _expiry(health),
+        "size": lambda: _documents(contents),
+        "disk": lambda: _disk(where),
+    }
+    for name, check in checks.items():
+        try:
+            found += check()
+        except StoreUnavailable as error:
+            # Whatever comes next would wait for it as well.
+            return (*found, Verdict(name, "problem", f"the connection was lost: {error}", "run this again"))
+        except StoreError as error:
+            found.append(Verdict(name, "problem", str(error), _ADVICE["other"]))
+        if "read" in missing:
+            break
+    return tuple(found)
+
+
+def _trouble(trouble: Trouble, where: str) -> Verdict:
+    if trouble.kind == "timeout" and where == EMBEDDED:
+        trouble = Trouble("embedded", f"the embedded server has given no answer within {PATIENCE:.0f} s")
+    text = _TEXTS.get(trouble.kind, "").format(where) or trouble.said
+    advice = _ADVICE[trouble.kind].format(log=shared_server().log_path)
+    return Verdict("connection", "problem", text, advice)
+
+
+def _server(health: Health, where: str) -> Iterator[Verdict]:
+    server = health.server()
+    text = f"MongoDB {'.'.join(map(str, server.version))}, "
+    if server.kind == "replica set":
+        seen = [f"{address} {_MEMBERS.get(kind, kind)}" for address, kind in server.members.items()]
+        text += f"replica set {server.set_name}: {', '.join(seen)}"
+    else:
+        text += "embedded" if where == EMBEDDED else server.kind
+    kinds = server.members.values()
+    if server.kind == "replica set" and "RSPrimary" not in kinds:
+        advice = "name all members in the URI, with replicaSet=, or see why none is elected"
+        yield Verdict("server", "problem", f"{text}; no primary: nothing is stored", advice)
+    elif server.kind == "replica set" and "Unknown" in kinds:
+        yield Verdict("server", "note", text, "see to the members that do not answer")
+    else:
+        yield verdicts.version(server.version, text)
+    yield verdicts.clock(server.ahead)
+
+
+_MEMBERS = {"RSPrimary": "(primary)", "RSSecondary": "(secondary)", "RSArbiter": "(arbiter)", "Unknown": "(away)"}
+
+
+def _rights(health: Health, missing: list[str], database: str) -> Iterator[Verdict]:
+    missing += health.missing_rights()
+    if not missing:
+        yield Verdict("rights", "ok", "it may read, store, change and delete, make indexes and take leases")
+        return
+    advice = f"give its user the role readWrite on the database {database}"
+    yield Verdict("rights", "problem", f"the user may not {', '.join(missing)}", advice)
+
+
+def _indexes(contents: Contents, *, mend: bool) -> Iterator[Verdict]:
+    found = contents.check_indexes(mend=mend)
+    if not found:
+        yield Verdict("indexes", "ok", "all are there, or will be with the first answer that is stored")
+        return
+    text = ", ".join(
+        f"{one.collection}.{one.name} {'was' if one.mended else 'is'} {one.state}{', now made' if one.mended else ''}"
+        for one in found
+    )
+    if all(one.mended for one in found):
+        yield Verdict("indexes", "ok", text)
+        return
+    advice = "let a user run this who may make indexes" if mend else "run 'tmdb-mongo-cache doctor' without --no-mend"
+    yield Verdict("indexes", "problem" if any(one.name == "purge_at" for one in found) else "note", text, advice)
+
+
+def _expiry(health: Health) -> Iterator[Verdict]:
+    deletes = health.deletes_by_time()
+    if deletes is False:
+        advice = "set the server's parameter ttlMonitorEnabled, or run 'tmdb-mongo-cache purge' by cron"
+        yield Verdict("expiry", "problem", "the server does not delete what is past its time", advice)
+        return
+    said = "deletes what is past its time" if deletes else "does not say whether it deletes what is past its time"
+    yield Verdict("expiry", "ok", f"the server {said}")
+
+
+def _disk(where: str) -> Iterator[Verdict]:
+    if where == EMBEDDED:
+        yield verdicts.disk(shutil.disk_usage(shared_server().folder).free)
+
+
+def _documents(contents: Contents) -> Iterator[Verdict]:
+    sizes, ages = contents.sizes(), contents.ages(datetime.now(timezone.utc))
+    data, storage, indexes = (f"{size / 1e6:.1f} MB" for size in (sizes.data, sizes.storage, sizes.indexes))
+    foreign = f", {ages.foreign} of them not TMDB's" if ages and ages.foreign else ""
+    text = f"{sizes.documents} documents{foreign}: {data} of data, on disk {storage} and {indexes} of indexes"
+    yield Verdict("size", "ok", text)
+    if ages is None:
+        yield Verdict("six-months", "note", "there is too much to look at all of it", "run 'tmdb-mongo-cache purge'")
+        return
+    yield verdicts.six_months(ages.too_old, ages.without_end, ages.overdue)
+    if ages.other_schema:
+        text = f"{verdicts.counted(ages.other_schema)} of another version of this package, and not used"
+        yield Verdict("schema", "note", text, "use one version everywhere; they are replaced when they are asked for")

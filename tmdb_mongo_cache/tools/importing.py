@@ -1,0 +1,207 @@
+"""Taking answers from a file that :mod:`.exporting` has written, or that a stranger has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from os import PathLike
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from ..asking import utcnow
+from ..errors import ConfigError
+from ..store import memory
+from ..store.copying import Item, Seen, entry_of, item_of
+from ..tmdb import copies, policy
+from ..tmdb.copies import FORMAT, LONGEST_LINE, VERSION, Copy
+from ..tmdb.entry import Reply
+from ..tmdb.policy import CLOCKS_APART
+from ..tmdb.rules import Policy
+from .exporting import Progress
+
+if TYPE_CHECKING:
+    from ..cache import TMDBCache
+
+_BATCH = 200
+_BATCH_BYTES = 4 * 2**20
+_HEADER = f'{{"{FORMAT}"'.encode()
+_LONGEST_HEADER = 10_000
+
+
+class ImportReport(NamedTuple):
+    """What became of the entries of a file.
+
+    Attributes:
+        imported: they are in the cache now.
+        kept: the cache has the same answer, or a newer one.
+        skipped: the time is over for which they may be kept.
+        refused: the number of each line that is no entry which may be kept, and why.
+    """
+
+    imported: int = 0
+    kept: int = 0
+    skipped: int = 0
+    refused: tuple[tuple[int, str], ...] = ()
+
+
+class Importing:
+    """One import; ``report`` says at any time how far it is.
+
+    Args:
+        cache: what the entries go into.
+        progress: is called with what is under way, how much of it is done, and of how much.
+        recording: keep each entry, and have it fresh, for as long as TMDB's terms allow.
+    """
+
+    def __init__(self, cache: TMDBCache, *, progress: Progress | None = None, recording: bool = False) -> None:
+        self._cache = cache
+        self._progress = progress
+        self._recording = recording
+        self._imported = self._kept = self._skipped = 0
+        self._refused: list[tuple[int, str]] = []
+
+    @property
+    def report(self) -> ImportReport:
+        """What became of the lines so far."""
+        return ImportReport(self._imported, self._kept, self._skipped, tuple(self._refused))
+
+    def from_file(self, path: str | PathLike[str]) -> None:
+        """Import a file.
+
+        Raises:
+            ConfigError: it cannot be read, or is no export.
+            StoreError: MongoDB failed.
+        """
+        with opened(path) as file:
+            self.from_stream(file, str(os.fspath(path)), os.fstat(file.fileno()).st_size)
+
+    def from_stream(self, stream: BinaryIO, name: str, size: int = 0) -> None:
+        """Import what a stream has; ``size`` is how many bytes that are, where it is known.
+
+        Raises:
+            ConfigError: it is no export.
+            StoreError: MongoDB failed.
+        """
+        batch: dict[str, tuple[int, Copy]] = {}
+        in_batch = done = 0
+        for number, line in entry_lines(stream, name):
+            copy, why = self._read(line)
+            done, in_batch = done + len(line), in_batch + len(line)
+            # Two lines with one key go one after the other, so that the newer one is there in the end.
+            if len(batch) >= _BATCH or in_batch >= _BATCH_BYTES or (copy is not None and copy.entry.key in batch):
+                self._store(batch)
+                batch, in_batch = {}, 0
+                self._tell(done, size)
+            if copy is None:
+                self._refused.append((number, why))
+            else:
+                batch[copy.entry.key] = (number, copy)
+        self._store(batch)
+        self._tell(done, size)
+
+    def _tell(self, done: int, size: int) -> None:
+        if self._progress is not None:
+            self._progress("importing (kB)", done // 1000, size // 1000)
+
+    def _read(self, line: bytes) -> tuple[Copy | None, str]:
+        """Return the entry of a line, or why there is none that may be kept."""
+        if len(line) > LONGEST_LINE:
+            return None, "longer than any entry can be"
+        try:
+            copy = entry_of(copies.from_line(line))
+        except ValueError as error:
+            return None, str(error)
+        if copy is None:
+            return None, "a field has a value that none can have"
+        why = copies.why_refused(copy, self._cache.hosts, utcnow())
+        return (None, why) if why else (copy, "")
+
+    def _store(self, batch: Mapping[str, tuple[int, Copy]]) -> None:
+        now, copying = utcnow(), self._cache._store.copying
+        seen = copying.seen([*batch]) if batch else {}
+        items: list[Item] = []
+        for key, (number, copy) in batch.items():
+            if copies.is_past(copies.recorded(copy.entry) if self._recording else copy.entry, now):
+                self._skipped += 1
+                continue
+            if not _is_newer(copy, seen.get(key), now):
+                self._kept += 1
+                continue
+            item, why = self._item(copy, seen.get(key), now)
+            if item is None:
+                self._refused.append((number, why))
+            else:
+                items.append(item)
+        self._refused.sort()
+        try:
+            written = copying.write(items)
+        finally:
+            for item in items:
+                memory.forget_key(item.key)
+            self._cache.flow.forget_calls()
+        self._imported += written
+        self._kept += len(items) - written
+
+    def _item(self, copy: Copy, seen: Seen | None, now: datetime) -> tuple[Item | None, str]:
+        """Return what is to be written for an entry, or why nothing is."""
+        if self._recording:
+            copy = Copy(copies.recorded(copy.entry))
+        try:
+            reply = Reply(status=copy.entry.status, body=copy.entry.body)
+            judged = policy.judge(reply, policy.Ask(), None, Policy(), False, now)
+        except RecursionError:
+            return None, "its answer is nested too deeply"
+        if judged.verdict is not policy.Verdict.STORE:
+            return None, f"its answer is none that is kept: {judged.why}"
+        item = item_of(copy, judged.data, seen)
+        return item, "" if item is not None else "MongoDB cannot hold it"
+
+
+def _is_newer(copy: Copy, seen: Seen | None, now: datetime) -> bool:
+    """Say whether an entry is to take the place of what is there."""
+    if seen is None or seen.fetched is None or seen.fetched > now + CLOCKS_APART:
+        return True
+    return copy.fetched > seen.fetched or seen.purge_at is None or seen.purge_at <= now
+
+
+def entry_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """Read the lines of an export, with their numbers, but for its header; one that is too long is cut off.
+
+    Raises:
+        ConfigError: it is no export, or one of a newer version.
+    """
+    number = 0
+    for number, line in enumerate(_lines(stream), start=1):
+        may_be_header = number == 1 or line.startswith(_HEADER)
+        version = copies.version_of(line) if may_be_header and len(line) < _LONGEST_HEADER else None
+        if version is None and number == 1:
+            raise ConfigError(f"{name} is no export of tmdb-mongo-cache: its first line does not say so")
+        if version is not None and version > VERSION:
+            raise ConfigError(f"{name} was written by a newer {FORMAT} (format {version}): install that one here")
+        if version is None and line.strip():  # a header further down is that of another file behind the first
+            yield number, line
+    if number == 0:
+        raise ConfigError(f"{name} is empty, and no export of tmdb-mongo-cache")
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    while line := stream.readline(LONGEST_LINE + 1):
+        yield line
+        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+            line = stream.readline(LONGEST_LINE + 1)
+
+
+@contextmanager
+def opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a file to be read.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        file = open(path, "rb")  # noqa: SIM115  what is raised within is not of opening
+    except OSError as error:
+        raise ConfigError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from None
+    with file:
+        yield file

@@ -1,0 +1,122 @@
+"""One entry whole, for people and as JSON; and what there is near it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..tmdb import bodies, reasons
+from ..tmdb.endpoints import BY_ID
+from ..tmdb.entry import Entry, header
+from ..tmdb.keys import START
+
+if TYPE_CHECKING:
+    from ..cache import TMDBCache
+    from ..store.document import EntryInfo
+    from ..store.listing import Kept
+
+_TOLD = ("content-type", "date", "age", "cache-control", "etag", "last-modified", "via", "x-cache", "x-memc")
+
+
+def kept(cache: TMDBCache, key: str) -> Kept | None:
+    """Return what is kept under a key."""
+    return cache._store.listing.get(key, bounded=False)
+
+
+def near(cache: TMDBCache, key: str) -> list[str]:
+    """Return keys of the same path with another query: other languages, other params."""
+    return [found for found in cache._store.listing.same_path(key.partition("?")[0]) if found != key]
+
+
+def count_documents(cache: TMDBCache) -> int:
+    """Return how many documents are in the collection, whosoever they are."""
+    return cache._store.listing.count({})
+
+
+def place(cache: TMDBCache) -> str:
+    """Name the collection and where it is, without a credential."""
+    return f"{cache.config.database}.{cache.config.collection} at {cache._store.connection.where}"
+
+
+def details_key(entries: list[EntryInfo], media_type: str, tmdb_id: int | str) -> str | None:
+    """Return the key of a title's details among its entries: those without params, else the first there are."""
+    template = BY_ID.get(media_type)
+    found = [entry.key for entry in entries if entry.status == 200 and (template is None or entry.endpoint == template)]
+    plain = f"{START}/3/{media_type}/{tmdb_id}"
+    return plain if plain in found else min(found, key=lambda key: (len(key), key), default=None)
+
+
+def stands_in_until(cache: TMDBCache, entry: Entry) -> datetime:
+    """Return until when an entry may stand in for a TMDB that fails."""
+    longer = cache.config.policy.stale_if_error
+    with suppress(OverflowError):
+        return min(entry.expires_at + timedelta(seconds=longer), entry.purge_at)
+    return entry.purge_at
+
+
+def as_document(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> dict[str, Any]:
+    """Return all that is known of an entry, its answer parsed, by stable names."""
+    return {
+        "key": entry.key,
+        "media_type": entry.media_type,
+        "tmdb_id": entry.tmdb_id,
+        "endpoint": entry.endpoint,
+        "status": entry.status,
+        "reason": entry.reason,
+        "fresh": now < entry.expires_at,
+        "timestamp": entry.timestamp,
+        "validated_at": entry.validated_at,
+        "changed_at": found.changed_at,
+        "expires_at": entry.expires_at,
+        "stands_in_until": stands_in_until(cache, entry),
+        "purge_at": entry.purge_at,
+        "size": len(entry.body),
+        "url": entry.url,
+        "history": [{"url": hop.url, "status": hop.status} for hop in entry.history],
+        "headers": dict(entry.headers),
+        "data": parsed(entry.body),
+    }
+
+
+def rows(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> list[tuple[str, str]]:
+    """Return what is known of an entry, but for its answer, as names and texts."""
+    about = f"{entry.media_type} {entry.tmdb_id}" if entry.media_type and entry.tmdb_id is not None else ""
+    lines = [
+        ("key", entry.key),
+        ("about", about),
+        ("endpoint", entry.endpoint or ""),
+        ("status", f"{entry.status} {entry.reason}".strip()),
+        ("size", f"{len(entry.body)} bytes"),
+        ("fetched", _moment(entry.timestamp, now)),
+        ("confirmed", _moment(entry.validated_at, now)),
+        ("changed", _moment(found.changed_at, now, " (TMDB's feed of changes)")),
+        ("fresh until" if now < entry.expires_at else "stale since", _moment(entry.expires_at, now)),
+        ("stands in", f"until {_moment(stands_in_until(cache, entry), now)}, when TMDB fails"),
+        ("deleted", _moment(entry.purge_at, now)),
+        ("led to", (entry.url or "") if entry.history else ""),
+        *((name, text) for name, text in _told(entry.headers)),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def parsed(body: bytes) -> Any:
+    """Return an answer parsed; None for what is none (as somebody has edited it) or too deep to be shown."""
+    try:
+        data = bodies.parse(body)
+    except ValueError:
+        return None
+    return None if isinstance(data, bodies.Outline) else data
+
+
+def _told(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, value) for name in _TOLD if (value := header(headers, name)) is not None]
+
+
+def _moment(moment: datetime | None, now: datetime, more: str = "") -> str:
+    if moment is None:
+        return ""
+    seconds = (now - moment).total_seconds()
+    away = f"{reasons.length(seconds)} ago" if seconds >= 0 else f"in {reasons.length(-seconds)}"
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC, {away}{more}"

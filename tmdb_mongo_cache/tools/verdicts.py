@@ -1,0 +1,114 @@
+"""Verdicts on what the doctor has measured: pure functions, so that no clock has to be wrong to try them."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from ..tmdb.expiration import LONGEST
+from ..tmdb.policy import CLOCKS_APART, SAME_TIME
+
+Level = Literal["ok", "note", "problem"]
+
+OLDEST_SERVER = (4, 4)
+"""What the package needs of MongoDB: ``$binarySize``, and updates that are pipelines."""
+
+ROUND_TRIPS = 10
+"""How many round trips ``store_timeout`` should be: one slow answer is no outage."""
+
+_DAYS = LONGEST.days
+
+
+class Verdict(NamedTuple):
+    """What the doctor says of one thing: its name, how bad it is, what was found, and what to do about it.
+
+    ``level`` is ``ok``, ``note`` (it works, and could do better) or ``problem``;
+    ``advice`` is empty where there is nothing to do.
+    """
+
+    name: str
+    level: Level
+    text: str
+    advice: str = ""
+
+
+def clock(ahead: float) -> Verdict:
+    """Judge by how many seconds MongoDB's clock is ahead of this machine's."""
+    apart = abs(ahead)
+    shown = f"{apart * 1000:.0f} ms" if apart < 1 else f"{apart:.1f} s" if apart < 120 else f"{apart / 60:.0f} min"
+    text = f"MongoDB's clock and this machine's differ by {shown}"
+    if apart <= SAME_TIME.total_seconds():
+        return Verdict("clock", "ok", text)
+    which = "behind" if ahead > 0 else "ahead"
+    advice = f"let both keep time by NTP; this machine's is {which}"
+    if apart <= CLOCKS_APART.total_seconds():
+        return Verdict("clock", "note", f"{text}: what is fresh to one machine may not be so to another", advice)
+    return Verdict("clock", "problem", f"{text}: what one machine has stored another may not take", advice)
+
+
+def latency(median: float, store_timeout: float) -> Verdict:
+    """Judge the time of one look-up against what one may cost, both in seconds."""
+    text = f"a look-up takes {median * 1000:.1f} ms (the median of 20), and may take {store_timeout * 1000:.0f} ms"
+    if store_timeout >= ROUND_TRIPS * median:
+        return Verdict("latency", "ok", text)
+    wanted = max(0.01, round(ROUND_TRIPS * median + 0.005, 2))
+    advice = f"set TMDB_CACHE_STORE_TIMEOUT={wanted:g} or more, ten times the round trip"
+    if median >= store_timeout:
+        return Verdict("latency", "problem", f"{text}: calls go to TMDB", advice)
+    return Verdict("latency", "note", f"{text}: a slow one makes calls go to TMDB", advice)
+
+
+def version(found: tuple[int, ...], described: str) -> Verdict:
+    """Judge the version of the server."""
+    if found[:2] >= OLDEST_SERVER:
+        return Verdict("server", "ok", described)
+    wanted = ".".join(map(str, OLDEST_SERVER))
+    return Verdict("server", "problem", f"{described} is too old", f"update it to MongoDB {wanted} or newer")
+
+
+def disk(free: int) -> Verdict:
+    """Judge the free room, in bytes, where the embedded server keeps its data."""
+    text = f"{free / 1e9:.1f} GB are free where the embedded server keeps its data"
+    if free >= 10**9:
+        return Verdict("disk", "ok", text)
+    advice = "make room: a full disk stops the server"
+    return Verdict("disk", "note" if free >= 2 * 10**8 else "problem", text, advice)
+
+
+def package(name: str, found: str | None, oldest: str) -> Verdict | None:
+    """Judge the version of a package that this one needs; None where it is good."""
+    advice = f"pip install --upgrade '{name}>={oldest}'"
+    if found is None:
+        return Verdict("packages", "problem", f"{name} is not installed", advice)
+    if _numbers(found) < _numbers(oldest):
+        return Verdict("packages", "problem", f"{name} {found} is older than {oldest}", advice)
+    return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    parts = version.split(".")[:3]
+    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in parts)
+
+
+def six_months(too_old: int, without_end: int, overdue: int) -> Verdict:
+    """Judge whether TMDB's terms hold.
+
+    Args:
+        too_old: documents fetched more than six months ago, or of no known age.
+        without_end: others that MongoDB does not delete within six months.
+        overdue: others whose time to be deleted is over.
+    """
+    if too_old:
+        text = f"{counted(too_old)} older than the {_DAYS} days that TMDB's terms allow, or of no known age"
+        return Verdict("six-months", "problem", text, "run 'tmdb-mongo-cache purge'")
+    if without_end:
+        text = f"{counted(without_end)} not deleted by MongoDB within {_DAYS} days, for purge_at is missing or too late"
+        return Verdict("six-months", "problem", text, "run 'tmdb-mongo-cache purge' by cron, or delete them")
+    if overdue:
+        text = f"{counted(overdue)} past purge_at and still there"
+        return Verdict("six-months", "note", text, "run 'tmdb-mongo-cache purge', and see the verdict on expiry")
+    return Verdict("six-months", "ok", f"nothing is kept longer than the {_DAYS} days that TMDB's terms allow")
+
+
+def counted(number: int) -> str:
+    """Return a number of answers with its verb."""
+    return f"{number} answer is" if number == 1 else f"{number} answers are"
