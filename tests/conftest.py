@@ -6,9 +6,10 @@ import gc
 import logging
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,16 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.uri
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what pytest makes of the modules, also where no bytecode is wanted: to do it anew costs each worker 6 s."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
+    try:
+        return (yield)
+    finally:
+        sys.dont_write_bytecode = before
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Remove the mongod's folder, when the workers are gone."""
     factory = getattr(session.config, "_tmp_path_factory", None)
@@ -51,18 +62,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def mongo(mongo_uri: str) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
+def later() -> Iterator[Callable[..., Future[Any]]]:
+    """Do something while the next tests run: to wait for what thousands of tests tidy up takes half a minute."""
+    done: list[Future[Any]] = []
+
+    def later(what: Callable[..., Any], *args: Any) -> Future[Any]:
+        done.append(pool.submit(what, *args))
+        return done[-1]
+
+    with ThreadPoolExecutor(1) as pool:
+        yield later
+    for one in done:
+        one.result()
+
+
+@pytest.fixture(scope="session")
+def mongo(mongo_uri: str, later: Callable[..., Future[Any]]) -> Iterator[pymongo.MongoClient[dict[str, Any]]]:
     """A plain client, to look at what is in the database."""
     with pymongo.MongoClient(mongo_uri) as client:
         yield client
+        later(int).result()  # one after the other: what was to be dropped has been
 
 
 @pytest.fixture
-def database(mongo: pymongo.MongoClient[dict[str, Any]]) -> Iterator[str]:
+def database(mongo: pymongo.MongoClient[dict[str, Any]], later: Callable[..., Future[Any]]) -> Iterator[str]:
     """The name of a database that is this test's own."""
     name = f"test_{uuid4().hex}"
     yield name
-    mongo.drop_database(name)
+    later(mongo.drop_database, name)
 
 
 @pytest.fixture
@@ -72,10 +99,11 @@ def collection(mongo: pymongo.MongoClient[dict[str, Any]], database: str) -> Any
 
 
 @pytest.fixture
-def tmdb() -> Iterator[StandIn]:
+def tmdb(later: Callable[..., Future[Any]]) -> Iterator[StandIn]:
     """A stand-in TMDB over plain HTTP."""
-    with StandIn() as standin:
-        yield standin
+    standin = StandIn()
+    yield standin
+    later(standin.close)
 
 
 @pytest.fixture(scope="session")
@@ -248,12 +276,13 @@ def _patched() -> tuple[Any, Any]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting, no server and no patch comes into a test from outside or leaves it."""
     for name in list(os.environ):
         if name.startswith("TMDB_") or name.lower() in ("http_proxy", "https_proxy", "no_proxy", "requests_ca_bundle"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    # A folder that is not there: to make one for each of thousands of tests takes seconds.
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.getbasetemp() / "data" / uuid4().hex[:8]))
     before, logger = _patched(), logging.getLogger("tmdb_mongo_cache")
     level, handlers = logger.level, list(logger.handlers)
     yield

@@ -37,7 +37,7 @@ def test_demo_with_the_embedded_server(tmp_path: Path) -> None:
 
 def test_demo_without_mongod(tmp_path: Path) -> None:
     """A missing mongod is one sentence that says what to do."""
-    done = Runner({"TMDB_CACHE_MONGOD": str(tmp_path / "none")}).start("-m", "tmdb_mongo_cache", "demo", check=False)
+    done = Runner({"TMDB_CACHE_MONGOD": str(tmp_path / "none")}).here("demo", check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "TMDB_CACHE_MONGOD" in done.stderr
@@ -46,7 +46,7 @@ def test_demo_without_mongod(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_demo_with_a_database_that_is_away() -> None:
     """A MongoDB that does not answer is one sentence that says what to do."""
-    done = Runner({"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}).start("-m", "tmdb_mongo_cache", "demo", check=False)
+    done = Runner({"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}).here("demo", check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "does not answer" in done.stderr
@@ -64,8 +64,8 @@ def test_help_and_version() -> None:
     runner = Runner({})
     assert __version__ in runner.start("-m", "tmdb_mongo_cache", "--version").stdout
     for command in ([], ["run"], ["demo"]):
-        assert "Usage" in runner.start("-m", "tmdb_mongo_cache", *command, "--help").stdout
-    done = runner.start("-m", "tmdb_mongo_cache", "nonsense", check=False)
+        assert "Usage" in runner.here(*command, "--help").stdout
+    done = runner.here("nonsense", check=False)
     assert done.returncode == 2
     assert "No such command" in done.stderr
 
@@ -73,7 +73,7 @@ def test_help_and_version() -> None:
 def test_help_keeps_its_examples_in_lines() -> None:
     """The examples in --help stand in a line each, and nothing of their markup shows."""
     for command in ([], ["run"]):
-        said = Runner({"COLUMNS": "80"}).start("-m", "tmdb_mongo_cache", *command, "--help").stdout
+        said = Runner({"COLUMNS": "80"}).here(*command, "--help").stdout
         assert "\\b" not in said
         assert "\b" not in said
         assert any(line.strip().startswith("tmdb-mongo-cache run ") for line in said.splitlines())

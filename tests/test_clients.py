@@ -15,17 +15,30 @@ PROGRAMS = Path(__file__).with_name("programs")
 CLIENTS = ["tmdbsimple", "tmdbv3api", "tmdbapis", "themoviedb"]
 
 
-@pytest.mark.parametrize("client", CLIENTS)
-def test_second_process_makes_no_call(client: str, runner: Runner, tls_tmdb: StandIn) -> None:
-    """An unmodified program runs twice: the second run prints the same and calls TMDB not once."""
-    first = runner.run(PROGRAMS / f"use_{client}.py")
-    made = tls_tmdb.count
-    second = runner.run(PROGRAMS / f"use_{client}.py")
-    assert made >= 6
-    assert tls_tmdb.count == made
+# Runs programs one after the other, each after a call that says which.
+EACH = """
+import runpy, sys
+import requests
+for number, path in enumerate(sys.argv[1:]):
+    requests.get("https://api.themoviedb.org/3/configuration", params={"api_key": "any", "number": number}, timeout=10)
+    print("program", number)
+    runpy.run_path(path, run_name="__main__")
+"""
+
+
+def test_second_process_makes_no_call(runner: Runner, tls_tmdb: StandIn) -> None:
+    """Unmodified programs, each with its library, run twice: the second run prints the same and makes no call."""
+    line = ("-c", EACH, *(PROGRAMS / f"use_{client}.py" for client in CLIENTS))
+    first = runner.run(*line)
+    calls = "".join("|" if "number" in dict(call.query) else "." for call in tls_tmdb.calls)
+    second = runner.run(*line)
+    assert len(tls_tmdb.calls) == len(calls)
     assert second.stdout == first.stdout
-    assert len(first.stdout.splitlines()) >= 6
     assert first.stderr == second.stderr == ""
+    for client, printed, made in zip(CLIENTS, first.stdout.split("program ")[1:], calls.split("|")[1:], strict=True):
+        assert len(printed.splitlines()) > 6, client
+        assert made, client
+    assert calls.count(".") >= 12
 
 
 @pytest.mark.soak

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -21,6 +22,7 @@ from .flowkit import API_KEY, KEY, MOVIE, expire, get, status_of, warnings
 OTHER_KEY = {"api_key": "fedcba9876543210fedcba9876543210"}
 INVALID = {"api_key": "invalid"}
 MANY = 50
+SLOW = partial(pytest.param, marks=pytest.mark.soak)
 
 
 def outcome(call: Callable[..., Any], *args: Any, **options: Any) -> Any:
@@ -150,6 +152,7 @@ class TestOneCall:
         assert (second.status_code, second.history) == (301, [])
         assert tmdb.count == 3
 
+    @pytest.mark.soak
     def test_redirect_not_followed(self, tmdb, fetch):
         """Who follows redirects is not given the 301 that one who does not follow them was given."""
         tmdb.answer("/3/movie/1", status=301, headers={"Location": f"{tmdb.url}{MOVIE}?api_key={API_KEY}"})
@@ -205,12 +208,12 @@ class TestOneCall:
 
 
 class TestNotStored:
-    @pytest.mark.parametrize("name", ["500", "503", "429", "not-json", "success-false", "empty"])
+    @pytest.mark.parametrize("name", ["500", SLOW("503"), "429", "not-json", SLOW("success-false"), "empty"])
     def test_shared(self, tmdb, fetch, name):
         """An answer that is not stored is shared with who waits, and is what it would be without the cache."""
         tmdb.fail(name)
         direct = get(tmdb)
-        tmdb.latency = 0.6
+        tmdb.latency = 0.4
         with leading(tmdb, fetch, tmdb) as leader:
             found = together(5, lambda _: fetch(tmdb))
             led = leader.result()
@@ -340,7 +343,7 @@ def kind_of(error: BaseException) -> str:
 class TestPatience:
     @pytest.mark.parametrize(
         "timeout",
-        [0.3, (5, 0.3), urllib3.Timeout(connect=5, read=0.3), urllib3.Timeout(total=0.3)],
+        [0.3, SLOW((5, 0.3)), SLOW(urllib3.Timeout(connect=5, read=0.3)), urllib3.Timeout(total=0.3)],
         ids=["number", "tuple", "urllib3", "total"],
     )
     def test_time_out(self, tmdb, fetch, timeout):
@@ -362,10 +365,14 @@ class TestPatience:
         found = [fetch(tmdb, timeout=urllib3.Timeout(total=5)) for _ in range(2)]
         assert ([response.from_cache for response in found], warnings(caplog)) == ([False, True], [])
 
-    @pytest.mark.parametrize("timeout", [None, (1, None), urllib3.Timeout(connect=1)], ids=["none", "tuple", "urllib3"])
+    @pytest.mark.parametrize(
+        "timeout",
+        [None, SLOW((1, None)), urllib3.Timeout(connect=1)],
+        ids=["none", "tuple", "urllib3"],
+    )
     def test_none(self, tmdb, fetch, timeout):
         """Who has no timeout waits for the answer."""
-        tmdb.latency = 0.6
+        tmdb.latency = 0.4
         with leading(tmdb, fetch, tmdb, timeout=None):
             assert fetch(tmdb, timeout=timeout).status_code == 200
         assert tmdb.count == 1

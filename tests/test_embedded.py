@@ -115,7 +115,7 @@ def test_folder_lost(folder: Path) -> None:
         assert server.pid == pid
 
 
-@pytest.mark.parametrize("name", ["x" * 120, "a,b"])
+@pytest.mark.parametrize("name", ["x" * 120, pytest.param("a,b", marks=pytest.mark.soak)])
 def test_path_unfit_for_a_socket(name: str, folder: Path) -> None:
     """Where the path is no good for a socket, a short private folder has it for as long as the server runs."""
     place = folder / name

@@ -134,6 +134,33 @@ def test_offline(watched: Callable[..., TMDBCache], tmdb: StandIn, events: list[
     assert cache.stats().calls == 0
 
 
+def test_offline_and_private(watched: Callable[..., TMDBCache], tmdb: StandIn, events: list[CacheEvent]) -> None:
+    """A private call that offline forbids is unanswered."""
+    cache = watched(offline=True)
+    with enabled(cache), pytest.raises(OfflineError):
+        requests.get(f"{tmdb.url}/3/account/7?api_key=any")
+    assert outcomes(events) == ["unanswered"]
+    assert cache.stats().unanswered == 1
+
+
+def test_a_call_that_ends_in_an_exception_of_its_own(
+    watched: Callable[..., TMDBCache], tmdb: StandIn, events: list[CacheEvent], film: str
+) -> None:
+    """What an adapter raises, which is no failure of TMDB's, is told of and counted as well."""
+
+    class Broken(requests.adapters.HTTPAdapter):
+        def send(self, *_: Any, **__: Any) -> Any:
+            raise LookupError
+
+    cache = watched()
+    with enabled(cache), requests.Session() as session:
+        session.mount("http://", Broken())
+        with pytest.raises(LookupError):
+            session.get(film, params={"api_key": "any"})
+    assert [(event.outcome, event.status, event.failed) for event in events] == [("miss", 0, True)]
+    assert cache.stats().misses == 1
+
+
 def test_collapsed(watched: Callable[..., TMDBCache], tmdb: StandIn, events: list[CacheEvent]) -> None:
     """Of threads that ask for the same at once one is a miss, the others are collapsed, or hits for who is late."""
     tmdb.latency = 0.3

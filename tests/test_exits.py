@@ -230,7 +230,7 @@ WAYS = {
 
 
 class TestSignals:
-    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("way", ["in-a-loop", pytest.param("asleep", marks=pytest.mark.soak), "in-a-call"])
     @pytest.mark.parametrize("handler", ["", pytest.param("sys.exit(3)", marks=pytest.mark.soak)])
     def test_sigterm(self, programs: Programs, tmdb: StandIn, way: str, handler: str) -> None:
         """SIGTERM ends a program that uses the cache at once, with the code it has without; nothing is printed."""

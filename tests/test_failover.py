@@ -348,7 +348,9 @@ def finds(port: int) -> int:
         return client.admin.command("serverStatus")["opcounters"]["query"]
 
 
-@pytest.mark.parametrize("preference", ["primaryPreferred", "secondary", "secondaryPreferred"])
+@pytest.mark.parametrize(
+    "preference", ["primaryPreferred", pytest.param("secondary", marks=pytest.mark.soak), "secondaryPreferred"]
+)
 def test_where_reads_go(replicas: ReplicaSet, upstream: StandIn, preference: str) -> None:
     """Reads go where readPreference in the URI says; without it, to the primary."""
     database = f"failover_{uuid4().hex}"

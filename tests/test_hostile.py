@@ -211,18 +211,18 @@ MISSES = (nothing_right, missing, other_schema, cut_body, no_answer, other_statu
 class Attack:
     """Good documents of real answers, and what is made of them; the same for the same seed."""
 
-    def __init__(self, tmdb, cache, collection, seed):
+    def __init__(self, tmdb, cache, collection, seed, films=FILMS):
         self.tmdb, self.collection, self.dice = tmdb, collection, random.Random(seed)
         self.wanted, self.good, self.served, self.missed = {}, {}, 0, 0
         tmdb.answer("/3/movie/1", status=301, headers={"Location": "/3/movie/2?api_key=any"})
-        paths = ["/3/movie/1", "/3/movie/999999999", *(f"/3/movie/{n}" for n in range(3, FILMS + 1))]
+        paths = ["/3/movie/1", "/3/movie/999999999", *(f"/3/movie/{n}" for n in range(3, films + 1))]
         with enabled(cache):
             for path in paths:
                 response = get(tmdb, path, params=ANY_KEY)
                 key = response.cache_key
                 self.wanted[key] = (path, response.status_code, response.content, response.json())
                 self.good[key] = collection.find_one({"_id": key})
-        assert len(self.good) == FILMS
+        assert len(self.good) == films
         assert all(self.good.values())
         self.calls = tmdb.count
 
@@ -297,6 +297,12 @@ def flood(attack, session, number):
 @pytest.fixture
 def attack(tmdb, cache, collection):
     return Attack(tmdb, cache, collection, 550)
+
+
+@pytest.fixture
+def few(tmdb, cache, collection):
+    """The same for single documents."""
+    return Attack(tmdb, cache, collection, 550, 12)
 
 
 @pytest.fixture
@@ -404,21 +410,21 @@ def test_by_hand(attack, cache):
         assert (cache.clear(), attack.collection.count_documents({})) == (there, 0)
 
 
-def test_entries_unreadable(attack, cache):
+def test_entries_unreadable(few, cache):
     """One document that cannot be read keeps no other from being listed."""
-    attack.batch([harmless])
-    attack.collection.delete_one({"_id": list(attack.good)[5]})
-    inner = bson.encode({"_id": list(attack.good)[5], "media_type": "xx"})
-    attack.collection.insert_one(RawBSONDocument(inner.replace(b"xx\x00", b"\xff\xfe\x00")))
-    assert len(list(cache.entries())) == FILMS - 1
+    few.batch([harmless])
+    few.collection.delete_one({"_id": list(few.good)[5]})
+    inner = bson.encode({"_id": list(few.good)[5], "media_type": "xx"})
+    few.collection.insert_one(RawBSONDocument(inner.replace(b"xx\x00", b"\xff\xfe\x00")))
+    assert len(list(cache.entries())) == 12 - 1
 
 
-def test_code_for_an_url(attack, offline_session):
+def test_code_for_an_url(few, offline_session):
     """A JavaScript value in place of an URL makes a miss, and no failure of the database is counted."""
-    attack.batch([harmless])
-    key = list(attack.good)[3]
-    attack.collection.update_one({"_id": key}, {"$set": {"history": [{**HOP, "url": Code("x")}], "url": HOP["url"]}})
-    assert offline(offline_session, attack, attack.wanted[key][0]) is None
+    few.batch([harmless])
+    key = list(few.good)[3]
+    few.collection.update_one({"_id": key}, {"$set": {"history": [{**HOP, "url": Code("x")}], "url": HOP["url"]}})
+    assert offline(offline_session, few, few.wanted[key][0]) is None
     assert offline_session.cache.stats().store_errors == 0
 
 
@@ -467,46 +473,46 @@ def test_leases_soak(attack, make_cache, cached_session):
 
 
 @pytest.mark.parametrize("value", [DatetimeMS(2**62), "bytes", "huge"])
-def test_leases_unreadable(attack, make_cache, value):
+def test_leases_unreadable(few, make_cache, value):
     """A lease that cannot be read, or is as large as documents get, stops no other call's answer from being stored."""
-    key = list(attack.good)[3]
+    key = list(few.good)[3]
     document = bson.encode({"_id": key, "until": "xx", "huge": b"x" * (2**24 - 80) if value == "huge" else value})
     raw = document.replace(b"xx\x00", b"\xff\xfe\x00") if value == "bytes" else document
-    leases = attack.collection.database["tmdb_cache_leases"]
+    leases = few.collection.database["tmdb_cache_leases"]
     leases.delete_many({})
     leases.insert_one(RawBSONDocument(raw))
-    attack.collection.delete_many({})
+    few.collection.delete_many({})
     with TMDBSession(make_cache()) as session:
-        for key in list(attack.good)[3:6]:
-            path, status, content, _ = attack.wanted[key]
-            response = session.get(attack.tmdb.url + path, params=ANY_KEY, timeout=20)
+        for key in list(few.good)[3:6]:
+            path, status, content, _ = few.wanted[key]
+            response = session.get(few.tmdb.url + path, params=ANY_KEY, timeout=20)
             assert (response.status_code, response.content) == (status, content)
-    assert attack.collection.count_documents({}) >= 2
+    assert few.collection.count_documents({}) >= 2
 
 
-def test_renewing(attack, make_cache, collection):
+def test_renewing(few, make_cache, collection):
     """A stale document whose headers MongoDB does not take in an update stops no other answer from being stored."""
-    key = list(attack.good)[3]
+    key = list(few.good)[3]
     expire(collection, key)
     document = collection.find_one({"_id": key})
     document["headers"] |= {"$x": "1"}
     collection.replace_one({"_id": key}, document)
-    collection.delete_one({"_id": list(attack.good)[4]})
+    collection.delete_one({"_id": list(few.good)[4]})
     with TMDBSession(make_cache()) as session:
-        for key in list(attack.good)[3:5]:
-            assert session.get(attack.tmdb.url + attack.wanted[key][0], params=ANY_KEY).content == attack.wanted[key][2]
-    assert collection.count_documents({}) == FILMS
+        for key in list(few.good)[3:5]:
+            assert session.get(few.tmdb.url + few.wanted[key][0], params=ANY_KEY).content == few.wanted[key][2]
+    assert collection.count_documents({}) == 12
 
 
-def test_requests_cache_url(attack, cached_session):
+def test_requests_cache_url(few, cached_session):
     """An url that is none, in a document without redirects, raises nothing in a session of requests-cache."""
-    key = list(attack.good)[3]
-    path, status, content, _ = attack.wanted[key]
+    key = list(few.good)[3]
+    path, status, content, _ = few.wanted[key]
     raised = {}
     for url in [*URLS, *ODD]:
-        attack.collection.update_one({"_id": key}, {"$set": {"url": url}})
+        few.collection.update_one({"_id": key}, {"$set": {"url": url}})
         try:
-            response = cached_session.get(attack.tmdb.url + path, params=ANY_KEY, only_if_cached=True)
+            response = cached_session.get(few.tmdb.url + path, params=ANY_KEY, only_if_cached=True)
             assert (response.status_code, response.content) in ((status, content), (504, b""))
         except Exception as error:
             raised[repr(url)] = repr(error)

@@ -154,6 +154,14 @@ WRONG: list[dict[str, Any]] = [
     {"media_type": {"$ne": ""}},
     {"tmdb_id": {"$gt": 0}},
     {"endpoint": 5},
+    {"skip": 10**22},
+    {"limit": 2**63},
+    {"skip": 1.5},
+    {"limit": True},
+    {"media_type": "film"},
+    {"media_type": "movi\udcff"},
+    {"tmdb_id": "5\udcff"},
+    {"tmdb_id": 10**22},
 ]
 
 
@@ -162,6 +170,13 @@ def test_wrong(cache):
     for wrong in WRONG:
         with pytest.raises(ConfigError, match=r"\w"):
             list(cache.entries(**wrong))
+
+
+def test_the_types_are_named(cache):
+    """A type that does not exist is answered with those that do; the largest page that there can be is empty."""
+    with pytest.raises(ConfigError, match=r"one of movie, person, tv, .*not 'film'"):
+        cache.count_entries(media_type="film")
+    assert list(cache.entries(skip=2**62, limit=2**62)) == []
 
 
 def test_an_unknown_filter(cache):

@@ -1,74 +1,17 @@
-"""``ls``, ``show``, ``explain``, ``invalidate`` and ``clear``, as a user types them."""
+"""``ls`` as a user types it, what is wrong use of it and its neighbours, and completion."""
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import pty
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from typing import Any
 
-import pytest
 from click.shell_completion import ShellComplete
-from click.testing import CliRunner, Result
 
-from tmdb_mongo_cache import CacheError, ConfigError, enabled
 from tmdb_mongo_cache.doors.cli import cli
 
-from .flowkit import API_KEY, KEY, MOVIE, expire, get, now
+from .flowkit import API_KEY
+from .lookingkit import PREFIX, env_fixture, filled_fixture, lines, run_fixture
 
-LONG = "x " * 300
-PREFIX = "GET api.themoviedb.org"
-
-
-@pytest.fixture
-def env(mongo_uri: str, database: str, tmdb: Any) -> dict[str, str]:
-    """The settings of a user on this test's database and its stand-in."""
-    settings = {"URI": mongo_uri, "DATABASE": database, "HOSTS": tmdb.host, "STORE_TIMEOUT": "10"}
-    return {f"TMDB_CACHE_{name}": value for name, value in settings.items()}
-
-
-@pytest.fixture
-def run(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Run a command in this process; nothing that it says repeats the key."""
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    log = logging.getLogger("tmdb_mongo_cache")
-    level = log.level
-
-    def run(*line: Any, code: int = 0) -> Result:
-        done = CliRunner().invoke(cli, [str(word) for word in line], standalone_mode=True)
-        assert API_KEY not in done.output
-        if isinstance(done.exception, CacheError):  # what main() makes one sentence of
-            assert code == (2 if isinstance(done.exception, ConfigError) else 1), done.exception
-            assert API_KEY not in str(done.exception)
-        else:
-            assert done.exit_code == code, (done.output, done.exception)
-        return done
-
-    yield run
-    log.setLevel(level)  # a command sets it, for its process
-
-
-@pytest.fixture
-def filled(tmdb: Any, cache: Any, collection: Any) -> Any:
-    """Some answers about a film, one of them stale, and others."""
-    with enabled(cache):
-        get(tmdb)
-        get(tmdb, params={"language": "de"})
-        get(tmdb, f"{MOVIE}/credits")
-        get(tmdb, "/3/tv/1399")
-        get(tmdb, "/3/search/movie", params={"query": LONG})
-    expire(collection)
-    return collection
-
-
-def lines(done: Result) -> list[list[str]]:
-    """Return the cells of a table's rows."""
-    return [line.split() for line in done.stdout.splitlines()[1:]]
+__all__ = ["env_fixture", "filled_fixture", "run_fixture"]
 
 
 def test_ls(run, filled):
@@ -109,7 +52,7 @@ def test_ls_pages(run, filled):
     assert found["entries"] == everything[2:4]
     assert everything[0]["size"] == max(len(document["body"]) for document in filled.find())
     done = run("ls", "--limit", 2, "--page", 7)
-    assert (done.stdout, done.stderr) == ("", "page 7 of 3, 5 answers\n")
+    assert (done.stdout, done.stderr) == ("", "there is no page 7, for 5 answers are on 3 pages\n")
 
 
 WRONG = [
@@ -145,121 +88,6 @@ def test_wrong_values(run, cache):
         assert "TMDB_CACHE_HOSTS" in str(done.exception)
 
 
-@pytest.mark.parametrize(
-    "named",
-    [
-        [f"{MOVIE}?language=de"],
-        [f"{PREFIX}{MOVIE}?language=de"],
-        ["GET", f"api.themoviedb.org{MOVIE}?language=de"],
-        [f"https://api.themoviedb.org{MOVIE}?api_key={API_KEY}&language=de&page=1"],
-        [f"api.tmdb.org{MOVIE}?language=de&api_key={API_KEY}"],
-    ],
-    ids=lambda words: words[0][:24],
-)
-def test_names_of_an_entry(run, filled, named):
-    """An entry is named by its key, with or without its beginning, or by an URL in any spelling."""
-    assert json.loads(run("show", *named, "--json").stdout)["key"] == f"{KEY}?language=de"
-    assert run("invalidate", *named).stdout == "1 answer deleted\n"
-    assert filled.find_one({"_id": f"{KEY}?language=de"}) is None
-    assert run("invalidate", *named).stdout == "0 answers deleted\n"
-
-
-def test_a_key_that_ends_in_a_digest(run, filled):
-    """A long key, as ls prints it, is the entry's name too."""
-    row = next(row for row in lines(run("ls")) if row[0].startswith("/3/search/"))
-    assert json.loads(run("show", row[0], "--json").stdout)["key"] == PREFIX + row[0]
-    assert json.loads(run("invalidate", row[0], "--json").stdout) == {"deleted": 1}
-
-
-def test_show(run, filled, tmdb):
-    """An entry is shown with its times and what TMDB said, and then its answer."""
-    filled.update_one({"_id": KEY}, {"$set": {"validated_at": now(), "changed_at": now()}})
-    document = filled.find_one({"_id": KEY})
-    out = run("show", MOVIE).stdout
-    head, _, answer = out.partition("\n\n")
-    assert json.loads(answer) == document["data"] == json.loads(document["body"])
-    rows = {line[:15].strip(): line[15:] for line in head.splitlines()}
-    assert (rows["key"], rows["about"], rows["endpoint"]) == (KEY, "movie 550", "/3/movie/{movie_id}")
-    assert (rows["status"], rows["size"]) == ("200 OK", f"{len(document['body'])} bytes")
-    assert rows["fetched"].startswith(f"{document['timestamp']:%Y-%m-%d %H:%M:%S} UTC, 24 h")
-    assert rows["stale since"].startswith(f"{document['expires_at']:%Y-%m-%d %H:%M:%S} UTC, ")
-    assert rows["deleted"].startswith(f"{document['purge_at']:%Y-%m-%d %H:%M:%S} UTC, in ")
-    assert rows["etag"] == document["headers"]["ETag"]
-    assert rows["stands in"].startswith("until ")
-    assert "feed of changes" in rows["changed"]
-    assert "confirmed" in rows
-
-
-def test_show_as_json(run, filled):
-    """--json is one document with all that is known, and the answer parsed."""
-    found = json.loads(run("show", MOVIE, "--json").stdout)
-    document = filled.find_one({"_id": KEY})
-    assert found["data"] == document["data"]
-    assert found["headers"] == document["headers"]
-    assert (found["fresh"], found["size"], found["status"]) == (False, len(document["body"]), 200)
-    assert found["expires_at"].endswith("Z")
-
-
-def test_show_a_title(run, filled):
-    """A title is shown with all its entries, and its details."""
-    out = run("show", "movie", "550").stdout
-    table, _, rest = out.partition("\n\n")
-    assert [line.split()[0] for line in table.splitlines()[1:]] == [MOVIE, f"{MOVIE}/credits", f"{MOVIE}?language=de"]
-    assert rest.startswith(f"key            {KEY}\n")
-    found = json.loads(run("show", "movie", "550", "--json").stdout)
-    assert [entry["key"] for entry in found["entries"]] == [KEY, f"{KEY}/credits", f"{KEY}?language=de"]
-    assert found["details"]["data"]["id"] == 550
-    filled.delete_many({"_id": {"$in": [KEY, f"{KEY}?language=de"]}})
-    assert json.loads(run("show", "movie", "550", "--json").stdout)["details"] is None
-    assert "its details are not there" in run("show", "movie", "550", "--body", code=1).stderr
-
-
-def test_show_nothing(run, filled):
-    """What is not there is a sentence with what is near it, or what to do, and the code 1."""
-    said = run("show", f"{MOVIE}?language=fr&api_key={API_KEY}", code=1).stderr
-    assert said.count("\n") == 1
-    assert said.endswith(f"of the same path there is: {MOVIE}, {MOVIE}?language=de\n")
-    assert "ls shows" in run("show", "/3/movie/551", code=1).stderr
-    assert "tmdb-mongo-cache warm movie 551" in run("show", "movie", "551", code=1).stderr
-    assert "never cached" in run("show", "/3/account/1", code=1).stderr
-    filled.update_one({"_id": KEY}, {"$set": {"body": b"{", "status": 200}})
-    assert f"invalidate '{MOVIE}'" in run("show", MOVIE, code=1).stderr
-
-
-def test_show_odd_answers(run, filled):
-    """Half a character, a number that is none and an answer of any depth are shown, in each form."""
-    for body in (
-        b'{"id":550,"a":"\\ud800"}',
-        b'{"id":550,"a":1e999}',
-        b"[" * 600 + b"]" * 600,
-        b"[" * 3000 + b"]" * 3000,
-    ):
-        filled.update_one({"_id": KEY}, {"$set": {"body": body}})
-        assert run("show", MOVIE).stdout.startswith("key ")
-        assert json.loads(run("show", MOVIE, "--json").stdout)["size"] == len(body)
-
-
-def test_invalidate_a_title(run, filled):
-    """All about a title goes, and nothing else; what is never cached is said to be so."""
-    assert run("invalidate", "movie", "550").stdout == "3 answers deleted\n"
-    assert filled.count_documents({}) == 2
-    done = run("invalidate", "/3/account/1")
-    assert (done.stdout, "never cached" in done.stderr) == ("0 answers deleted\n", True)
-
-
-def test_explain(run, filled, tmdb):
-    """What the method says is printed in lines, or as JSON; params and headers count."""
-    called = tmdb.count
-    out = run("explain", tmdb.url + MOVIE, "--param", f"api_key={API_KEY}", "--param", "language=de").stdout
-    assert f"{KEY}?language=de" in out
-    assert "answers from MongoDB" in out
-    assert "expire_after is not set" in out
-    found = json.loads(run("explain", MOVIE, "--header", "Cache-Control: no-cache", "--json").stdout)
-    assert (found["key"], found["found"], found["step"]) == (KEY, "stale", "validate")
-    assert json.loads(run("explain", f"/3/account/1?session_id={API_KEY}", "--json").stdout)["step"] == "bypass"
-    assert tmdb.count == called
-
-
 def test_completion(filled):
     """The shell completes types and endpoints."""
     complete = ShellComplete(cli, {}, "tmdb-mongo-cache", "_X")
@@ -269,46 +97,3 @@ def test_completion(filled):
     assert "/3/movie/popular" in values(["ls", "--endpoint"], "/3/movie/p")
     assert values(["show"], "per") == ["person"]
     assert values(["invalidate", "movie"], "5") == []
-
-
-def test_clear(run, filled, env):
-    """A clear says what it would delete and where, asks on standard error, and does nothing without a yes."""
-    line = [sys.executable, "-W", "error", "-m", "tmdb_mongo_cache", "clear"]
-    for answer, code, left in ((b"\n", 1, 5), (b"y\n", 0, 0)):
-        user, terminal = pty.openpty()
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(line, env={**os.environ, **env}, stdin=terminal, stdout=pipe, stderr=pipe, text=True)
-        os.write(user, answer)
-        out, err = process.communicate(timeout=60)
-        os.close(user)
-        os.close(terminal)
-        assert (process.returncode, filled.count_documents({})) == (code, left), err
-        assert f"Delete 5 answers in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at " in err
-        assert out == ("5 answers deleted\n" if left == 0 else "")
-    assert json.loads(run("clear", "--yes", "--json").stdout) == {"deleted": 0}
-
-
-def test_pipes(filled, env):
-    """The body is byte for byte the one that came; who stops reading gets no traceback."""
-    command = f"{sys.executable} -W error -m tmdb_mongo_cache"
-    body = subprocess.run(f"{command} show {MOVIE} --body", shell=True, env={**os.environ, **env}, capture_output=True)
-    assert (body.returncode, body.stderr) == (0, b"")
-    assert body.stdout == filled.find_one({"_id": KEY})["body"]
-    line = f"{command} show {MOVIE}/credits | head -n 1"
-    done = subprocess.run(line, shell=True, env={**os.environ, **env}, capture_output=True, text=True)
-    assert len(done.stdout.splitlines()) == 1
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
-
-
-def test_a_mongodb_that_is_away(run, monkeypatch):
-    """A MongoDB that is away is an error with the code 1, without its password; explain still explains."""
-    monkeypatch.setenv("TMDB_CACHE_URI", "mongodb://a:pa55word@127.0.0.1:9/?serverSelectionTimeoutMS=200")
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "0.2")
-    for line in (["ls"], ["invalidate", "movie", "550"]):
-        said = str(run(*line, code=1).exception)
-        assert "does not answer" in said
-        assert "pa55word" not in said
-    explained = run("explain", "/3/movie/550").output
-    assert "MongoDB is away" in explained
-    assert "pa55word" not in explained

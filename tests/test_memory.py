@@ -241,7 +241,7 @@ LONG = "https://api.themoviedb.org/3/search/movie?query=" + "q" * 6000
 )
 def test_the_estimate_is_not_below_what_an_entry_takes(changes: dict[str, Any]) -> None:
     """What an entry takes in memory, as measured, is at most a tenth more than what it is counted as."""
-    count = 300
+    count = 100
     tier = Memory(HOUR, 100 * MIB)
     model = made("a", 200, headers=HEADERS, media_type="movie", endpoint="/3/movie/{movie_id}")._replace(**changes)
     keep(tier, as_read(model))

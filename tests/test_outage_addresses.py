@@ -128,7 +128,7 @@ class TestAway:
     @pytest.mark.parametrize(
         ("door", "away"),
         [
-            ("options", "blackholed"),
+            pytest.param("options", "blackholed", marks=pytest.mark.soak),
             ("options", "refused"),
             ("connection", "blackholed"),
             ("client", "blackholed"),

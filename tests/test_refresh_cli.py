@@ -1,4 +1,4 @@
-"""``tmdb-mongo-cache refresh``: a process of its own, its exit codes and what it says."""
+"""``tmdb-mongo-cache refresh``: its exit codes and what it says, and ``--watch`` as a process of its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def refresh(runner: Runner, tmdb: Any) -> Callable[..., subprocess.CompletedProc
     """Run ``refresh`` against the stand-in."""
 
     def refresh(*options: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return runner.start(*COMMAND, "--base-url", tmdb.url, "--rate", "5000", *options, check=False, **env)
+        return runner.here("refresh", "--base-url", tmdb.url, "--rate", "5000", *options, check=False, **env)
 
     return refresh
 
@@ -87,7 +87,7 @@ def test_a_round(refresh, changed, collection):
     done = refresh()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 titles and people changed (")
-    assert done.stdout.endswith("pages read), 1 answers became stale\n")
+    assert done.stdout.endswith("pages read, those of today in every round), 1 answers became stale\n")
     assert collection.find_one({"_id": key})["expires_at"] <= now()
     assert "0 answers became stale" in refresh().stdout
 

@@ -94,7 +94,7 @@ def test_a_limit_of_the_programs_own(tmdb, cache, other):
     def handler(*_):
         raise TooLate
 
-    tmdb.latency = 2
+    tmdb.latency = 1.5
     before = signal.signal(signal.SIGALRM, handler)
     try:
         with fetching(tmdb, other, timeout=30), enabled(cache):

@@ -311,7 +311,7 @@ def get(upstream, path="/3/movie/550", **options):
     return requests.get(f"http://{upstream.host}{path}", **{"timeout": 10, **options})
 
 
-@settings(SETTINGS, max_examples=50)
+@settings(SETTINGS, max_examples=35)
 @given(status=STATUS, headers=HEADERS, body=BODIES, coding=CODINGS, frame=FRAMES, failure=st.integers(0, 5))
 @example(b"200 OK", [(b"$x", b"x")], b"{}", "", "length", 0)
 @example(b"200 OK", [(b"Content-Type", b"a/b; charset=idna")], b'{"a":1}', "", "length", 0)
@@ -354,7 +354,7 @@ LOCATIONS = st.sampled_from(
 MOVED = st.sampled_from([b"301 Moved", b"302 Found", b"303 x", b"307 x", b"308 x", b"300 x"])
 
 
-@settings(SETTINGS, max_examples=25)
+@settings(SETTINGS, max_examples=20)
 @given(
     moves=st.lists(st.tuples(MOVED, LOCATIONS, st.sampled_from([b"", b"{}", b"moved"])), min_size=1, max_size=3),
     follows=st.sampled_from([True, True, True, False]),
@@ -394,7 +394,7 @@ SENT = st.dictionaries(
 )
 
 
-@settings(SETTINGS, max_examples=40)
+@settings(SETTINGS, max_examples=25)
 @given(path=PATHS, params=PARAMS, headers=SENT)
 def test_any_call(upstream, same, path, params, headers):
     """Whatever is asked for, the caller sees the same in all ways, and TMDB is asked for the same."""

@@ -27,9 +27,9 @@ MARK = "kept"
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+def server() -> Iterator[EmbeddedServer]:
     """The server that the commands of this test mean; it does not outlive the test."""
-    found = EmbeddedServer(tmp_path / "data" / "tmdb-mongo-cache" / "mongodb")
+    found = EmbeddedServer(Path(os.environ["XDG_DATA_HOME"]) / "tmdb-mongo-cache" / "mongodb")
     yield found
     found.stop()
     pid = found.pid
@@ -222,6 +222,23 @@ def test_status_of_one_that_hangs(server: EmbeddedServer, run: Callable[..., Res
         finally:
             os.kill(pid, signal.SIGCONT)
     assert (found["state"], found["pid"]) == ("silent", pid)
+
+
+def test_of_another_user(server: EmbeddedServer, run: Callable[..., Result]) -> None:
+    """Root, as anybody else, is told whose it is, and leaves no file there that its owner could not open."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can have a folder of another user")
+    server.folder.mkdir(parents=True, mode=0o700)
+    (server.folder / "users.lock").touch()
+    os.chown(server.folder, 12345, -1)
+    before = [*server.folder.iterdir()]
+    for command in (("stop",), ("stop", "--force"), ("status",), ("start",)):
+        done = run(*command)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert "belongs to another user (uid 12345)" in str(done.exception)
+    with pytest.raises(EmbeddedServerError, match="another user"):
+        server.in_use()
+    assert [*server.folder.iterdir()] == before
 
 
 def test_path(server: EmbeddedServer, run: Callable[..., Result]) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache.store.copying import entry_of, item_of
-from tmdb_mongo_cache.tmdb import copies
+from tmdb_mongo_cache.tmdb import copies, vetting
 from tmdb_mongo_cache.tmdb.copies import Copy
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop
 from tmdb_mongo_cache.tmdb.keys import key_of_url
@@ -77,4 +77,4 @@ def test_every_key_that_is_made_is_taken(params: list[tuple[str, str]]) -> None:
         return
     moment = datetime(2026, 11, 22, tzinfo=timezone.utc)
     entry = Entry(key, 200, "OK", {}, b"{}", moment, moment, moment)
-    assert copies.why_refused(Copy(entry), frozenset(), moment + timedelta(days=1)) == ""
+    assert vetting.why_refused(Copy(entry), frozenset(), moment + timedelta(days=1)) == ""

@@ -18,7 +18,8 @@ from tmdb_mongo_cache.stats import Counters
 from tmdb_mongo_cache.tmdb.endpoints import ENDPOINTS
 from tmdb_mongo_cache.tools.usage import Usage, report
 
-from .flowkit import get, now
+from .embedded_helpers import eventually
+from .flowkit import expire, get, now
 from .running import Runner
 
 TODAY = date(2026, 11, 22)
@@ -81,7 +82,21 @@ def test_a_cache_that_nobody_closes(
         get(tmdb)
     del cache
     gc.collect()
+    eventually(lambda: sums.find_one({}) is not None)
     assert sums.find_one({})["endpoints"][DETAILS]["miss"]["n"] == 1
+
+
+def test_garbage_collected_while_pymongo_holds_a_lock(tmdb: StandIn, mongo: Any, database: str, sums: Any) -> None:
+    """A cache in a cycle may be collected at any moment, also in the middle of an operation of the same client."""
+    cache = TMDBCache(client=mongo, database=database, hosts=[tmdb.host], memory_ttl=0, store_timeout=10)
+    cache.itself = cache  # type: ignore[attr-defined]
+    with enabled(cache):
+        get(tmdb)
+    del cache
+    (server,) = mongo._topology._servers.values()
+    with server.pool.lock:
+        gc.collect()
+    eventually(lambda: sums.find_one({}) is not None)
 
 
 def test_turned_off(make_cache: Callable[..., TMDBCache], tmdb: StandIn, sums: Any) -> None:
@@ -126,6 +141,8 @@ def test_foreign_documents_hide_nothing(cache: TMDBCache, tmdb: StandIn, sums: A
             {"_id": bson.ObjectId()},
             {"_id": "9000-01-01", "endpoints": [1, 2]},
             {"_id": "9000-01-02", "endpoints": {"x": 5, "y": {"miss": "many"}, "z": {"miss": {"n": "many"}}}},
+            {"_id": "2020-01-01", "endpoints": {"[/x]": {"miss": {"n": float("inf"), "seconds": float("nan")}}}},
+            {"_id": "2020-01-02", "endpoints": {"y": {"miss": {"n": -5}, "nonsense": {"n": 5}}}},
         ]
     )
     assert cache.usage().total == before.total
@@ -180,8 +197,22 @@ def test_time_saved() -> None:
 
 
 def test_slower_than_tmdb_saves_no_time() -> None:
-    """Where the cache is slower than TMDB no time was saved, and none is owed."""
-    assert report({(TODAY, DETAILS): {"miss": (1, 1, 0.01), "mongodb": (1, 1, 5.0)}}, TODAY).total.seconds_saved == 0
+    """Where the cache was slower than TMDB the time saved is negative, and the rows add up to the total."""
+    counts = {(TODAY, DETAILS): {"miss": (1, 1, 0.01), "mongodb": (1, 1, 5.0)}, (TODAY, CREDITS): {"memory": (9, 1, 0)}}
+    found = report(counts, TODAY)
+    assert found.total.seconds_saved == pytest.approx(10 * 0.01 - 5.0)
+    assert sum(row.seconds_saved for _, row in found.endpoints) == pytest.approx(found.total.seconds_saved)
+
+
+@pytest.mark.parametrize("kind", ["miss", "background"])
+def test_what_a_call_takes_is_told_by_earlier_days(kind: str) -> None:
+    """A cache that was filled before the days that are asked for has saved the time that filling it took."""
+    before = TODAY - timedelta(days=40)
+    counts = {(before, DETAILS): {kind: (2, 1, 0.2)}, (TODAY, DETAILS): {"memory": (10, 1, 0.0)}}
+    found = report(counts, TODAY, TODAY)
+    assert found.total.seconds_saved == pytest.approx(1.0)
+    assert (found.total.calls, len(found.days)) == (10, 1)
+    assert report({(TODAY, DETAILS): {"memory": (10, 1, 0.5)}}, TODAY).total.seconds_saved == 0
 
 
 def test_days_without_calls_are_there() -> None:
@@ -207,6 +238,31 @@ def test_earlier_days_do_not_pile_up() -> None:
     assert counters.unwritten() == {}
 
 
+def test_what_warm_and_refresh_do_is_added_up(make_cache: Callable[..., TMDBCache], tmdb: StandIn, sums: Any) -> None:
+    """What the cache fetches by itself is among the sums, the feed's pages too, though no program has called."""
+    tmdb.feed_pages = {"movie": 1, "tv": 0, "person": 0}
+    with make_cache() as cache:
+        cache.warm([550, 603], api_key="0" * 32, base_url=tmdb.url)
+    assert sums.find_one({})["endpoints"][DETAILS]["background"]["n"] == 2
+    with make_cache() as cache:
+        pages = cache.refresh_changes(api_key="0" * 32, base_url=tmdb.url).pages
+    assert sums.find_one({})["endpoints"]["/3/movie/changes"]["background"]["n"] == pages > 0
+    assert make_cache().usage().total.calls == 0
+
+
+def test_a_refresh_under_way_is_added_up(
+    make_cache: Callable[..., TMDBCache], tmdb: StandIn, collection: Any, sums: Any
+) -> None:
+    """close() waits for what is being refreshed behind callers, and counts it."""
+    cache = make_cache(stale_while_revalidate=3600)
+    with enabled(cache):
+        expire(collection, get(tmdb).cache_key)
+        tmdb.latency = 0.3
+        get(tmdb)
+    cache.close()
+    assert sums.find_one({})["endpoints"][DETAILS]["background"]["n"] == 1
+
+
 SCRIPT = """
 import os, requests, sys
 def ask(number):
@@ -224,7 +280,7 @@ if "pool" in sys.argv:
 """
 
 
-@pytest.mark.parametrize("how", ["plain", "fork", "pool"])
+@pytest.mark.parametrize("how", [pytest.param("plain", marks=pytest.mark.soak), "fork", "pool"])
 def test_processes_add_up_when_they_end(runner: Runner, cache: TMDBCache, tmp_path: Any, how: str) -> None:
     """A script's calls are there when it has ended, those of forked children once each."""
     script = tmp_path / "script.py"

@@ -213,7 +213,9 @@ def test_connections(fill: Any, tmdb: StandIn) -> None:
     assert most == 3
 
 
-@pytest.mark.parametrize(("rate", "most", "seconds", "calls"), [(10, 10, 1.0, 21), (2.5, 2, 0.8, 5)])
+@pytest.mark.parametrize(
+    ("rate", "most", "seconds", "calls"), [(10, 10, 1.0, 21), pytest.param(2.5, 2, 0.8, 5, marks=pytest.mark.soak)]
+)
 def test_rate(fill: Any, tmdb: StandIn, rate: float, most: int, seconds: float, calls: int) -> None:
     """Calls go out at the rate and not faster, whatever the number of connections."""
     arrived: list[float] = []

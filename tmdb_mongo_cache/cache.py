@@ -69,13 +69,9 @@ class TMDBCache(Jobs, Tools):
             with self._lock:
                 flow = self._flow
                 if flow is None:
-                    flow = Flow(self.config, self.recorder)
+                    flow = Flow(self.config, self.recorder, adds_up=self.config.statistics)
                     if self._closed:
                         flow.close()
-                    elif self.config.statistics:
-                        from .summing import Summing
-
-                        self.recorder.summing = Summing(self.recorder.counters, flow.guarded)
                     self._flow = flow
         return flow
 
@@ -126,7 +122,7 @@ class TMDBCache(Jobs, Tools):
 
         Raises:
             TypeError: none of an url, a key, and a type with an id, or several.
-            ConfigError: the URL is not TMDB's.
+            ConfigError: the URL is not TMDB's, or there is no such type.
             StoreError: MongoDB failed.
         """
         is_title = media_type is not None and tmdb_id is not None
@@ -135,6 +131,7 @@ class TMDBCache(Jobs, Tools):
             raise TypeError("invalidate() takes either url= (and params=), or key=, or media_type= and tmdb_id=")
         from .store import memory
         from .tmdb.names import as_kept
+        from .tools.listing import check_id, check_media_type
 
         if url is not None:
             key = self.key(url, params)
@@ -143,11 +140,14 @@ class TMDBCache(Jobs, Tools):
         if key is not None:
             if not isinstance(key, str):
                 raise TypeError("key must be a string")
+            check_id(key)
             found = key
             return self._delete({"_id": found}, lambda: memory.forget_key(found))
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
+        check_media_type(media_type)
+        check_id(tmdb_id)
         kept = as_kept(tmdb_id)
         query = {"media_type": media_type, "tmdb_id": kept}
         return self._delete(query, lambda: memory.forget_titles(media_type, [kept]))
@@ -199,8 +199,6 @@ class TMDBCache(Jobs, Tools):
             self._closed = True
             flow = self._flow
         if flow is not None:
-            if self.recorder.summing is not None:
-                self.recorder.summing.close()
             flow.close()
 
     @property

@@ -109,8 +109,8 @@ class CacheConfig:
             _check_uri(self.uri)
         for name in ("database", "collection"):
             value = getattr(self, name)
-            if not isinstance(value, str) or not value or "\0" in value or "$" in value:
-                raise ConfigError(f"{name} must be a MongoDB name: a non-empty string without '$'")
+            if not isinstance(value, str) or not value or re.search("[\0$\ud800-\udfff]", value):
+                raise ConfigError(f"{name} must be a MongoDB name: a non-empty string in UTF-8, without '$'")
         if re.search(r'[/\\. "]', self.database) or len(self.database) > 63:
             raise ConfigError('database must be a MongoDB name: up to 63 characters, none of them / \\ . " or a space')
         if self.collection[0] == "." or self.collection[-1] == "." or ".." in self.collection:
@@ -228,7 +228,8 @@ def _hosts(value: Any) -> frozenset[str]:
         raise ConfigError(f"hosts must be names like 'localhost:8080', not {value!r}") from None
     for host in found:
         if not _HOST.fullmatch(host):
-            raise ConfigError(f"hosts must be 'host' or 'host:port' without scheme or path, not {host!r}")
+            shown = repr(host) if re.fullmatch(r"[\w.:/\[\] -]{1,80}", host) else "the value given"  # no credential
+            raise ConfigError(f"hosts must be 'host' or 'host:port' without scheme, user or path, not {shown}")
     return found
 
 

@@ -37,7 +37,7 @@ def read_environment(without: Container[str]) -> dict[str, Any]:
             found[name] = read(text)
         except ValueError:
             raise ConfigError(f"{PREFIX}{name.upper()}: cannot make sense of {text!r}; {_hint(read)}") from None
-    _warn_of_unknown_variables()
+    tell_unknown_variables(logger.warning)
     return found
 
 
@@ -66,11 +66,12 @@ def unknown_variables() -> list[str]:
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
 
 
-def _warn_of_unknown_variables() -> None:
+def tell_unknown_variables(tell: Callable[[str], object]) -> None:
+    """Name the variables that look like settings and are none, each once in a process."""
     for name in unknown_variables():
         if name not in _warned:
             _warned.add(name)
-            logger.warning("%s is set, but there is no such setting", name)
+            tell(f"{name} is set, but there is no such setting")
 
 
 def _read_flag(text: str) -> bool:

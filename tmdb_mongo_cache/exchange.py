@@ -22,7 +22,6 @@ from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
-from .tmdb.endpoints import Endpoint
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
 from .tmdb.writes import is_unsafe, is_write
@@ -66,7 +65,7 @@ def send(
     if call is None:
         return original(request, **options)
     if call.straight or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
-        return _send_straight(cache, rules, session, request, original, options, call.endpoint)
+        return _send_straight(cache, rules, session, request, original, options, call)
     started = perf_counter()
     stream = bool(options.get("stream", session.stream))
     transmission = Transmission(session, request, original, options, stream=stream)
@@ -143,9 +142,10 @@ def _send_straight(
     request: PreparedRequest,
     original: Original,
     options: Mapping[str, Any],
-    endpoint: Endpoint,
+    call: Call,
 ) -> Response:
     if rules.offline:
+        cache.flow.note_unanswered(call)
         raise OfflineError("offline is set and this call is never cached: it cannot be answered", request=request)
     status, started = 0, perf_counter()
     try:
@@ -160,7 +160,7 @@ def _send_straight(
             cache.flow.written([request.url])
         raise
     finally:
-        cache.recorder.straight(endpoint, datetime.now(timezone.utc).toordinal(), status, perf_counter() - started)
+        cache.flow.note_straight(call, status, perf_counter() - started)
     if not isinstance(response, Response):
         return response
     steps = [(step.request, step.status_code) for step in (*response.history, response)]

@@ -21,6 +21,7 @@ from .refresh import Refresher
 from .reusing import look_inside
 from .store.guard import GuardedStore
 from .store.memory import Memory
+from .summing import Summing
 from .tmdb import policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call
@@ -33,14 +34,23 @@ logger = logging.getLogger("tmdb_mongo_cache")
 
 
 class Flow:
-    """The flow of one cache: what it looks up in, and what it counts."""
+    """The flow of one cache: what it looks up in, and what it counts.
 
-    def __init__(self, config: CacheConfig, recorder: Recorder) -> None:
-        self._recorder = recorder
+    Args:
+        config: the settings.
+        recorder: where calls are recorded.
+        adds_up: whether their counts are added to those of all processes by this flow.
+    """
+
+    def __init__(self, config: CacheConfig, recorder: Recorder, *, adds_up: bool = False) -> None:
+        self.recorder = recorder
         counters = recorder.counters
         seconds = float(config.memory_ttl)  # type: ignore[arg-type]
         self.memory = Memory(seconds, config.memory_max_bytes) if seconds and config.memory_max_bytes else None
         self.guarded = GuardedStore(config, counters, self.memory)
+        if adds_up:
+            recorder.summing = Summing(counters, self.guarded)
+        self._summing = recorder.summing if adds_up else None
         # Not through a method of its own: it would keep itself alive, and what it has open.
         self.look_up = Looker(self.guarded, self.memory, float(config.store_timeout)).look_up  # type: ignore[arg-type]
         self._once = Once(counters, self.guarded, Asker(counters, self.guarded, self.memory), self.look_up)
@@ -49,7 +59,7 @@ class Flow:
     def note_hit(self, looked: Looked, entry: Entry, call: Call, seconds: float) -> None:
         """Record a plain hit: an answer with the entry of a look-up, without the rest of the flow."""
         fresh = policy.is_fresh_by_time(entry, looked.now)
-        self._recorder.hit(looked, entry, call.endpoint, seconds, fresh=fresh)
+        self.recorder.hit(looked, entry, call.endpoint, seconds, fresh=fresh)
         logger.debug("%s: hit (%s)", looked.key, looked.where)
 
     def fetch(self, call: Call, rules: Policy, send: Send, looked: Looked | None = None) -> Outcome:
@@ -64,8 +74,12 @@ class Flow:
             looked: what has been looked up for it already.
         """
         began = perf_counter()
-        outcome = self._fetched(call, rules, send, looked)
-        self._recorder.answered(call, outcome, perf_counter() - began)
+        try:
+            outcome = self._fetched(call, rules, send, looked)
+        except Exception:
+            self.recorder.raised(call, utcnow(), perf_counter() - began)
+            raise
+        self.recorder.answered(call, outcome, perf_counter() - began)
         return outcome
 
     def _fetched(self, call: Call, rules: Policy, send: Send, looked: Looked | None) -> Outcome:
@@ -103,7 +117,7 @@ class Flow:
             return None
         began = perf_counter()
         outcome = self._once.fetch(call, rules, send, looked)
-        self._recorder.answered(call, outcome, perf_counter() - began, background=True)
+        self.recorder.answered(call, outcome, perf_counter() - began, background=True)
         return outcome
 
     def _served(self, looked: Looked) -> Outcome | None:
@@ -118,10 +132,18 @@ class Flow:
             began = perf_counter()
             outcome = self._once.refresh(call, rules, send.behind(), looked)
             if outcome is not None:
-                self._recorder.answered(call, outcome, perf_counter() - began, background=True)
+                self.recorder.answered(call, outcome, perf_counter() - began, background=True)
 
         if not self._once.is_resting(call.key):
             self._refresher.submit(call.key, refresh)
+
+    def note_straight(self, call: Call, status: int, seconds: float) -> None:
+        """Record a call that was never the cache's business; 0 is the status of one that ended in an exception."""
+        self.recorder.straight(call.endpoint, utcnow(), status, seconds)
+
+    def note_unanswered(self, call: Call) -> None:
+        """Record such a call that was not made, for ``offline`` forbids it."""
+        self.recorder.unanswered(call.endpoint, utcnow())
 
     def written(self, urls: Iterable[str | None]) -> None:
         """Make stale what a successful write to some URLs has touched (RFC 9111 section 4.4); never raises.
@@ -142,6 +164,8 @@ class Flow:
     def close(self) -> None:
         """Let refreshes under way end and close the database; idempotent."""
         self._refresher.close()
+        if self._summing is not None:
+            self._summing.close()
         self.guarded.close()
         if self.memory is not None:
             self.memory.close()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import pytest
 
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
 _FOLDER = "tmdb-mongo-cache"
 _NAME = "tmdb_cache_recording"
+_URI = "tmdb_cache_uri"
 _OPTION = "--tmdb-cache-record"
 _RECORD = f"pytest {_OPTION}"
 
-_recorded = pytest.StashKey[dict[Path, int]]()
+_recorded: WeakKeyDictionary[pytest.Config, dict[Path, int]] = WeakKeyDictionary()
+"""How many answers were recorded in which file; pytest has a place for such things only from version 7 on."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="tmdb_cache_record",
         help="let tests with the fixture tmdb_cache_recording call TMDB for what their recording lacks, and record it",
     )
-    parser.addini("tmdb_cache_uri", "MongoDB for the fixture tmdb_cache; default: an embedded one for the test run")
+    parser.addini(_URI, "MongoDB for the fixture tmdb_cache; default: an embedded one for the test run")
     parser.addini(_NAME, "recording for the tests that name none, relative to the rootdir")
 
 
@@ -60,7 +63,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say what was recorded."""
-    for path, count in config.stash.get(_recorded, {}).items():
+    for path, count in _recorded.get(config, {}).items():
         answers = "1 answer" if count == 1 else f"{count} answers"
         terminalreporter.write_line(f"tmdb-mongo-cache: {answers} recorded in {_shown(path, config)}")
 
@@ -68,18 +71,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def _tmdb_cache_scratch(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scratch]:
     """One MongoDB for all tests and workers of a run."""
+    if not hasattr(pytest, "version_tuple"):
+        pytest.fail(f"tmdb_cache needs pytest 7; this is {pytest.__version__}", pytrace=False)
     from .errors import CacheError
     from .store.scratch import scratch
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(pytestconfig, "workerinput") else base) / _FOLDER
-    opening = scratch(pytestconfig.getini("tmdb_cache_uri") or None, folder)
+    opening = scratch(pytestconfig.getini(_URI) or None, folder)
+    why = ""
     try:
         found = opening.__enter__()
     except CacheError as error:
+        # The variable does not count here: a test never goes where your own cache is.
+        why = str(error).replace("TMDB_CACHE_URI", f"the ini option {_URI}")
+    if why:  # not where the error is caught: pytest would show that one as well
         pytest.fail(
-            f"tmdb_cache needs a MongoDB: {error}. Either install 'tmdb-mongo-cache[embedded]', or name one by the ini "
-            "option tmdb_cache_uri",
+            f"tmdb_cache needs a MongoDB: {why}. Either install 'tmdb-mongo-cache[embedded]', or name one by the ini "
+            f"option {_URI}",
             pytrace=False,
         )
     try:
@@ -93,7 +102,8 @@ def tmdb_cache(_tmdb_cache_scratch: Scratch) -> Iterator[TMDBCache]:
     """Give the test an empty TMDBCache of its own, which is installed for the whole process while the test runs.
 
     The settings in the environment hold, but for where MongoDB is and the two
-    switches; caches that the tested code makes use the same database.
+    switches. Caches that the tested code has or makes use the same database,
+    whatever their settings name.
     """
     with _scratch_cache(_tmdb_cache_scratch, offline=False) as cache:
         yield cache
@@ -124,7 +134,7 @@ def tmdb_cache_recording(request: pytest.FixtureRequest, _tmdb_cache_scratch: Sc
                 new = recording.save()
             except CacheError as error:
                 pytest.fail(str(error), pytrace=False)
-            counts = config.stash.setdefault(_recorded, {})
+            counts = _recorded.setdefault(config, {})
             counts[path] = counts.get(path, 0) + new
 
 
@@ -156,19 +166,25 @@ def _scratch_cache(scratch: Scratch, *, offline: bool, hint: str = "") -> Iterat
     """Install a cache with a database of its own, and restore what was before."""
     import tmdb_mongo_cache
 
+    from .config import CacheConfig
     from .environment import PREFIX
     from .scope import installed_cache
 
-    with scratch.database() as database, pytest.MonkeyPatch.context() as patch:
-        # In the environment: for caches that the tested code makes, and for processes that it starts.
+    with scratch.database() as database, _counts_added(), pytest.MonkeyPatch.context() as patch:
+        # In the environment: for processes that the tested code starts.
         patch.setenv(f"{PREFIX}URI", scratch.uri)
         patch.setenv(f"{PREFIX}DATABASE", database)
         for name in ("COLLECTION", "DISABLED", "OFFLINE"):
             patch.delenv(PREFIX + name, raising=False)
         if offline:
             patch.setenv(f"{PREFIX}OFFLINE", "1")
-        if not os.environ.get(f"{PREFIX}STORE_TIMEOUT"):
-            patch.setenv(f"{PREFIX}STORE_TIMEOUT", "10")  # a busy machine is no reason for a test to fail
+            policy = CacheConfig.policy.fget  # type: ignore[attr-defined]
+            # For caches whose settings are not the environment's.
+            patch.setattr(CacheConfig, "policy", property(lambda config: policy(config)._replace(offline=True)))
+        # A busy machine is no reason for a test to fail; and nobody wants to know how often a test has called.
+        for name, value in (("STORE_TIMEOUT", "10"), ("STATISTICS", "0")):
+            if not os.environ.get(PREFIX + name):
+                patch.setenv(PREFIX + name, value)
         patch.setattr(tmdb_mongo_cache.TMDBCache, "offline_hint", hint)
         before = installed_cache()
         with tmdb_mongo_cache.TMDBCache() as cache:
@@ -180,3 +196,24 @@ def _scratch_cache(scratch: Scratch, *, offline: bool, hint: str = "") -> Iterat
                     tmdb_mongo_cache.uninstall()
                 else:
                     tmdb_mongo_cache.install(before)
+
+
+@contextmanager
+def _counts_added() -> Iterator[None]:
+    """Have what is counted within added before the end: later it would go where a cache belongs otherwise."""
+    from .summing import Summing
+
+    found: dict[int, Summing] = {}  # kept: what is collected has its counts added by a thread that nobody waits for
+    wake = Summing.wake
+
+    def noted(summing: Summing) -> None:
+        found[id(summing)] = summing
+        wake(summing)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Summing, "wake", noted)
+        try:
+            yield
+        finally:
+            for summing in list(found.values()):
+                summing.add()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from .stats import OTHER, CacheEvent, Counters
@@ -60,11 +61,27 @@ class Recorder:
             shown = where if kind in ("hit", "stale") else ""
             self._tell(kind, call.key, call.endpoint, shown, status, failed, background, seconds, size)
 
-    def straight(self, endpoint: Endpoint, day: int, status: int, seconds: float) -> None:
+    def raised(self, call: Call, now: datetime, seconds: float) -> None:
+        """Record a call that ended in an exception which is none of TMDB's (too many redirects, an adapter's own)."""
+        self._note(now.toordinal(), call.endpoint[0], "failed", 0, seconds)
+        if self._on_event is not None:
+            self._tell("miss", call.key, call.endpoint, "", 0, failed=True, seconds=seconds)
+
+    def straight(self, endpoint: Endpoint, now: datetime, status: int, seconds: float) -> None:
         """Record a call that was never the cache's business."""
-        self._note(day, endpoint[0], "straight", 0, seconds)
+        self._note(now.toordinal(), endpoint[0], "straight", 0, seconds)
         if self._on_event is not None:
             self._tell("straight", "", endpoint, "", status, seconds=seconds)
+
+    def unanswered(self, endpoint: Endpoint, now: datetime) -> None:
+        """Record such a call that was not made, for ``offline`` forbids it."""
+        self._note(now.toordinal(), endpoint[0], "unanswered", 0, 0.0)
+        if self._on_event is not None:
+            self._tell("unanswered", "", endpoint, "", 0)
+
+    def by_itself(self, endpoint: str, now: datetime, seconds: float, *, failed: bool) -> None:
+        """Count a call that the cache made by itself, and past itself: nobody is told of it."""
+        self._note(now.toordinal(), endpoint, "background_failed" if failed else "background", 0, seconds)
 
     def _note(self, day: int, endpoint: str | None, kind: str, size: int, seconds: float) -> None:
         self.counters.note(day if self._by_day else 0, endpoint or OTHER, kind, size, seconds)

@@ -23,6 +23,7 @@ _FIELDS = {
     "straight": "straight",
     "unanswered": "unanswered",
     "background": "background",
+    "background_failed": "background",
     "stored": "stored",
     "failures": "failures",
     "store_errors": "store_errors",

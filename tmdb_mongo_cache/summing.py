@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import logging
 import os
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from .errors import CacheError
-from .forks import RenewedAfterFork
+from .forks import ForkSafeLock, RenewedAfterFork
 from .stats import Counters
 from .store.guard import GuardedStore
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
-EVERY = 30.0
-"""Seconds after a call in which its count is to be in MongoDB."""
+_FIRST, _LONGEST = 1.0, 30.0
+"""Seconds from a call to its count being added: for the first ones, and for those of a process that goes on calling."""
 
-_LAST = 1.0  # second that is waited for a round under way when a process ends
+_AT_EXIT = 1.0
+"""Seconds that the end of a process may take for it, whatever MongoDB does."""
 
 
-class Summing(RenewedAfterFork):
+def _add(counters: Counters, guarded: GuardedStore, within: float | None = None) -> None:
+    try:
+        counts = counters.unwritten()
+        if counts and guarded.takes_writes:
+            guarded.store.sums.add(counts, within)
+            counters.note_written(counts)
+    except CacheError as error:
+        logger.debug("the counts of this process are not in MongoDB yet: %s", error)
+    except Exception as error:  # noqa: BLE001  nobody waits for it, and a thread of ours prints no traceback
+        logger.debug("the counts of this process are not in MongoDB yet: %s", type(error).__name__)
+
+
+class Summing:
     """Adds the counts of one cache to MongoDB.
 
-    While there is something to add, a thread sleeps until it is time; a process
-    that makes no calls has none. What cannot be written stays counted and goes
-    with the next round; after an operation that got no answer it may be counted
-    twice. Nothing is raised, and no breaker opens: nobody waits for it.
+    What cannot be written stays counted and goes with the next round; after an
+    operation that got no answer it may be counted twice. Nothing is raised, and
+    no breaker opens: nobody waits for it.
 
     Args:
         counters: what is counted.
@@ -40,93 +55,119 @@ class Summing(RenewedAfterFork):
     def __init__(self, counters: Counters, guarded: GuardedStore) -> None:
         self._counters = counters
         self._guarded = guarded
+        self._lock = ForkSafeLock()
+        self._closed = False
+        self.waiting = False
+
+    def wake(self) -> None:
+        """See to it that what was just counted is added soon; costs next to nothing where that is seen to."""
+        if not self.waiting and not self._closed:
+            self.waiting = True
+            _rounds.expect(self)
+
+    def add(self) -> None:
+        """Add what was counted since the last time."""
+        with self._lock:
+            self.waiting = False
+            _add(self._counters, self._guarded)
+
+    def close(self, within: float = _AT_EXIT) -> None:
+        """Add what is left, in so many seconds; idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                # A database that was not opened for any call is not opened for their number.
+                if self._guarded.is_open:
+                    _add(self._counters, self._guarded, within)
+
+    # At exit, when names of modules are gone, everything has been added.
+    def __del__(
+        self,
+        is_finalizing: Callable[[], bool] = sys.is_finalizing,
+        start: Callable[..., Any] = _thread.start_new_thread,
+        add: Callable[..., None] = _add,
+    ) -> None:
+        if is_finalizing() or self._closed or not self._guarded.is_open:
+            return
+        # In a thread: the garbage collector comes at any moment, perhaps while this one holds a lock of pymongo's.
+        with suppress(Exception):
+            start(add, (self._counters, self._guarded, _AT_EXIT))
+
+
+class _Rounds(RenewedAfterFork):
+    """A thread that sleeps while there is something to add, until it is time; a process that makes no calls has none.
+
+    The pauses grow, so that a process that is soon stopped from outside (a
+    worker of a pool) loses little, and one that goes on costs little.
+    """
+
+    def __init__(self) -> None:
+        # By weak references: a cache that nobody has any more is not kept open by it.
+        self._expected: weakref.WeakSet[Summing] = weakref.WeakSet()
+        self._all: weakref.WeakSet[Summing] = weakref.WeakSet()
+        self._registered_by: set[int] = set()
         self.after_fork()
         super().__init__()
 
     def after_fork(self) -> None:
         """Begin anew, in a forked child: the thread stayed with the parent."""
         self._lock = threading.Lock()
-        self._over = threading.Event()
-        self._waiting = False
+        self._runs = False
+        for summing in list(self._expected):
+            summing.waiting = False
+        self._expected.clear()
 
-    def wake(self) -> None:
-        """See to it that what was just counted is added soon; costs next to nothing where that is seen to."""
-        if self._waiting or self._over.is_set():
-            return
-        self._waiting = True
-        _all.add(self)
-        _at_exit()
-        # It knows this object by a weak reference: a cache that nobody has any more is not kept open by it.
-        known = (weakref.ref(self), self._over)
-        with suppress(RuntimeError):  # no more threads, or the interpreter is on its way out
-            threading.Thread(target=_wait, args=known, name="tmdb-mongo-cache-stats", daemon=True).start()
+    def expect(self, summing: Summing) -> None:
+        """Have counts added in the next round."""
+        with self._lock:
+            self._all.add(summing)
+            self._expected.add(summing)
+            self._register()
+            if not self._runs:
+                try:
+                    threading.Thread(target=self._run, name="tmdb-mongo-cache-stats", daemon=True).start()
+                    self._runs = True
+                except RuntimeError:  # no more threads, or the interpreter is on its way out
+                    summing.waiting = False
 
-    def add(self, *, patience: float = -1) -> None:
-        """Add what was counted since the last time.
+    def _run(self) -> None:
+        pause = _FIRST
+        while True:
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
+            with self._lock:
+                found = list(self._expected)
+                self._expected.clear()
+                if not found:
+                    self._runs = False
+                    return
+            while found:
+                found.pop().add()
 
-        Args:
-            patience: seconds to wait for a round under way; -1: until it is over.
+    def _register(self) -> None:
+        """Have the rest added when this process ends: before connections are closed and the embedded server stops.
+
+        Those have been opened by now, and what is registered last is done first.
         """
-        if not self._lock.acquire(timeout=patience):
+        pid = os.getpid()
+        if not self._registered_by:
+            atexit.register(self._close_all)
+        if pid in self._registered_by:
             return
-        try:
-            self._waiting = False
-            counts = self._counters.unwritten()
-            if counts and self._guarded.takes_writes:
-                self._guarded.store.sums.add(counts)
-                self._counters.note_written(counts)
-        except CacheError as error:
-            logger.debug("the counts of this process are not in MongoDB yet: %s", error)
-        except Exception as error:  # noqa: BLE001  nobody waits for it, and a thread of ours prints no traceback
-            logger.debug("the counts of this process are not in MongoDB yet: %s", type(error).__name__)
-        finally:
-            self._lock.release()
+        self._registered_by.add(pid)
+        # A child of multiprocessing's ends without atexit.
+        processes = sys.modules.get("multiprocessing.process")
+        if processes is not None and processes.parent_process() is not None:
+            from multiprocessing.util import Finalize
 
-    def close(self) -> None:
-        """Add what is left; idempotent."""
-        if not self._over.is_set():
-            self._over.set()
-            self.add(patience=_LAST)
+            Finalize(None, self._close_all, exitpriority=10)
 
-    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # at exit, when even "sys" may be gone, it has been done already
-            with suppress(Exception):
-                self.close()
+    def _close_all(self) -> None:
+        end = time.monotonic() + _AT_EXIT
+        for summing in list(self._all):
+            left = end - time.monotonic()
+            if left > 0:
+                summing.close(left)
 
 
-def _wait(found: weakref.ref[Summing], over: threading.Event) -> None:
-    if over.wait(EVERY):
-        return  # who has ended it adds the rest; a reference from here would keep open what is just being dropped
-    summing = found()
-    if summing is not None:
-        summing.add()
-
-
-_all: weakref.WeakSet[Summing] = weakref.WeakSet()
-_registered = False
-
-
-def _at_exit() -> None:
-    """Have the rest added when this process ends: before the connections are closed and the embedded server stops.
-
-    Those have been opened by now, and what is registered last is done first.
-    """
-    global _registered
-    if not _registered:
-        _registered = True
-        atexit.register(_close_all)
-    # A child of multiprocessing's ends without that.
-    processes = sys.modules.get("multiprocessing.process")
-    if processes is not None and processes.parent_process() is not None and os.getpid() not in _children:
-        from multiprocessing.util import Finalize
-
-        _children.add(os.getpid())
-        Finalize(None, _close_all, exitpriority=10)
-
-
-_children: set[int] = set()
-
-
-def _close_all() -> None:
-    for summing in list(_all):
-        summing.close()
+_rounds = _Rounds()

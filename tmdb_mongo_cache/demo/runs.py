@@ -17,6 +17,7 @@ from ..config import CacheConfig
 from ..environment import PREFIX
 from ..errors import CacheError
 from ..store.client import Connection
+from ..tmdb.secrets import redact
 
 SCRIPT = Path(__file__).with_name("legacy_script.py")
 DATABASE = "tmdb_cache_demo"
@@ -137,6 +138,9 @@ def _run(env: Mapping[str, str], count: Callable[[datetime], int]) -> Run:
             lines.append(line.rstrip())
         said = process.stderr.read()
     if process.returncode or len(times) < 2:
-        last = (said.strip().splitlines() or ["nothing"])[-1]
-        raise DemoFailed(f"the script ended with exit code {process.returncode}; the last it said: {last}")
+        last = redact((said.strip().splitlines() or ["nothing"])[-1])  # requests' errors have the URL in them
+        hint = ""
+        if env.get("TMDB_API_KEY") and "HTTPS_PROXY" not in env:
+            hint = " (with TMDB_API_KEY set the demo calls TMDB itself; without it, a stand-in)"
+        raise DemoFailed(f"the script ended with exit code {process.returncode}{hint}; the last it said: {last}")
     return Run(lines, count(since), times[-1] - times[0])

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from importlib import import_module
+from io import StringIO
 from typing import Any, NoReturn
 
 import click
 
 from .._version import __version__
+from ..environment import tell_unknown_variables
 from ..errors import CacheError, ConfigError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -34,6 +39,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 """Every command, in the order in which ``--help`` shows them: its module under ``commands/``, and its name there."""
 
 
+_SAY_THEMSELVES = ("run", "doctor", "completion")
+"""Commands that do not name mistyped variables: programs do, doctor has a verdict, and shells run what comes out."""
+
+
 class _Commands(click.Group):
     """The commands, each imported when it is called for: ``run`` is not to pay for the others."""
 
@@ -45,6 +54,7 @@ class _Commands(click.Group):
             return None
         module, name = COMMANDS[cmd_name]
         found: click.Command = getattr(import_module(f".commands.{module}", __package__), name)
+        _refuse_empty_options(found)
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -57,6 +67,8 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] in COMMANDS and args[0] not in _SAY_THEMSELVES and not ctx.resilient_parsing:
+            tell_unknown_variables(lambda text: click.echo(f"tmdb-mongo-cache: {text}", err=True))
         if args and args[0].endswith(".py") and args[0] not in COMMANDS:
             raise click.UsageError(f"No such command {args[0]!r}. Did you mean: tmdb-mongo-cache run {args[0]}?", ctx)
         if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
@@ -74,6 +86,27 @@ class _Commands(click.Group):
             # click would make it a 1, as for "no" to a question.
             click.echo("interrupted", err=True)
             sys.exit(INTERRUPTED)
+
+
+def _refuse_empty_options(command: click.Command) -> None:
+    """Have an option that is given an empty value be a mistake: it is mostly a variable that is not set.
+
+    Where it names a database it would else stand for another one, the default.
+    """
+    for option in command.params:
+        if isinstance(option, click.Option) and option.callback is None and not option.is_flag:
+            option.callback = _not_empty
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _refuse_empty_options(inner)
+
+
+def _not_empty(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
+    is_given = ctx.get_parameter_source(option.name or "") is click.core.ParameterSource.COMMANDLINE
+    texts = [text for text in (value if isinstance(value, tuple) else (value,)) if isinstance(text, str)]
+    if is_given and not all(text.strip() for text in texts) and not ctx.resilient_parsing:
+        raise click.UsageError(f"{option.opts[0]} is empty; is the variable set that it comes from?", ctx)
+    return value
 
 
 _SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
@@ -100,12 +133,48 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line; whatever a user can cause ends in one sentence and an exit code."""
+    from .commands.streams import open_streams, why_unwritable
+
+    open_streams()
+    code: str | int | None
     try:
-        cli.main(prog_name="tmdb-mongo-cache", standalone_mode=True)
+        code = _run()
+    except OSError as error:
+        why = why_unwritable(error)
+        if why is None:
+            raise
+        code = 1
+        with suppress(OSError):
+            click.echo(f"tmdb-mongo-cache: the output cannot be written: {why}", err=True)
+    except SystemExit as end:
+        code = end.code
+    if threading.current_thread() is threading.main_thread():
+        # All is done and said; a Ctrl-C while connections are closed would give a traceback, and the code 0.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        code = cli.main(prog_name="tmdb-mongo-cache", standalone_mode=False)
+    except click.ClickException as error:
+        from .commands.streams import without_secrets
+
+        said = StringIO()
+        error.show(said)
+        click.echo(without_secrets(said.getvalue()), nl=False, err=True)  # it repeats what was typed
+        return error.exit_code
+    except click.Abort as abort:
+        from .commands.options import INTERRUPTED
+
+        # By Ctrl-C, or because the input has ended.
+        was_interrupted = isinstance(abort.__context__, KeyboardInterrupt)
+        click.echo("\ninterrupted" if was_interrupted else "aborted", err=True)
+        return INTERRUPTED if was_interrupted else 1
     except ConfigError as error:
         click.echo(f"tmdb-mongo-cache: {error}", err=True)
-        sys.exit(2)
+        return 2
     except CacheError as error:
         click.echo(f"tmdb-mongo-cache: {error}", err=True)
-        sys.exit(1)
-    sys.exit(0)
+        return 1
+    return code if isinstance(code, int) else 0

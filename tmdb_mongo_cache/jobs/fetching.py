@@ -14,6 +14,7 @@ import requests
 
 from ..asking import Outcome, utcnow
 from ..errors import CacheError, UpstreamError
+from .failing import why_failed
 from .pausing import Stopped
 from .upstream import KeyRefused, Upstream
 
@@ -120,19 +121,19 @@ class Fetching:
 
     def _fetch(self, url: str) -> tuple[Came, str]:
         try:
-            came, why = _what_came(self._upstream.fetch(url))
+            came, why = _what_came(self._upstream.fetch(url), url)
             if came is Came.NOT_KEPT:
                 # By MongoDB's fault, or by the answer's own.
                 kept_before = self._upstream.keeps
                 self._upstream.store.check_writing()
                 if not kept_before:
-                    came, why = _what_came(self._upstream.fetch(url))
+                    came, why = _what_came(self._upstream.fetch(url), url)
         except Stopped:
             return Came.NOT_BEGUN, ""
         except UpstreamError as error:
             return Came.FAILED, str(error)
         except requests.RequestException as error:
-            return Came.FAILED, type(error).__name__
+            return Came.FAILED, why_failed(error, url)
         return (Came.FAILED, why) if came is Came.NOT_KEPT else (came, why)
 
     def _count(self, wish: Wish, came: Came, why: str) -> None:
@@ -151,7 +152,7 @@ class Fetching:
             raise UpstreamError(f"TMDB fails again and again (the last time: {why}); run it again to go on")
 
 
-def _what_came(outcome: Outcome | None) -> tuple[Came, str]:
+def _what_came(outcome: Outcome | None, url: str) -> tuple[Came, str]:
     """Say what became of one wish, and why where it failed."""
     if outcome is None:
         return Came.FRESH, ""
@@ -165,7 +166,7 @@ def _what_came(outcome: Outcome | None) -> tuple[Came, str]:
     if reply is None:
         return Came.FAILED, "no answer"
     if reply.error is not None:
-        return Came.FAILED, type(reply.error).__name__
+        return Came.FAILED, why_failed(reply.error, url)
     if outcome.stored is None:
         if reply.status in (200, 404):
             return Came.NOT_KEPT, f"status {reply.status}, but the answer is none that is kept"

@@ -6,6 +6,7 @@ import math
 import os
 import threading
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,9 @@ from ..errors import CLOSED, ConfigError, StoreError, UpstreamError
 from ..flow import Flow
 from ..scope import Scope, entered
 from ..sending import Transmission
+from ..stats import OTHER
 from ..store.mongo import MongoStore
-from ..tmdb import urls
+from ..tmdb import endpoints, urls
 from ..tmdb.calls import classify
 from ..tmdb.hosts import BASE_URL
 from ..tmdb.limits import MOST_CONNECTIONS, RATE, pause_at_limit, retry_after
@@ -95,8 +97,9 @@ class Upstream:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, HTTPAdapter(pool_connections=1, pool_maxsize=connections, pool_block=True))
         self._hosts, self._rules = cache.hosts, cache.config.policy
+        self._recorder = cache.flow.recorder  # of the cache's own flow, which adds up what is recorded
         timeout = max(float(cache.config.store_timeout), _STORE_TIMEOUT)  # type: ignore[arg-type]
-        self._flow = Flow(cache.config.changed(store_timeout=timeout, memory_ttl=0), cache.recorder)
+        self._flow = Flow(cache.config.changed(store_timeout=timeout, memory_ttl=0), self._recorder)
         self._limiter = Limiter(limit)
         self._pause = Pause()
         self._lock = threading.Lock()
@@ -123,6 +126,8 @@ class Upstream:
         self._limiter.close()
         self._session.close()
         self._flow.close()
+        if self._recorder.summing is not None:
+            self._recorder.summing.add()
 
     @property
     def store(self) -> MongoStore:
@@ -191,8 +196,10 @@ class Upstream:
         for attempt in range(1, _ATTEMPTS + 1):
             said: Mapping[str, str] = {}
             self._wait_for_turn()
+            began, failed = perf_counter(), True
             try:
                 response = self._send(request, timeout=_TIMEOUT_OF_PAGE, **options)
+                failed = response.status_code >= 500 or response.status_code == 429
                 if response.status_code == 200:
                     return response.json()
                 why, said = f"status {response.status_code}", response.headers
@@ -203,8 +210,12 @@ class Upstream:
                     raise KeyRefused(f"TMDB does not accept the key (status {response.status_code})")
                 if response.status_code == 422:
                     raise Refused(f"TMDB refuses the params of {path} (status 422)")
-                if response.status_code < 500 and response.status_code != 429:
+                if not failed:
                     break
+            finally:
+                self._recorder.by_itself(
+                    endpoints.find(path).template or OTHER, utcnow(), perf_counter() - began, failed=failed
+                )
             pause = pause_at_limit(attempt, retry_after(said, utcnow()))
             if attempt == _ATTEMPTS or pause > _LONGEST_PAUSE:
                 break

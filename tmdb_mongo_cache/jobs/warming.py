@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from ..errors import ConfigError
 from ..tmdb.endpoints import APPENDABLE, BY_ID
+from ..tmdb.names import is_text
 from ..tmdb.parts import PARTS
 from ..tmdb.secrets import is_credential
 from .exports import media_type_of, read_export
@@ -169,6 +170,8 @@ def _params(params: Mapping[str, str] | None) -> dict[str, str]:
     for name in found:
         if is_credential(name) or name in ("append_to_response", "callback"):
             raise ConfigError(f"params: {name!r} is not to be given here")
+    if not all(map(is_text, (*found, *found.values()))):
+        raise ConfigError("params must be text in UTF-8")
     return found
 
 

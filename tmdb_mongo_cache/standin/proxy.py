@@ -34,7 +34,9 @@ class Certificate:
         """Return what a subprocess needs in its environment to find the proxy and to trust it."""
         proxy = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"), url)
         trust = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), str(self.bundle))
-        return {**proxy, **trust, "NO_PROXY": "", "no_proxy": ""}
+        # What is on this machine (a MongoDB, a program under test) is reached without it.
+        here = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost")
+        return {**proxy, **trust, **here}
 
     def close(self) -> None:
         """Remove the files."""

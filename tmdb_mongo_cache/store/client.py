@@ -29,6 +29,7 @@ from .deadline import CONNECT_TIMEOUT, Deadline, has_secondaries_alone
 from .document import CODEC
 from .embedded import shared_server
 from .failures import EMBEDDED, failed
+from .leaving import is_ours
 from .mongod import embedded_available
 from .opening import PATIENCE, Opening
 
@@ -166,6 +167,11 @@ class Connection(RenewedAfterFork):
         found = self._open or self._opened(to_the_end=not bounded)
         return _Operation(self, found, self._deadline if bounded else None, writing=writing, probing=probing)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a client."""
+        return self._open is not None
+
     def is_back(self) -> bool:
         """Say whether there is a server to ask, for a connection to one has just broken."""
         found = self._open
@@ -210,6 +216,7 @@ class Connection(RenewedAfterFork):
             uri = resolve_uri(self._config.uri)
             self.where = EMBEDDED if uri == "embedded" else mask(uri)
             client = open_client(uri)
+            is_ours(client)
             close = close_with(self, client, self._gone)
         database = client.get_database(self._config.database)
         # One member's word is enough for a cache, unless the URI or the client asks for more.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 import pymongo
-from pymongo import IndexModel
-from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 from ..tmdb.expiration import LONGEST
@@ -18,22 +15,14 @@ from .document import SCHEMA
 from .indexes import INDEXES
 from .leases import INDEX as LEASE_INDEX
 from .leases import of as leases_of
+from .mending import IndexCheck, check
+from .rights import is_forbidden
 
 _SCAN = 30.0
 """Seconds for what reads every document: a million of them takes some."""
 
 _ONE = 5.0
 _SLACK = timedelta(minutes=5)  # MongoDB deletes once a minute, and not at once where that is much
-_CONFLICTS = (85, 86)  # IndexOptionsConflict, IndexKeySpecsConflict
-
-
-class IndexCheck(NamedTuple):
-    """One of our indexes that is not as it should be: ``missing`` or ``different``, and whether it is mended now."""
-
-    collection: str
-    name: str
-    state: str
-    mended: bool
 
 
 class Sizes(NamedTuple):
@@ -63,18 +52,24 @@ class Contents:
 
     def check_indexes(self, *, mend: bool) -> tuple[IndexCheck, ...]:
         """Compare the indexes with ours, in the collections that exist, and make those that are not right."""
-        found = []
-        with self._connection.operation(bounded=False) as entries, pymongo.timeout(_SCAN):
-            names = set(entries.database.list_collection_names(authorizedCollections=True))
+        found: list[IndexCheck] = []
+        with self._connection.operation(bounded=False) as entries:
+            with pymongo.timeout(_ONE):
+                names = set(entries.database.list_collection_names(authorizedCollections=True))
             for collection, models in ((entries, INDEXES), (leases_of(entries), (LEASE_INDEX,))):
                 if collection.name in names:
-                    found += [*_wrong_indexes(collection, models, mend)]
+                    found += check(collection, models, mend=mend)
         return tuple(found)
 
-    def sizes(self) -> Sizes:
-        """Return how much there is."""
+    def sizes(self) -> Sizes | None:
+        """Return how much there is; None where the user may not ask."""
         with self._connection.operation(bounded=False) as collection, pymongo.timeout(_ONE):
-            said = collection.database.command("collStats", collection.name)
+            try:
+                said = collection.database.command("collStats", collection.name)
+            except OperationFailure as error:
+                if not is_forbidden(error):
+                    raise
+                return None
         fields = ("count", "size", "storageSize", "totalIndexSize")
         return Sizes(*(int(said.get(name, 0)) for name in fields))
 
@@ -101,47 +96,3 @@ class Contents:
                     return None
                 raise
         return Ages(*(int(said.get(name, 0)) for name in Ages._fields))
-
-
-def _wrong_indexes(
-    collection: Collection[dict[str, Any]], models: tuple[IndexModel, ...], mend: bool
-) -> Iterator[IndexCheck]:
-    there = [*collection.list_indexes()]
-    for model in models:
-        wanted = model.document
-        if any(_works_as(wanted, one) for one in there):
-            continue
-        name = wanted["name"]
-        # One with the same fields and other options cannot stand beside ours, mostly.
-        in_the_way = [one["name"] for one in there if one["name"] == name or _key(one) == _key(wanted)]
-        mended = mend and _make(collection, model, in_the_way)
-        yield IndexCheck(collection.name, name, "different" if in_the_way else "missing", mended)
-
-
-def _make(collection: Collection[dict[str, Any]], model: IndexModel, in_the_way: list[str]) -> bool:
-    for attempt in range(2):
-        try:
-            collection.create_indexes([model])
-        except OperationFailure as error:
-            if error.timeout:
-                raise
-            if attempt or error.code not in _CONFLICTS:
-                return False
-            for name in in_the_way:
-                collection.drop_index(name)
-        else:
-            return True
-    return False
-
-
-def _key(index: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [(name, int(way) if isinstance(way, int | float) else way) for name, way in index["key"].items()]
-
-
-def _works_as(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    return _key(wanted) == _key(found) and _options(wanted) == _options(found)
-
-
-def _options(index: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("sparse", "unique", "expireAfterSeconds", "partialFilterExpression", "collation", "hidden")
-    return {name: index[name] for name in names if index.get(name) is not None and index[name] is not False}

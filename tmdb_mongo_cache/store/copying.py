@@ -6,12 +6,13 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import bson
 from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, ReplaceOne
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError, DocumentTooLarge, DuplicateKeyError, OperationFailure
+from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from ..tmdb.copies import Copy
 from ..tmdb.keys import START
@@ -84,6 +85,21 @@ class Copying:
         with self._operation(bounded=False) as collection:
             return collection.count_documents(query)
 
+    def identity(self) -> str | None:
+        """Return what MongoDB calls the collection, unlike any other on any server: a UUID, until it is dropped.
+
+        None where there is no collection yet, and where MongoDB does not tell.
+        """
+        with self._operation(bounded=False) as collection:
+            try:
+                found = next(iter(collection.database.list_collections(filter={"name": collection.name})), {})
+            except OperationFailure as error:
+                if error.timeout or error.code != _UNAUTHORIZED:
+                    raise
+                return None
+        named = found.get("info", {}).get("uuid")
+        return UUID(bytes=bytes(named)).hex if isinstance(named, bytes) else getattr(named, "hex", None)
+
     def seen(self, keys: Sequence[str]) -> dict[str, Seen]:
         """Say what is there under some keys."""
         with self._operation(bounded=False) as collection:
@@ -91,7 +107,7 @@ class Copying:
             return {key: seen for key, seen in map(_seen_of, raw) if key is not None}
 
     def write(self, items: Sequence[Item]) -> int:
-        """Write documents; return how many. Where another process has written since the look, its answer stays."""
+        """Write documents; return how many. Where another process has written since the look, nothing is."""
         if not items:
             return 0
         with self._operation(bounded=False, writing=True) as collection:
@@ -116,22 +132,24 @@ class Copying:
 def _write_one(collection: Collection[dict[str, Any]], item: Item) -> int:
     """Write one document, as ``put()`` does: without ``data`` where MongoDB does not take it with it."""
     try:
-        done = collection.bulk_write([item.operation(item.raw)])
-    except BulkWriteError as error:
-        codes = {one["code"] for one in error.details["writeErrors"]}
-        if _DUPLICATE_KEY in codes:
-            return 0
+        return _write_as(collection, item, item.raw)
+    except (BulkWriteError, OperationFailure) as error:
+        codes = (
+            {one["code"] for one in error.details["writeErrors"]} if isinstance(error, BulkWriteError) else {error.code}
+        )
         if item.bare is item.raw or error.timeout or not codes or _UNAUTHORIZED in codes:
             raise
-    except OperationFailure as error:
-        if item.bare is item.raw or error.timeout or error.code == _UNAUTHORIZED:
-            raise
-    else:
-        return done.inserted_count + done.matched_count
+    return _write_as(collection, item, item.bare)
+
+
+def _write_as(collection: Collection[dict[str, Any]], item: Item, raw: RawBSONDocument) -> int:
+    """Write one document in one of its forms; 0 where another process has been faster."""
     try:
-        done = collection.bulk_write([item.operation(item.bare)])
-    except DuplicateKeyError:
-        return 0
+        done = collection.bulk_write([item.operation(raw)])
+    except BulkWriteError as error:
+        if [one["code"] for one in error.details["writeErrors"]] == [_DUPLICATE_KEY]:
+            return 0
+        raise
     return done.inserted_count + done.matched_count
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -132,7 +133,7 @@ class EmbeddedServer:
     def keep(self) -> bool:
         """Have the server run until :meth:`end`, whoever comes and goes; started if it does not run.
 
-        It lasts no longer than its ``mongod``: after a reboot, things are as usual.
+        It lasts no longer than its ``mongod``: after a crash or a reboot, things are as usual.
 
         Returns:
             whether it was started for that.
@@ -164,12 +165,13 @@ class EmbeddedServer:
             whether it ran.
 
         Raises:
-            EmbeddedServerError: processes use it, this one perhaps, or it cannot be stopped.
+            EmbeddedServerError: processes use it, this one perhaps, or it cannot be stopped, or is another user's.
         """
         check_platform()
         with self._part.threads, self._translated():
             if not self.folder.is_dir():
                 return False
+            self._check_owner()
             with self._alone():
                 if not self._mongod.lives():
                     self._mark.remove()
@@ -189,6 +191,7 @@ class EmbeddedServer:
         with self._translated():
             if not (self.folder / "users.lock").exists():
                 return False
+            self._check_owner()
             try:
                 with self._alone(seconds=1):
                     return self._is_used()
@@ -199,7 +202,15 @@ class EmbeddedServer:
         """Say whether a ``mongod`` runs here, from before its first answer to its end."""
         check_platform()
         with self._translated():
+            if self.folder.is_dir():
+                self._check_owner()
             return self._mongod.lives()
+
+    def _check_owner(self) -> None:
+        # A lock that root made here the owner could not open.
+        owner = self.folder.stat().st_uid
+        if owner != os.geteuid():
+            raise EmbeddedServerError(f"{self.folder} belongs to another user (uid {owner}): run this as that user")
 
     def _is_used(self) -> bool:
         # Under start.lock, or a process that arrives would find the lock taken.
@@ -238,8 +249,9 @@ class EmbeddedServer:
         _taking_part.discard(self)
 
     @contextlib.contextmanager
-    def _alone(self, seconds: float = QUEUE_LIMIT) -> Iterator[None]:
+    def _alone(self, seconds: float | None = None) -> Iterator[None]:
         """Hold ``start.lock``: no other process arrives or leaves meanwhile."""
+        seconds = QUEUE_LIMIT if seconds is None else seconds
         descriptor = open_lock(self.folder / "start.lock")
         try:
             if not lock(descriptor, exclusive=True, seconds=seconds):

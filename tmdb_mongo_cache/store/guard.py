@@ -170,6 +170,11 @@ class GuardedStore(RenewedAfterFork):
             store.close()
 
     @property
+    def is_open(self) -> bool:
+        """Whether the database has been opened, and not closed again."""
+        return self._store is not None and not self.closed and self._store.connection.is_open
+
+    @property
     def takes_writes(self) -> bool:
         """Whether answers are being stored, as far as is known."""
         return not (self._guard.reads.is_open or self._guard.writes.is_open)

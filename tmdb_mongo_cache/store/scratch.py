@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -28,18 +29,31 @@ class Scratch:
     def __init__(self, uri: str, client: MongoClient[dict[str, Any]]) -> None:
         self.uri = uri
         self._client = client
+        self._names: set[str] = set()
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """Give the name of a database that nobody else has; it is dropped at the end."""
-        name = f"{_PREFIX}{uuid4().hex}"
+        """Give the name of a database that nobody else has, and lead every cache there; it is dropped at the end."""
+        from .leading import led
+
+        name = f"{_PREFIX}{os.getpid()}_{uuid4().hex}"
+        self._names.add(name)
         try:
-            yield name
+            with led(self.uri, self._client, name):
+                yield name
         finally:
             try:
                 self._client.drop_database(name)
             except PyMongoError as error:
                 logger.warning("the database %s stays: %s", name, type(error).__name__)
+
+    def clean(self) -> None:
+        """Drop databases that were dropped already and have come back: a cache that is still open wrote to them."""
+        try:
+            for name in self._names.intersection(self._client.list_database_names()):
+                self._client.drop_database(name)
+        except PyMongoError as error:
+            logger.warning("databases named %s… may have stayed: %s", _PREFIX, type(error).__name__)
 
 
 @contextmanager
@@ -64,7 +78,9 @@ def scratch(uri: str | None, folder: Path) -> Iterator[Scratch]:
             client.admin.command("ping")
         except PyMongoError as error:
             raise translation(error, mask(uri)) from error
-        yield Scratch(uri, client)
+        found = Scratch(uri, client)
+        stack.callback(found.clean)
+        yield found
 
 
 def _close(client: MongoClient[dict[str, Any]]) -> None:

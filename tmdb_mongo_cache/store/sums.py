@@ -13,8 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import date
+from math import isfinite
 from typing import Any
 
+import pymongo
 from bson.int64 import Int64
 from pymongo.collection import Collection
 
@@ -36,14 +38,19 @@ class Sums:
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
 
-    def add(self, counts: Mapping[Bucket, Count]) -> None:
-        """Add counts: one ``$inc`` for each day."""
+    def add(self, counts: Mapping[Bucket, Count], within: float | None = None) -> None:
+        """Add counts: one ``$inc`` for each day.
+
+        Args:
+            counts: as :class:`~..stats.Counters` has them.
+            within: seconds that it may take at most; None: ``store_timeout`` each.
+        """
         days: dict[int, dict[str, float]] = {}
         for (day, endpoint, kind), (number, size, seconds) in counts.items():
             path, changes = f"endpoints.{endpoint}.{kind}", days.setdefault(day, {})
             for name, value in (("n", Int64(number)), ("bytes", Int64(size)), ("seconds", seconds)):
                 changes[f"{path}.{name}"] = value
-        with self._operation(writing=True) as collection:
+        with pymongo.timeout(within), self._operation(writing=True) as collection:
             for day, changes in sorted(days.items()):
                 update = {"$inc": changes, "$set": {"schema": SCHEMA}, "$currentDate": {"updated_at": True}}
                 beside(collection).update_one({"_id": date.fromordinal(day).isoformat()}, update, upsert=True)
@@ -70,9 +77,13 @@ def _read(document: Mapping[str, Any]) -> Iterator[tuple[date, str, str, Count]]
         return
     for endpoint, kinds in _mapping(document.get("endpoints")):
         for kind, found in _mapping(kinds):
-            values = [dict(_mapping(found)).get(name) for name in ("n", "bytes", "seconds")]
-            number, size, seconds = (value if isinstance(value, int | float) else 0 for value in values)
-            yield day, endpoint, kind, (int(number), int(size), float(seconds))
+            count = dict(_mapping(found))
+            number, size, seconds = (_number(count.get(name)) for name in ("n", "bytes", "seconds"))
+            yield day, endpoint, kind, (int(number), int(size), seconds)
+
+
+def _number(found: Any) -> float:
+    return found if isinstance(found, int | float) and isfinite(found) and found > 0 else 0
 
 
 def _mapping(found: Any) -> list[tuple[str, Any]]:

@@ -17,12 +17,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-from . import secrets
-from .calls import classify
 from .entry import Entry, Hop
 from .expiration import LONGEST
-from .keys import START
-from .policy import CLOCKS_APART
 
 FORMAT = "tmdb-mongo-cache"
 VERSION = 1
@@ -152,62 +148,6 @@ def _bytes(text: object, coded: object) -> bytes:
     except (UnicodeEncodeError, binascii.Error, ValueError):
         raise ValueError("its body cannot be read") from None
     raise ValueError("it needs a body, or a body_base64")
-
-
-def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
-    """Say why an entry must not be taken from a stranger, whose word it is for everything; empty when it may be.
-
-    Args:
-        copy: the entry; that its fields have the right types is known.
-        hosts: what counts as TMDB besides its own hosts.
-        now: the time.
-    """
-    entry = copy.entry
-    if not entry.key.startswith(f"{START}/"):
-        return "its key is none of TMDB's"
-    if "#" not in entry.key:
-        why = _why_not_at(f"https://{entry.key.removeprefix('GET ')}", entry.key, frozenset())
-        if why:
-            return why
-    elif not (entry.history or entry.url):
-        return "its key ends in a digest, and no url tells what was asked"
-    for index, url in enumerate([*(hop.url for hop in entry.history), *filter(None, [entry.url])]):
-        why = _why_not_at(url, entry.key if index == 0 and (entry.history or "#" in entry.key) else "", hosts)
-        if why:
-            return why
-    parts: list[Entry | Hop] = [entry, *entry.history]
-    if any(_has_credential(part.headers) for part in parts):
-        return "a credential or a cookie in its headers"
-    if not all(secrets.are_storable(part.headers) for part in parts):
-        return "headers that cannot be kept"
-    last = entry.timestamp + LONGEST if entry.timestamp < now + CLOCKS_APART else None
-    if last is None or max(copy.fetched, copy.changed_at or copy.fetched) > now + CLOCKS_APART:
-        return "it comes from the future"
-    if max(entry.purge_at, entry.expires_at) > last:
-        return f"it is to be kept for longer than TMDB's terms allow ({LONGEST.days} days)"
-    return ""
-
-
-def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
-    call = classify("GET", url, {}, hosts=hosts)
-    if call is None:
-        return "an url in it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
-    if call.straight:
-        return f"it must not be kept: {call.straight}"
-    if secrets.strip_url(url) != url or secrets.mentions(url, ()):
-        return "a credential in an url"
-    return "its key is not that of its call" if key and call.key != key else ""
-
-
-def _has_credential(headers: Mapping[str, str]) -> bool:
-    others = {name: value for name, value in headers.items() if name.lower() != "location"}
-    if len(secrets.keepable_headers(others, ())) != len(others):
-        return True
-    locations = [value for name, value in headers.items() if name.lower() == "location"]
-    try:
-        return any(secrets.strip_url(value) != value for value in locations)
-    except ValueError:
-        return True
 
 
 def is_past(entry: Entry, now: datetime) -> bool:

@@ -9,6 +9,7 @@ here it becomes, once, seconds as a float (``math.inf`` for never), an aware
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
@@ -53,7 +54,22 @@ def normalise(value: Any, name: str) -> Expiration:
                 return math.inf
     except OverflowError:
         raise ValueError(f"{name} is beyond what a date or a number can hold; -1 means never") from None
-    raise ValueError(f"{name} must be seconds (0 or more, -1 for never), a timedelta or a datetime, not {value!r}")
+    hint = _hint(value)
+    raise ValueError(
+        f"{name} must be seconds (0 or more, -1 for never), a timedelta or a datetime, not {value!r}{hint}"
+    )
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def _hint(value: object) -> str:
+    """Say what is to be written in a program for what would do in the environment."""
+    found = re.fullmatch("([0-9]+(?:[.][0-9]+)?) ?([smhdw]?)", value) if isinstance(value, str) else None
+    if found is None:
+        return ""
+    python = f"timedelta({_UNITS[found[2]]}={found[1]})" if found[2] else found[1]
+    return f": in Python write {python}, for {value!r} is what the environment takes"
 
 
 def wanted(value: Any, name: str) -> Wanted:
@@ -65,7 +81,9 @@ def wanted(value: Any, name: str) -> Wanted:
     if isinstance(value, str):
         if value == ADAPTIVE:
             return ADAPTIVE
-        raise ValueError(f"{name} must be seconds, a timedelta, a datetime or {ADAPTIVE!r}, not {value!r}")
+        raise ValueError(
+            f"{name} must be seconds, a timedelta, a datetime or {ADAPTIVE!r}, not {value!r}{_hint(value)}"
+        )
     return normalise(value, name)
 
 
@@ -81,7 +99,7 @@ def duration(value: Any, name: str) -> float:
         return 0.0
     normal = None if isinstance(value, datetime) else normalise(value, name)
     if normal is None or isinstance(normal, int | datetime):
-        raise ValueError(f"{name} must be seconds or a timedelta, not {value!r}")
+        raise ValueError(f"{name} must be seconds or a timedelta, not {value!r}{_hint(value)}")
     return normal
 
 

@@ -31,11 +31,7 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
     """
     wanted = _fresh_for(call, rules, reply, data, now)
     expires = expiration.expires_at(wanted, now, now)
-    endpoint, _, media_type, tmdb_id = call.endpoint
-    if media_type and tmdb_id is None and endpoint and endpoint.count("{") == 1 and isinstance(data, dict):
-        # Asked for by another database's id (/3/movie/tt0137523/credits): the answer has TMDB's own.
-        given = data.get("id")
-        tmdb_id = given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**63 else None
+    tmdb_id, media_type, endpoint = labels(call, data)
     return Entry(
         key=call.key,
         status=reply.status,
@@ -51,6 +47,16 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
         url=reply.url or (strip_url(call.url) if "#" in call.key else None),
         history=reply.history,
     )
+
+
+def labels(call: Call, data: Any) -> tuple[int | str | None, str | None, str | None]:
+    """Return the ``tmdb_id``, ``media_type`` and ``endpoint`` of the entry of an answer, whose parsed body is given."""
+    endpoint, _, media_type, tmdb_id = call.endpoint
+    if media_type and tmdb_id is None and endpoint and endpoint.count("{") == 1 and isinstance(data, dict):
+        # Asked for by another database's id (/3/movie/tt0137523/credits): the answer has TMDB's own.
+        given = data.get("id")
+        tmdb_id = given if isinstance(given, int) and not isinstance(given, bool) and 0 <= given < 2**63 else None
+    return tmdb_id, media_type, endpoint
 
 
 def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: datetime) -> Entry:

@@ -35,6 +35,15 @@ def parts() -> tuple[str, ...]:
     return (*sorted({end for end in ends if not end.startswith("{")}), *sorted(TEMPLATES))
 
 
+def is_text(text: str) -> bool:
+    """Say whether a text can be written as UTF-8, as MongoDB has it; arguments of a command may be any bytes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def as_kept(tmdb_id: int | str) -> int | str:
     """Return an id as it is kept: TMDB's numbers as numbers, however somebody writes them."""
     is_number = isinstance(tmdb_id, str) and tmdb_id.isascii() and tmdb_id.isdecimal() and len(tmdb_id) < 19

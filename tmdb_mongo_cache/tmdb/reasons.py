@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from . import freshness
-from .expiration import ADAPTIVE, Wanted
+from .expiration import ADAPTIVE, LONGEST, Wanted
 from .rules import Policy
 from .secrets import strip_url
 
@@ -71,6 +71,12 @@ def length(seconds: float) -> str:
     if whole < 48 * 3600:
         return _units(whole, (3600, "h"), (60, "min"))
     return _units(whole, (86400, "days"), (3600, "h"))
+
+
+def allowed(seconds: float) -> str:
+    """Write for how long an answer is kept fresh where a setting asks for so many seconds, also for ever."""
+    longest = LONGEST.total_seconds()
+    return length(seconds) if seconds < longest else f"{length(longest)}, as long as TMDB's terms allow"
 
 
 def _units(seconds: int, large: tuple[int, str], small: tuple[int, str]) -> str:

@@ -8,27 +8,35 @@ from datetime import datetime, timezone
 
 from ..cache import TMDBCache
 from ..errors import StoreError, StoreUnavailable
-from ..store.contents import Contents
+from ..store.contents import Ages, Contents, Sizes
 from ..store.embedded import shared_server
 from ..store.failures import EMBEDDED
 from ..store.health import PATIENCE, Health, Kind, Trouble
 from ..store.mongo import MongoStore
+from ..store.rights import rights
 from . import surroundings, verdicts
+from .index_verdicts import judge, lacking
 from .verdicts import Verdict
 
 _TEXTS: dict[Kind, str] = {
     "refused": "nobody listens at {}",
     "unknown-host": "there is no host of that name: {}",
+    "unreachable": "no network leads from this machine to {}",
     "password": "{} does not accept the user and the password",
     "tls": "no connection to {}: one side speaks TLS, or shows a certificate, that the other does not take",
+    "no-mongodb": "what answers at {} is no MongoDB",
+    "replica-set": "no member of the replica set that the URI names is at {}",
     "timeout": "{} does not answer",
     "old": "the server at {} is too old for this pymongo",
 }
 _ADVICE: dict[Kind, str] = {
     "refused": "start it there, or set TMDB_CACHE_URI to one that runs, or to 'embedded'",
     "unknown-host": "correct the host in TMDB_CACHE_URI, or see why this machine's DNS does not know it",
+    "unreachable": "see whether this machine is in that network, or in its VPN, and correct the host in TMDB_CACHE_URI",
     "password": "correct them in TMDB_CACHE_URI, with '@', ':' and '/' escaped, and authSource with them",
     "tls": "set tls=true in the URI where the server wants TLS, tlsCAFile for its CA; leave tls out where it does not",
+    "no-mongodb": "correct the port in TMDB_CACHE_URI; MongoDB's own is 27017",
+    "replica-set": "correct replicaSet= in TMDB_CACHE_URI, or leave it out where the server is none of a replica set",
     "timeout": "see whether a firewall is between (Atlas: its IP access list), and how busy the server is",
     "embedded": "see its log, {log}",
     "settings": "correct TMDB_CACHE_URI",
@@ -41,7 +49,7 @@ def examine(cache: TMDBCache, store: MongoStore, *, mend: bool) -> tuple[Verdict
     """Look at everything; see :meth:`TMDBCache.doctor`."""
     found = [surroundings.settings(cache.config), surroundings.uri(cache.config)]
     found += [surroundings.packages(), surroundings.patches()]
-    health, where = Health(store.connection), surroundings.where(cache.config)
+    health, where = Health(store.connection, cache.config), surroundings.where(cache.config)
     trouble = health.contact()
     if trouble is not None:
         return (*found, _trouble(trouble, where))
@@ -50,11 +58,11 @@ def examine(cache: TMDBCache, store: MongoStore, *, mend: bool) -> tuple[Verdict
     missing: list[str] = []
     checks: dict[str, Callable[[], Iterator[Verdict]]] = {
         "server": lambda: _server(health, where),
-        "rights": lambda: _rights(health, missing, cache.config.database),
-        "latency": lambda: iter([verdicts.latency(health.round_trip(), told)]),
-        "indexes": lambda: _indexes(contents, mend=mend),
+        "rights": lambda: _rights(store, missing, cache.config.database),
+        "latency": lambda: iter([verdicts.latency(health.round_trips(), told)]),
+        "indexes": lambda: _indexes(contents, cache.config.database, mend=mend),
         "expiry": lambda: _expiry(health),
-        "size": lambda: _documents(contents),
+        "size": lambda: _documents(contents, f"{cache.config.database}.{cache.config.collection}"),
         "disk": lambda: _disk(where),
     }
     for name, check in checks.items():
@@ -100,29 +108,21 @@ def _server(health: Health, where: str) -> Iterator[Verdict]:
 _MEMBERS = {"RSPrimary": "(primary)", "RSSecondary": "(secondary)", "RSArbiter": "(arbiter)", "Unknown": "(away)"}
 
 
-def _rights(health: Health, missing: list[str], database: str) -> Iterator[Verdict]:
-    missing += health.missing_rights()
-    if not missing:
-        yield Verdict("rights", "ok", "it may read, store, change and delete, make indexes and take leases")
-        return
-    advice = f"give its user the role readWrite on the database {database}"
-    yield Verdict("rights", "problem", f"the user may not {', '.join(missing)}", advice)
+def _rights(store: MongoStore, missing: list[str], database: str) -> Iterator[Verdict]:
+    found = rights(store.connection)
+    missing += found.missing
+    yield verdicts.rights(found.missing, found.anonymous, database)
 
 
-def _indexes(contents: Contents, *, mend: bool) -> Iterator[Verdict]:
+def _indexes(contents: Contents, database: str, *, mend: bool) -> Iterator[Verdict]:
     found = contents.check_indexes(mend=mend)
     if not found:
         yield Verdict("indexes", "ok", "all are there, or will be with the first answer that is stored")
         return
-    text = ", ".join(
-        f"{one.collection}.{one.name} {'was' if one.mended else 'is'} {one.state}{', now made' if one.mended else ''}"
-        for one in found
-    )
-    if all(one.mended for one in found):
-        yield Verdict("indexes", "ok", text)
-        return
-    advice = "let a user run this who may make indexes" if mend else "run 'tmdb-mongo-cache doctor' without --no-mend"
-    yield Verdict("indexes", "problem" if any(one.name == "purge_at" for one in found) else "note", text, advice)
+    judged = [judge(one, database, tried=mend) for one in found]
+    worst = max((one.level for one in judged), key=verdicts.LEVELS.index)
+    advice = "; ".join(dict.fromkeys(one.advice for one in judged if one.advice))
+    yield Verdict("indexes", worst, "; ".join(one.text for one in judged), advice)
 
 
 def _expiry(health: Health) -> Iterator[Verdict]:
@@ -140,12 +140,9 @@ def _disk(where: str) -> Iterator[Verdict]:
         yield verdicts.disk(shutil.disk_usage(shared_server().folder).free)
 
 
-def _documents(contents: Contents) -> Iterator[Verdict]:
+def _documents(contents: Contents, where: str) -> Iterator[Verdict]:
     sizes, ages = contents.sizes(), contents.ages(datetime.now(timezone.utc))
-    data, storage, indexes = (f"{size / 1e6:.1f} MB" for size in (sizes.data, sizes.storage, sizes.indexes))
-    foreign = f", {ages.foreign} of them not TMDB's" if ages and ages.foreign else ""
-    text = f"{sizes.documents} documents{foreign}: {data} of data, on disk {storage} and {indexes} of indexes"
-    yield Verdict("size", "ok", text)
+    yield _size(sizes, ages, where)
     if ages is None:
         yield Verdict("six-months", "note", "there is too much to look at all of it", "run 'tmdb-mongo-cache purge'")
         return
@@ -153,3 +150,12 @@ def _documents(contents: Contents) -> Iterator[Verdict]:
     if ages.other_schema:
         text = f"{verdicts.counted(ages.other_schema)} of another version of this package, and not used"
         yield Verdict("schema", "note", text, "use one version everywhere; they are replaced when they are asked for")
+
+
+def _size(sizes: Sizes | None, ages: Ages | None, where: str) -> Verdict:
+    if sizes is None:
+        return Verdict("size", "note", f"the user may not ask how large {where} is", lacking("collStats", where))
+    data, storage, of_indexes = (f"{size / 1e6:.1f} MB" for size in (sizes.data, sizes.storage, sizes.indexes))
+    foreign = f", {ages.foreign} of them not TMDB's" if ages and ages.foreign else ""
+    text = f"{sizes.documents} documents{foreign}: {data} of data, on disk {storage} and {of_indexes} of indexes"
+    return Verdict("size", "ok", text)

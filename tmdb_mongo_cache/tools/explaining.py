@@ -10,7 +10,6 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from ..scope import Active, current_scope
-from ..tmdb import reasons
 from ..tmdb.calls import Call, classify
 from ..tmdb.expiration import DO_NOT_CACHE
 from ..tmdb.hosts import OWN_HOSTS
@@ -95,7 +94,7 @@ class Explanation(NamedTuple):
             ("appended", ", ".join(self.appended)),
             ("never cached", self.straight),
             ("fresh for", self.rule),
-            ("stands in", None if self.stands_in_for is None else lasting.standing_in(self.stands_in_for)),
+            ("stands in", lasting.standing_in(self.stands_in_for, self.fresh_for)),
             ("found", self.look_up),
             ("does", self.does),
             *(("note", note) for note in self.notes),
@@ -146,8 +145,10 @@ def _elsewhere(url: str, cache: TMDBCache) -> Explanation:
     known = ", ".join(sorted({*OWN_HOSTS, *cache.hosts}))
     straight = f"not TMDB's: its hosts are {known}; others are named by the setting hosts (TMDB_CACHE_HOSTS)"
     target = split(url)
+    if target is None:  # ftp://…
+        return Explanation("", straight=straight, does="requests raises an error, for it knows http and https alone")
     does = "goes to its host as if there were no cache"
-    return Explanation("" if target is None else finding.shown_url(url, path=False), straight=straight, does=does)
+    return Explanation(finding.shown_url(url, path=False), straight=straight, does=does)
 
 
 def _rules(cache: TMDBCache) -> tuple[Policy, str]:
@@ -164,9 +165,9 @@ def _rules(cache: TMDBCache) -> tuple[Policy, str]:
 
 
 def _lasts(about: Explanation, call: Call, rules: Policy, cache: TMDBCache, found: Found | None) -> Explanation:
-    body = found.entry.body if found is not None and found.entry is not None else None
+    entry = None if found is None else found.entry
     pattern = cache.config.matching_pattern(strip_url(call.url))
-    lasts: Lasting = lasting.of(call, rules, body, datetime.now(timezone.utc), pattern)
+    lasts: Lasting = lasting.of(call, rules, entry, datetime.now(timezone.utc), pattern)
     return about._replace(fresh_for=lasts.seconds, rule=lasts.rule, stands_in_for=lasts.stands_in)
 
 
@@ -174,10 +175,6 @@ def _notes(rules: Policy, *, cached: bool) -> tuple[str, ...]:
     notes = []
     if rules.offline:
         notes.append("offline is set: TMDB is never called")
-    if cached and rules.cache_control:
-        notes.append("cache_control is set: what TMDB's own Cache-Control says goes before the settings")
-    if cached and not isinstance(rules.not_found_expire_after, datetime):
-        kept = rules.not_found_expire_after
-        text = "not kept" if kept == DO_NOT_CACHE else f"fresh for {reasons.length(kept)}"
-        notes.append(f"a 404 of TMDB's would be {text} (not_found_expire_after)")
+    if cached:
+        notes.append(f"a 404 of TMDB's would be {lasting.of_missing(rules)} (not_found_expire_after)")
     return tuple(notes)

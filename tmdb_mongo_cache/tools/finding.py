@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from ..errors import CacheError
-from ..looking import MEMORY, Looked, Looker
+from ..looking import MEMORY, Looked, Looker, is_fresh_hit
 from ..reusing import REUSED, look_inside
 from ..store.memory import Memory, Moment
 from ..tmdb import policy, reasons
@@ -97,7 +97,7 @@ def find(cache: TMDBCache, call: Call, rules: Policy) -> Found:
     peeking = None if cache.flow.memory is None else cast("Memory", _Peeking(cache.flow.memory))
     looked = Looker(store, peeking, float(cache.config.store_timeout)).look_up(call, rules)  # type: ignore[arg-type]
     holder = ""
-    if rules.reuse_appended and looked.step is not Step.SERVE and policy.may_share(call.ask, rules):
+    if rules.reuse_appended and not is_fresh_hit(looked) and policy.may_share(call.ask, rules):
         inside = look_inside(store, call, rules, looked)
         if inside is not None:
             looked, holder = inside, reading.last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import mask
+from ..config import CacheConfig, mask
 from ..display import bytes_text, html_table, time_text
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ def of_cache(cache: TMDBCache) -> str:
     """Show where a cache keeps its answers, what is not as it is by default, and what it has counted."""
     config = cache.config
     plain = type(config)()
-    where = "the client given" if config.client is not None else mask(config.uri) if config.uri else "the default URI"
-    rows = [("MongoDB", where), ("collection", f"{config.database}.{config.collection}")]
+    rows = [("MongoDB", _where(config)), ("collection", f"{config.database}.{config.collection}")]
     rows += [
         (name, repr(getattr(config, name)))
         for name in type(config).__dataclass_fields__
@@ -32,12 +31,21 @@ def of_cache(cache: TMDBCache) -> str:
     return html_table("TMDBCache", (), rows) + html_table(f"Calls ({state})", (), cache.stats().rows())
 
 
+def _where(config: CacheConfig) -> str:
+    if config.client is not None:
+        return "the client given"
+    from ..store.client import resolve_uri
+
+    uri = resolve_uri(config.uri)
+    return "the embedded server" if uri == "embedded" else mask(uri)
+
+
 def of_report(report: UsageReport) -> str:
     """Show what all processes have saved, by day and by endpoint."""
     total = report.total
     text = (
         f"<p>{total.calls_saved} of {total.calls} calls saved, {bytes_text(total.bytes_saved)} and "
-        f"{time_text(total.seconds_saved)}</p>"
+        f"{time_text(max(total.seconds_saved, 0))}</p>"
     )
     heads = ("", "calls", "hits", "stale", "misses", "saved")
     days = [(f"{day}", *_usage_cells(row)) for day, row in report.days[-_MOST_ROWS:]]
@@ -51,5 +59,5 @@ def _usage_cells(row: Usage) -> tuple[str, ...]:
         f"{row.hits}",
         f"{row.stale}",
         f"{row.misses}",
-        time_text(row.seconds_saved),
+        time_text(max(row.seconds_saved, 0)),
     )

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ..asking import utcnow
-from ..errors import ConfigError
 from ..store import memory
 from ..store.copying import Item, Seen, entry_of, item_of
-from ..tmdb import copies, policy
-from ..tmdb.copies import FORMAT, LONGEST_LINE, VERSION, Copy
+from ..tmdb import copies, policy, vetting
+from ..tmdb.copies import LONGEST_LINE, Copy
 from ..tmdb.entry import Reply
 from ..tmdb.policy import CLOCKS_APART
 from ..tmdb.rules import Policy
 from .exporting import Progress
+from .reading import entry_lines, opened
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
 
 _BATCH = 200
+_ATTEMPTS = 10
+"""Looks at what is there: more than programs that write the same keys at the same time make necessary."""
+
 _BATCH_BYTES = 4 * 2**20
-_HEADER = f'{{"{FORMAT}"'.encode()
-_LONGEST_HEADER = 10_000
 
 
 class ImportReport(NamedTuple):
@@ -114,47 +114,69 @@ class Importing:
             return None, str(error)
         if copy is None:
             return None, "a field has a value that none can have"
-        why = copies.why_refused(copy, self._cache.hosts, utcnow())
+        why = vetting.why_refused(copy, self._cache.hosts, utcnow())
         return (None, why) if why else (copy, "")
 
     def _store(self, batch: Mapping[str, tuple[int, Copy]]) -> None:
         now, copying = utcnow(), self._cache._store.copying
-        seen = copying.seen([*batch]) if batch else {}
-        items: list[Item] = []
+        wanted: dict[str, tuple[int, Copy]] = {}
         for key, (number, copy) in batch.items():
             if copies.is_past(copies.recorded(copy.entry) if self._recording else copy.entry, now):
                 self._skipped += 1
-                continue
-            if not _is_newer(copy, seen.get(key), now):
-                self._kept += 1
-                continue
-            item, why = self._item(copy, seen.get(key), now)
-            if item is None:
-                self._refused.append((number, why))
             else:
-                items.append(item)
-        self._refused.sort()
+                wanted[key] = (number, copy)
+        items: dict[str, Item] = {}
+        written = 0
         try:
-            written = copying.write(items)
+            for _ in range(_ATTEMPTS if wanted else 0):
+                seen = copying.seen([*wanted])
+                newer = [key for key, (_, copy) in wanted.items() if _is_newer(copy, seen.get(key), now)]
+                self._make_items(newer, wanted, items, now)
+                writing = [items[key]._replace(seen=seen.get(key)) for key in newer if key in wanted]
+                done = copying.write(writing)
+                written += done
+                # Somebody has written between the look and ours: whose is newer is to be seen by another look.
+                if done == len(writing):
+                    break
         finally:
-            for item in items:
-                memory.forget_key(item.key)
+            for key in items:
+                memory.forget_key(key)
             self._cache.flow.forget_calls()
         self._imported += written
-        self._kept += len(items) - written
+        self._kept += len(wanted) - written
 
-    def _item(self, copy: Copy, seen: Seen | None, now: datetime) -> tuple[Item | None, str]:
+    def _make_items(
+        self, keys: Iterable[str], wanted: dict[str, tuple[int, Copy]], items: dict[str, Item], now: datetime
+    ) -> None:
+        """Make what is to be written for some keys; what is refused is wanted no longer."""
+        for key in keys:
+            if key in items:
+                continue
+            number, copy = wanted[key]
+            item, why = self._item(copy, now)
+            if item is None:
+                self._refused.append((number, why))
+                del wanted[key]
+            else:
+                items[key] = item
+        self._refused.sort()
+
+    def _item(self, copy: Copy, now: datetime) -> tuple[Item | None, str]:
         """Return what is to be written for an entry, or why nothing is."""
         if self._recording:
             copy = Copy(copies.recorded(copy.entry))
         try:
             reply = Reply(status=copy.entry.status, body=copy.entry.body)
             judged = policy.judge(reply, policy.Ask(), None, Policy(), False, now)
+            if judged.verdict is not policy.Verdict.STORE:
+                return None, f"its answer is none that is kept: {judged.why}"
+            why = vetting.why_answer_refused(copy.entry.body, judged.data)
         except RecursionError:
             return None, "its answer is nested too deeply"
-        if judged.verdict is not policy.Verdict.STORE:
-            return None, f"its answer is none that is kept: {judged.why}"
-        item = item_of(copy, judged.data, seen)
+        if why:
+            return None, why
+        entry = vetting.labelled(copy.entry, self._cache.hosts, judged.data)
+        item = item_of(copy._replace(entry=entry), judged.data, None)
         return item, "" if item is not None else "MongoDB cannot hold it"
 
 
@@ -163,45 +185,3 @@ def _is_newer(copy: Copy, seen: Seen | None, now: datetime) -> bool:
     if seen is None or seen.fetched is None or seen.fetched > now + CLOCKS_APART:
         return True
     return copy.fetched > seen.fetched or seen.purge_at is None or seen.purge_at <= now
-
-
-def entry_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Read the lines of an export, with their numbers, but for its header; one that is too long is cut off.
-
-    Raises:
-        ConfigError: it is no export, or one of a newer version.
-    """
-    number = 0
-    for number, line in enumerate(_lines(stream), start=1):
-        may_be_header = number == 1 or line.startswith(_HEADER)
-        version = copies.version_of(line) if may_be_header and len(line) < _LONGEST_HEADER else None
-        if version is None and number == 1:
-            raise ConfigError(f"{name} is no export of tmdb-mongo-cache: its first line does not say so")
-        if version is not None and version > VERSION:
-            raise ConfigError(f"{name} was written by a newer {FORMAT} (format {version}): install that one here")
-        if version is None and line.strip():  # a header further down is that of another file behind the first
-            yield number, line
-    if number == 0:
-        raise ConfigError(f"{name} is empty, and no export of tmdb-mongo-cache")
-
-
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    while line := stream.readline(LONGEST_LINE + 1):
-        yield line
-        while len(line) > LONGEST_LINE and not line.endswith(b"\n"):
-            line = stream.readline(LONGEST_LINE + 1)
-
-
-@contextmanager
-def opened(path: str | PathLike[str]) -> Iterator[BinaryIO]:
-    """Open a file to be read.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    try:
-        file = open(path, "rb")  # noqa: SIM115  what is raised within is not of opening
-    except OSError as error:
-        raise ConfigError(f"{os.fspath(path)} cannot be read: {error.strerror or error}") from None
-    with file:
-        yield file

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..tmdb import bodies, freshness, making, reasons
 from ..tmdb.calls import Call
-from ..tmdb.entry import Reply
+from ..tmdb.entry import Entry, Reply
 from ..tmdb.expiration import DO_NOT_CACHE, LONGEST
 from ..tmdb.rules import Policy
 
@@ -20,13 +20,13 @@ class Lasting(NamedTuple):
     stands_in: float | None
 
 
-def of(call: Call, rules: Policy, body: bytes | None, now: datetime, pattern: str | None) -> Lasting:
+def of(call: Call, rules: Policy, entry: Entry | None, now: datetime, pattern: str | None) -> Lasting:
     """Return how long an answer to a call that came now would be good.
 
     Args:
         call: the call.
         rules: the settings as they are for it.
-        body: an answer that is there, for what goes by its dates.
+        entry: an answer that is there, for what goes by its dates.
         now: the time.
         pattern: of ``urls_expire_after``, the one that matches.
     """
@@ -34,41 +34,59 @@ def of(call: Call, rules: Policy, body: bytes | None, now: datetime, pattern: st
     named = reasons.named(rule, call.ask, rules, pattern)
     if value == DO_NOT_CACHE:
         return Lasting(None, f"not kept at all, by {named}", None)
+    # A 404 has no dates, and goes by a setting of its own.
+    body = entry.body if entry is not None and entry.status == 200 else None
     data = None if body is None else _parsed(body)
     made = making.make_entry(call, rules, Reply(200, body=body or b""), data, now)
     seconds = (made.expires_at - now).total_seconds()
-    stands_in = _stands_in(call, rules)
-    if isinstance(value, datetime):
-        return Lasting(seconds, f"until {value:%Y-%m-%d %H:%M:%S} UTC, by {named}", stands_in)
     adapts = reasons.adapts(value, call.ask.kind)
     if adapts:
         limits = f"{reasons.length(freshness.SHORTEST)} and {reasons.length(freshness.LONGEST)}"
         text = f"a tenth of the time since it came out, between {limits}, by {named}: 'adaptive'"
-        if body is None:
-            return Lasting(None, text, stands_in)
-        text += f"; for the answer that is there {reasons.length(seconds)}"
-        return Lasting(seconds, text, stands_in)
-    if isinstance(value, str):
-        value = freshness.seconds_of(call.ask.kind)
-        named = f"the table of classes (here {call.ask.kind!r}; 'adaptive' is for titles)"
-    return Lasting(seconds, _exactly(float(value), seconds, named), stands_in)
+        text += "" if body is None else f"; for the answer that is there {reasons.length(seconds)}"
+    elif isinstance(value, datetime):
+        cut = "" if value <= made.expires_at else "as long as TMDB's terms allow, "
+        text = f"until {made.expires_at:%Y-%m-%d %H:%M:%S} UTC, {cut}by {named}"
+    else:
+        if isinstance(value, str):
+            value = freshness.seconds_of(call.ask.kind)
+            named = f"the table of classes (here {call.ask.kind!r}; 'adaptive' is for titles)"
+        text = _exactly(float(value), seconds, named)
+    if rules.cache_control:
+        text = f"as long as TMDB's own Cache-Control says (cache_control); where it says nothing {text}"
+    stands_in = _stands_in(call, rules)
+    if rules.cache_control or (adapts and body is None):
+        return Lasting(None, text, stands_in)
+    # Six months after the fetch it is deleted, stale or not.
+    return Lasting(seconds, text, min(stands_in, (made.purge_at - made.expires_at).total_seconds()))
 
 
-def standing_in(seconds: float) -> str:
-    """Say how long past its expiry an answer stands in."""
-    if seconds <= 0:
-        return "never, when TMDB fails"
-    without_end = seconds >= LONGEST.total_seconds()
-    length = "as long as TMDB's terms allow" if without_end else f"{reasons.length(seconds)} longer"
+def of_missing(rules: Policy) -> str:
+    """Say how long a 404 that came now would be good."""
+    wanted = rules.not_found_expire_after
+    if wanted == DO_NOT_CACHE:
+        return "not kept"
+    if isinstance(wanted, datetime):
+        return f"fresh until {wanted:%Y-%m-%d %H:%M:%S} UTC"
+    return f"fresh for {reasons.allowed(wanted)}"
+
+
+def standing_in(seconds: float | None, fresh_for: float | None) -> str:
+    """Say how long past its expiry an answer stands in, given how long it is fresh; empty where it is not kept."""
+    if seconds is None:
+        return ""
+    lasts_longest = seconds + (fresh_for or 0.0) >= LONGEST.total_seconds() - 1
+    if seconds < 1:
+        return "no longer than that, for TMDB's terms do not allow it" if lasts_longest else "never, when TMDB fails"
+    length = f"{reasons.length(seconds)} longer"
+    if lasts_longest:
+        length = f"as long as TMDB's terms allow{'' if fresh_for is None else f' ({length})'}"
     return f"{length}, when TMDB fails (stale_if_error)"
 
 
 def _exactly(wanted: float, seconds: float, named: str) -> str:
-    longest = LONGEST.total_seconds()
-    if wanted >= longest:
-        return f"{reasons.length(longest)}, as long as TMDB's terms allow, by {named}"
-    text = f"{reasons.length(wanted)}, by {named}"
-    if abs(seconds - wanted) < 1:
+    text = f"{reasons.allowed(wanted)}, by {named}"
+    if abs(seconds - min(wanted, LONGEST.total_seconds())) < 1:
         return text
     share = f"{abs(seconds / wanted - 1):.1%} {'longer' if seconds > wanted else 'shorter'}"
     return f"{text}; for this key {reasons.length(seconds)} ({share}: not all is to expire at once)"

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     from os import PathLike
 
+    from pymongo.collection import Collection
+
     from ..cache import TMDBCache
     from ..store.document import EntryInfo
     from .explaining import Explanation
@@ -89,6 +91,19 @@ class Tools:
 
         return self._tooled._store.listing.count(query_of(filters))
 
+    @property
+    def collection(self) -> Collection[dict[str, Any]]:
+        """The documents, as pymongo's ``Collection``: for queries of your own over ``data``.
+
+        It belongs to this cache, and is of no use when that is closed. What fails in
+        it is pymongo's error, and what is changed by it is your own responsibility.
+
+        Raises:
+            StoreError: MongoDB cannot be opened.
+        """
+        with self._tooled._store.connection.operation(bounded=False) as found:
+            return found
+
     def explain(
         self, url: str, params: Any = None, *, method: str = "GET", headers: Mapping[str, str] | None = None
     ) -> Explanation:
@@ -113,8 +128,8 @@ class Tools:
     def usage(self, *, days: int = 30) -> UsageReport:
         """Return what all processes and machines that share this cache have counted, and what that saved.
 
-        Each process adds its counts to the collection ``<collection>_stats`` within
-        half a minute and when it ends (``statistics=False``: never).
+        Each process adds its counts to the collection ``<collection>_stats`` after a
+        second, later within half a minute, and when it ends (``statistics=False``: never).
 
         Args:
             days: how many days (UTC), today included.
@@ -138,7 +153,8 @@ class Tools:
         """Write TMDB's answers to a file, for another machine or for tests: JSON, an entry a line, byte for byte.
 
         It is written as ``FILE.part`` first. Where that is there, because an
-        export was interrupted, this one goes on behind its last whole line.
+        export was interrupted less than a day ago, this one goes on behind its last
+        whole line.
         Stale answers are written as well; what other hosts sent is not, nor what
         a requests-cache session keeps under keys of its own.
 

@@ -13,7 +13,8 @@ from ..store.copying import entry_of
 from ..tmdb import copies
 from ..tmdb.expiration import LONGEST
 from .exporting import is_exported
-from .importing import Importing, entry_lines, opened
+from .importing import Importing
+from .reading import entry_lines, opened
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache

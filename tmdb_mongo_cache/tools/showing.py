@@ -7,10 +7,13 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..tmdb import bodies, reasons
+from ..tmdb import bodies, reasons, urls
+from ..tmdb.calls import classify
 from ..tmdb.endpoints import BY_ID
 from ..tmdb.entry import Entry, header
+from ..tmdb.hosts import BASE_URL
 from ..tmdb.keys import START
+from . import lasting
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
@@ -56,6 +59,29 @@ def stands_in_until(cache: TMDBCache, entry: Entry) -> datetime:
     return entry.purge_at
 
 
+def url_of(entry: Entry) -> str | None:
+    """Return an URL of TMDB's that has the key of an entry; None where there is none (or nobody knows it)."""
+    url = entry.key.removeprefix("GET ")
+    if "#" in entry.key:  # the key does not tell it, and where it was fetched may be a host of another machine
+        target = urls.split(entry.url)
+        url = "" if target is None else f"{START[4:]}{target.path}?{target.query}"
+    url = BASE_URL + url.removeprefix(START[4:])
+    call = classify("GET", url, {})
+    return url if call is not None and call.key == entry.key else None
+
+
+def rule(cache: TMDBCache, entry: Entry, now: datetime) -> str:
+    """Say how long the answer would be fresh by the settings here if it came now; empty where that is not known."""
+    rules, url = cache.config.policy, url_of(entry)
+    if entry.status == 404:
+        return f"{lasting.of_missing(rules)}, by not_found_expire_after"
+    call = None if url is None else classify("GET", url, {})
+    if url is None or call is None:
+        return ""
+    found = lasting.of(call, rules, entry, now, cache.config.matching_pattern(url))
+    return found.rule if found.rule.startswith("not kept") else f"fresh for {found.rule}"
+
+
 def as_document(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> dict[str, Any]:
     """Return all that is known of an entry, its answer parsed, by stable names."""
     return {
@@ -70,6 +96,7 @@ def as_document(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> d
         "validated_at": entry.validated_at,
         "changed_at": found.changed_at,
         "expires_at": entry.expires_at,
+        "rule": rule(cache, entry, now),
         "stands_in_until": stands_in_until(cache, entry),
         "purge_at": entry.purge_at,
         "size": len(entry.body),
@@ -93,6 +120,7 @@ def rows(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> list[tup
         ("confirmed", _moment(entry.validated_at, now)),
         ("changed", _moment(found.changed_at, now, " (TMDB's feed of changes)")),
         ("fresh until" if now < entry.expires_at else "stale since", _moment(entry.expires_at, now)),
+        ("by settings", rule(cache, entry, now)),
         ("stands in", f"until {_moment(stands_in_until(cache, entry), now)}, when TMDB fails"),
         ("deleted", _moment(entry.purge_at, now)),
         ("led to", (entry.url or "") if entry.history else ""),

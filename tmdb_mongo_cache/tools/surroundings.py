@@ -41,10 +41,14 @@ def bad_settings(error: ConfigError) -> tuple[Verdict, ...]:
         except ConfigError as found:
             errors[name] = str(found)
     bad = [
-        Verdict("settings", "problem", text, f"correct {PREFIX}{name.upper()}, or unset it")
+        Verdict("settings", "problem", text, f"correct {PREFIX}{name.upper()}, or leave it out")
         for name, text in errors.items()
     ]
-    return (*(bad or [Verdict("settings", "problem", str(error), "correct it, or unset it")]), packages(), patches())
+    return (
+        *(bad or [Verdict("settings", "problem", str(error), "correct it, or leave it out")]),
+        packages(),
+        patches(),
+    )
 
 
 def settings(config: CacheConfig) -> Verdict:
@@ -60,7 +64,7 @@ def settings(config: CacheConfig) -> Verdict:
         advice = f"unset {PREFIX}OFFLINE, or take offline=True away"
         return Verdict("settings", "note", "offline: what is not in the cache is an error", advice)
     found = sorted(name for name, value in os.environ.items() if name.startswith(PREFIX) and value.strip())
-    return Verdict("settings", "ok", f"from the environment: {', '.join(found)}" if found else "all are the defaults")
+    return Verdict("settings", "ok", f"set by {', '.join(found)}" if found else "all are the defaults")
 
 
 def where(config: CacheConfig) -> str:
@@ -84,7 +88,7 @@ def uri(config: CacheConfig) -> Verdict:
         installed = "installed" if embedded_available() else "not installed"
         source = f"no URI is set, and the extra 'embedded' is {installed}"
     elif config.uri == os.environ.get(f"{PREFIX}URI", "").strip():
-        source = f"by {PREFIX}URI or --uri"
+        source = f"by {PREFIX}URI"
     else:
         source = "by uri="
     return Verdict("uri", "ok", f"{where(config)} ({source}), database {config.database}.{config.collection}")

@@ -30,7 +30,8 @@ class Usage(NamedTuple):
         background: calls that the cache made by itself; no part of ``calls``.
         bytes_saved: bodies (decoded) that did not have to be fetched.
         seconds_saved: what the calls saved would have taken, by the mean of those that were made to
-            the same endpoint (to any, where there were none), less what their answers took.
+            the same endpoint (to any, where there were none), less what their answers took; so it may be negative.
+            0 as long as no call was made by whose time it could be told.
     """
 
     memory: int = 0
@@ -96,41 +97,38 @@ Counts = dict[Key, dict[str, Count]]
 def usage(cache: TMDBCache, days: int) -> UsageReport:
     """Add up what all processes have counted; see :meth:`.methods.Tools.usage`."""
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36500:
-        raise ConfigError(f"days must be a number of days, 1 or more, not {days!r}")
+        raise ConfigError(f"days must be a number of days, from 1 to 36500, not {days!r}")
     if cache.recorder.summing is not None:
         cache.recorder.summing.add()
     today = datetime.now(timezone.utc).date()
     counts: Counts = {}
-    first = date.fromordinal(max(today.toordinal() - days + 1, 1))
-    for day, endpoint, kind, count in cache._store.sums.since(first):
+    # What a call takes is told by earlier days as well: a cache that is full makes hardly any.
+    for day, endpoint, kind, count in cache._store.sums.since(date.fromordinal(1)):
         if day > today + timedelta(days=1):  # by no clock that is kept right
             continue
         kinds = counts.setdefault((day, endpoint), {})
         kinds[kind] = _sum((kinds.get(kind, _NONE), count))
-    return report(counts, today)
+    return report(counts, today, date.fromordinal(max(today.toordinal() - days + 1, 1)))
 
 
 _NONE: Count = (0, 0, 0.0)
 
 
-def report(counts: Counts, today: date) -> UsageReport:
-    """Make the report of counts by day and endpoint."""
-    endpoints = sorted({endpoint for _, endpoint in counts})
-    seconds = {
-        name: _mean_seconds(kinds for (_, endpoint), kinds in counts.items() if endpoint == name) for name in endpoints
-    }
+def report(counts: Counts, today: date, first: date = date.min) -> UsageReport:
+    """Make the report of counts by day and endpoint, of the days from the first on."""
     mean = _mean_seconds(counts.values())
-    rows = {key: _row(kinds, seconds[key[1]] or mean) for key, kinds in counts.items()}
-    by_endpoint = [(name, _total(row for (_, endpoint), row in rows.items() if endpoint == name)) for name in endpoints]
-    by_endpoint = [item for item in by_endpoint if any(item[1])]
-    days = sorted({day for day, _ in rows})
-    found = []
-    if days:
-        for number in range((max(today, days[-1]) - days[0]).days + 1):
-            day = days[0] + timedelta(days=number)
-            found.append((day, _total(row for (other, _), row in rows.items() if other == day)))
-    by_endpoint.sort(key=lambda item: (-item[1].calls, item[0]))
-    return UsageReport(_total(rows.values()), tuple(found), tuple(by_endpoint))
+    means = {name: _mean_seconds(kinds for (_, other), kinds in counts.items() if other == name) for _, name in counts}
+    rows = {key: _row(kinds, means[key[1]] or mean) for key, kinds in counts.items() if key[0] >= first}
+    names = {name for _, name in rows}
+    endpoints = [(name, _total(row for (_, other), row in rows.items() if other == name)) for name in names]
+    endpoints.sort(key=lambda item: (-item[1].calls, item[0]))
+    begin = min((day for day, _ in rows), default=None)
+    days = []
+    if begin is not None:
+        for number in range((max(today, *(day for day, _ in rows)) - begin).days + 1):
+            day = begin + timedelta(days=number)
+            days.append((day, _total(row for (other, _), row in rows.items() if other == day)))
+    return UsageReport(_total(rows.values()), tuple(days), tuple(item for item in endpoints if any(item[1])))
 
 
 def _row(kinds: Mapping[str, Count], seconds_of_a_miss: float) -> Usage:
@@ -138,19 +136,20 @@ def _row(kinds: Mapping[str, Count], seconds_of_a_miss: float) -> Usage:
     saved = [kinds[kind] for kind in (*HITS, "collapsed") if kind in kinds]
     took = sum(seconds for _, _, seconds in saved)
     not_fetched = [kinds[kind] for kind in (*HITS, "collapsed", "stale", "revalidated") if kind in kinds]
-    same = ("memory", "mongodb", "reused", "stale", "revalidated", "collapsed", "straight", "unanswered", "background")
+    same = ("memory", "mongodb", "reused", "stale", "revalidated", "collapsed", "straight", "unanswered")
     return Usage(
         **{name: count.get(name, 0) for name in same},
+        background=count.get("background", 0) + count.get("background_failed", 0),
         misses=count.get("miss", 0) + count.get("failed", 0),
         failed=count.get("failed", 0),
         bytes_saved=sum(size for _, size, _ in not_fetched),
-        seconds_saved=max(sum(number for number, _, _ in saved) * seconds_of_a_miss - took, 0.0),
+        seconds_saved=sum(number for number, _, _ in saved) * seconds_of_a_miss - took if seconds_of_a_miss else 0.0,
     )
 
 
 def _mean_seconds(found: Iterable[Mapping[str, Count]]) -> float:
     """Return what a call to TMDB took in the mean; 0 where there was none. Time-outs and the like do not count."""
-    number, _, seconds = _sum(kinds.get("miss", _NONE) for kinds in found)
+    number, _, seconds = _sum(kinds.get(kind, _NONE) for kinds in found for kind in ("miss", "background"))
     return seconds / number if number else 0.0
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from statistics import median
 from typing import Literal, NamedTuple
 
 from ..tmdb.expiration import LONGEST
 from ..tmdb.policy import CLOCKS_APART, SAME_TIME
 
 Level = Literal["ok", "note", "problem"]
+LEVELS: Sequence[Level] = ("ok", "note", "problem")
 
 OLDEST_SERVER = (4, 4)
 """What the package needs of MongoDB: ``$binarySize``, and updates that are pipelines."""
@@ -45,16 +48,52 @@ def clock(ahead: float) -> Verdict:
     return Verdict("clock", "problem", f"{text}: what one machine has stored another may not take", advice)
 
 
-def latency(median: float, store_timeout: float) -> Verdict:
-    """Judge the time of one look-up against what one may cost, both in seconds."""
-    text = f"a look-up takes {median * 1000:.1f} ms (the median of 20), and may take {store_timeout * 1000:.0f} ms"
-    if store_timeout >= ROUND_TRIPS * median:
+def latency(taken: Sequence[float], store_timeout: float) -> Verdict:
+    """Judge the times of look-ups against what one may cost, all in seconds."""
+    middle = median(taken)
+    shown = f"{middle * 1000:.1f} ms (the median of {len(taken)})"
+    text = f"a look-up takes {shown}, and may take {store_timeout * 1000:.0f} ms"
+    if store_timeout >= ROUND_TRIPS * middle:
         return Verdict("latency", "ok", text)
-    wanted = max(0.01, round(ROUND_TRIPS * median + 0.005, 2))
+    wanted = max(0.01, round(ROUND_TRIPS * middle + 0.005, 2))
     advice = f"set TMDB_CACHE_STORE_TIMEOUT={wanted:g} or more, ten times the round trip"
-    if median >= store_timeout:
+    if middle >= store_timeout:
         return Verdict("latency", "problem", f"{text}: calls go to TMDB", advice)
     return Verdict("latency", "note", f"{text}: a slow one makes calls go to TMDB", advice)
+
+
+_WRITES = {"store", "change", "delete"}
+_WITHOUT = {
+    "delete": "'invalidate', 'clear' and 'purge' fail",
+    "make indexes": "'tmdb-mongo-cache purge' is wanted now and then, unless another user makes them",
+    "take leases": "two programs may fetch the same thing at once",
+    "count its calls": "they are not in 'tmdb-mongo-cache stats'",
+    "read the counts": "'tmdb-mongo-cache stats' fails",
+    "follow TMDB's changes": "'tmdb-mongo-cache refresh' fails",
+}
+
+
+def rights(missing: Collection[str], anonymous: bool, database: str) -> Verdict:
+    """Judge what the user may not do, as :func:`~..store.rights.rights` names it.
+
+    A user who may only read is a note: machines that shall do no more have one.
+    """
+    if not missing:
+        return Verdict("rights", "ok", "it may read, store, change and delete, make indexes and take leases")
+    if anonymous:
+        advice = "name a user in TMDB_CACHE_URI, mongodb://user:password@…, with '@', ':' and '/' escaped"
+        return Verdict("rights", "problem", "the server wants a user and a password, and none is given", advice)
+    text = f"the user may not {', '.join(missing)}"
+    advice = f"give its user the role readWrite on the database {database}"
+    if "read" in missing:
+        return Verdict("rights", "problem", text, advice)
+    lacking = _WRITES.intersection(missing)
+    reads_only = lacking == _WRITES
+    without = ["answers are not stored by this user"] if lacking - {"delete"} else []
+    without += [_WITHOUT[name] for name in missing if name in _WITHOUT]
+    level: Level = "problem" if lacking - {"delete"} and not reads_only else "note"
+    more = "" if level == "problem" else " where it is to do that"
+    return Verdict("rights", level, f"{text}: what is there is served; {'; '.join(without)}", f"{advice}{more}")
 
 
 def version(found: tuple[int, ...], described: str) -> Verdict:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
+from ...environment import PREFIX
 from ...errors import ConfigError
 from .options import common, echo_json, open_cache
 
@@ -28,8 +30,9 @@ def doctor(no_mend: bool, as_json: bool, **settings: str | None) -> None:
 
     Looked at are the settings, the connection, the server, the rights in it, how fast
     it answers, indexes, sizes, clocks, the six months of TMDB's terms, and the
-    requests of this Python. Indexes that are missing or different are made. The
-    exit code is 1 where something is a problem.
+    requests of this Python. The cache's own indexes are made where they are missing
+    or different; no other index is touched. The exit code is 1 where something is a
+    problem.
     """
     from ...tools.surroundings import bad_settings
 
@@ -40,12 +43,23 @@ def doctor(no_mend: bool, as_json: bool, **settings: str | None) -> None:
     else:
         with cache:
             found = cache.doctor(mend=not no_mend)
+    found = [_by_options(verdict, settings) for verdict in found]
     healthy = all(verdict.level != "problem" for verdict in found)
     if as_json:
         echo_json({"healthy": healthy, "verdicts": found})
     else:
         _show(found)
     sys.exit(0 if healthy else 1)
+
+
+def _by_options(verdict: Verdict, settings: Mapping[str, str | None]) -> Verdict:
+    """Name the option where a setting was given by one: the cache has it from the environment either way."""
+    for name, value in settings.items():
+        if value is not None:
+            variable = rf"\b{PREFIX}{name.upper()}\b"
+            text, advice = (re.sub(variable, f"--{name}", said) for said in (verdict.text, verdict.advice))
+            verdict = verdict._replace(text=text, advice=advice)
+    return verdict
 
 
 def _show(verdicts: Sequence[Verdict]) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from ...tmdb import names
-from .naming import EndpointName, named_argument, pair, read, short
+from ...tmdb.endpoints import BY_ID
+from .naming import EndpointName, named_argument, pair, read, read_url, short
 from .options import common, echo_json, open_cache, seconds
 from .printing import pretty, print_entries, print_rows
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ...store.document import EntryInfo
 
 _LIMIT = 50
+_MOST = 10**9
 
 
 @click.command()
@@ -41,9 +43,13 @@ _LIMIT = 50
 )
 @click.option("--reverse", is_flag=True, help="The largest first.")
 @click.option(
-    "--limit", type=click.IntRange(0), default=_LIMIT, show_default=True, help="Lines on a page; 0 for all there are."
+    "--limit",
+    type=click.IntRange(0, _MOST),
+    default=_LIMIT,
+    show_default=True,
+    help="Lines on a page; 0 for all there are.",
 )
-@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option("--page", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Which page.")
 @common
 def ls(
     media_type: str | None,
@@ -69,6 +75,8 @@ def ls(
     tmdb-mongo-cache ls --type movie --stale
     tmdb-mongo-cache ls --endpoint credits --sort size --reverse
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
+    from ...tools import showing
+
     if page > 1 and not limit:
         raise click.UsageError("--page goes with a --limit other than 0: without one there is one page.")
     filters: dict[str, Any] = {
@@ -82,16 +90,24 @@ def ls(
     }
     with open_cache(settings) as cache:
         total = cache.count_entries(**filters)
+        place = showing.place(cache)
         skip = (page - 1) * limit
         found = list(cache.entries(**filters, sort=sort, reverse=reverse, skip=skip, limit=limit))
-    pages = -(-total // limit) if limit else 1
+    pages = max(-(-total // limit) if limit else 1, 1)
     if as_json:
         listed = [asdict(entry) for entry in found]
-        echo_json({"total": total, "page": page, "pages": max(pages, 1), "entries": listed})
+        echo_json({"total": total, "page": page, "pages": pages, "entries": listed})
         return
     if found:
         print_entries(found)
-    click.echo(f"page {page} of {max(pages, 1)}, {total} answer{'' if total == 1 else 's'}", err=True)
+    answers = f"{total} answer{'' if total == 1 else 's'}"
+    if not total:
+        is_filtered = any(value is not None for value in filters.values())
+        click.echo(f"there is nothing {'of that kind ' if is_filtered else ''}in {place}", err=True)
+    elif page > pages:
+        click.echo(f"there is no page {page}, for {answers} are on {pages} page{'' if pages == 1 else 's'}", err=True)
+    else:
+        click.echo(f"page {page} of {pages}, {answers}", err=True)
 
 
 @click.command()
@@ -120,8 +136,10 @@ def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str
             entries = list(cache.entries(media_type=named.media_type, tmdb_id=named.tmdb_id))
             key = showing.details_key(entries, named.media_type, named.tmdb_id)
             if not entries:
-                fetch = f"tmdb-mongo-cache warm {named.media_type} {named.tmdb_id}"
-                _end(f"there is nothing about {named.media_type} {named.tmdb_id}; to fetch it: {fetch}")
+                title = f"{named.media_type} {named.tmdb_id}"
+                is_fetched = named.media_type in BY_ID and isinstance(named.tmdb_id, int) and named.tmdb_id > 0
+                advice = f"to fetch it: tmdb-mongo-cache warm {title}" if is_fetched else "ls shows what there is"
+                _end(f"there is nothing about {title}; {advice}")
         if named.straight:
             _end(f"such a call is never cached: {named.straight}")
         found = None if key is None else showing.kept(cache, key)
@@ -154,9 +172,14 @@ def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str
 
 
 @click.command()
-@click.argument("url", nargs=-1)
+@click.argument("url", nargs=-1, metavar="URL|KEY")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A param of the call.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the call.")
+@click.option(
+    "--expire-after",
+    metavar="TIME",
+    help="How long answers are fresh: 36h, adaptive, …  [env: TMDB_CACHE_EXPIRE_AFTER]",
+)
 @common
 def explain(
     url: tuple[str, ...], params: tuple[str, ...], headers: tuple[str, ...], as_json: bool, **settings: str | None
@@ -170,15 +193,10 @@ def explain(
     \b
     tmdb-mongo-cache explain https://api.themoviedb.org/3/movie/550 --param language=de
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
-    if len(url) != 1:
-        raise click.UsageError("Give one URL (in quotes), like 'https://api.themoviedb.org/3/movie/550?language=de'.")
     query = [pair(text, "--param", "=", "NAME=VALUE, like language=de") for text in params]
     given = dict(pair(text, "--header", ":", "'NAME: VALUE', like 'Cache-Control: no-cache'") for text in headers)
-    # As ls prints it: the host of its own.
-    address = url[0].removeprefix("GET ")
-    address = f"https://api.themoviedb.org{address}" if address.startswith("/") else address
-    address = f"https://{address}" if address.startswith("api.themoviedb.org") else address
     with open_cache(settings) as cache:
+        address = read_url(cache, url)
         found = cache.explain(address, query, headers={name.strip(): value.strip() for name, value in given.items()})
     if as_json:
         echo_json(found)

@@ -9,13 +9,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from ...errors import ConfigError
-from ...tmdb import names
-from ...tmdb.hosts import HOST, OWN_HOSTS
+from ...tmdb import names, urls
+from ...tmdb.hosts import BASE_URL, HOST, OWN_HOSTS
 from ...tmdb.keys import KEY_LENGTH, START
 
 if TYPE_CHECKING:
     from ...cache import TMDBCache
 
+HOW_URL = (
+    "Give one URL (in quotes), like 'https://api.themoviedb.org/3/movie/550?language=de', or a key as ls prints it."
+)
 HOW = "Give a key as ls prints it (/3/movie/550?language=de), an URL of TMDB, or a type and an id (movie 550)."
 
 _DIGEST = re.compile("#[0-9a-f]{64}")
@@ -65,24 +68,66 @@ def read(cache: TMDBCache, words: tuple[str, ...]) -> Named:
         click.UsageError: it names nothing.
         ConfigError: the URL is not TMDB's.
     """
-    if len(words) == 2 and words[0] in names.MEDIA_TYPES:
+    if len(words) == 2 and words[0] in names.MEDIA_TYPES and words[1] and names.is_text(words[1]):
         return Named(media_type=words[0], tmdb_id=names.as_kept(words[1]))
-    if len(words) == 2 and words[0] == "GET":
-        words = words[1:]
-    if len(words) != 1:
-        raise click.UsageError(HOW)
-    word = words[0].removeprefix("GET ")
+    word = _one_word(words, HOW)
     if _OTHER_KEY.fullmatch(word):
         return Named(key=word)
-    if word.startswith("/"):
-        word = f"{HOST}{word}"
-    if word.startswith(HOST) and len(word) == KEY_LENGTH - len("GET ") and _DIGEST.search(word, len(word) - 65):
-        return Named(key=f"GET {word}")
-    if word.partition("/")[0].lower() in (*OWN_HOSTS, *cache.hosts):
-        word = f"https://{word}"
-    if not re.match("https?://", word, re.IGNORECASE):
+    digest = _digest_key(word)
+    if digest is not None:
+        return Named(key=digest)
+    url = _with_scheme(cache, word)
+    if not re.match("https?://", url, re.IGNORECASE):
         raise click.UsageError(HOW)
-    return _by_url(cache, word)
+    return _by_url(cache, url)
+
+
+def read_url(cache: TMDBCache, words: tuple[str, ...]) -> str:
+    """Read an URL, or the key of an answer as the URL that it stands for. No error repeats it.
+
+    Raises:
+        click.UsageError: it is neither, or a key whose URL nobody knows.
+        StoreError: MongoDB failed, which alone has the URL of a key that ends in a digest.
+    """
+    word = _one_word(words, HOW_URL)
+    digest = _digest_key(word)
+    if digest is None:
+        url = _with_scheme(cache, word)
+        if not re.match("[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):
+            raise click.UsageError(HOW_URL)
+        return url
+    from ...tools import showing
+
+    kept = showing.kept(cache, digest)
+    found = None if kept is None or kept.entry is None else showing.url_of(kept.entry)
+    if found is None:
+        raise click.UsageError(
+            "Such a key is only the beginning of its URL, and the answer is not there: give the URL."
+        )
+    return found
+
+
+def _one_word(words: tuple[str, ...], how: str) -> str:
+    if len(words) == 2 and words[0] == "GET":
+        words = words[1:]
+    if len(words) != 1 or not names.is_text(words[0]):
+        raise click.UsageError(how)
+    return words[0].removeprefix("GET ")
+
+
+def _digest_key(word: str) -> str | None:
+    """Return the key that a word is, as it is kept or as ls prints it, where that is one that ends in a digest."""
+    word = f"{HOST}{word}" if word.startswith("/") else word
+    is_one = word.startswith(HOST) and len(word) == KEY_LENGTH - len("GET ") and _DIGEST.search(word, len(word) - 65)
+    return f"GET {word}" if is_one else None
+
+
+def _with_scheme(cache: TMDBCache, word: str) -> str:
+    """Return what was typed without a scheme, or without a host, as an URL; all else as it is."""
+    if word.startswith("/"):
+        return f"{BASE_URL}{word}"
+    target = urls.split(f"https://{word}")
+    return f"https://{word}" if target is not None and urls.is_tmdb(target, cache.hosts) else word
 
 
 def _by_url(cache: TMDBCache, url: str) -> Named:

@@ -7,14 +7,14 @@ import logging
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from ...cache import TMDBCache
 from ...config import CacheConfig
 from ...display import bytes_text, time_text
 from ...environment import PREFIX, read_seconds
@@ -22,6 +22,8 @@ from ...errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from ...cache import TMDBCache
 
 __all__ = [
     "INTERRUPTED",
@@ -34,9 +36,15 @@ __all__ = [
     "json_text",
     "open_cache",
     "progress_bar",
+    "read_settings",
+    "say_no_more",
     "seconds",
     "time_text",
+    "variables",
+    "waiting",
 ]
+
+_PATIENCE = 1.5  # seconds
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
@@ -63,12 +71,70 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def open_cache(settings: Mapping[str, str | None]) -> TMDBCache:
-    """Open the cache that the options name, as ``run`` names it to a program: by the environment."""
-    given = {f"{PREFIX}{name.upper()}": value for name, value in settings.items() if value is not None}
-    os.environ.update(given)
+    """Open the cache that the options name.
+
+    Raises:
+        ConfigError: an option or a variable cannot be used.
+    """
+    from ...cache import TMDBCache
+
+    config = read_settings(settings)
+    # An option of the URI that nobody knows is otherwise a warning of Python's. (Of a "+srv" it takes DNS to know.)
+    if config.uri is not None and config.uri.startswith("mongodb://"):
+        from ...store.client import check_uri
+
+        check_uri(config.uri)
+    return TMDBCache(config)
+
+
+def read_settings(settings: Mapping[str, str | None]) -> CacheConfig:
+    """Read the settings, those that options name as ``run`` names them to a program: by the environment.
+
+    Raises:
+        ConfigError: an option or a variable cannot be used.
+    """
+    os.environ.update(variables(settings))
     # What fails is said at the end, once, and not in the log as well.
     logging.getLogger("tmdb_mongo_cache").setLevel(logging.ERROR)
-    return TMDBCache(CacheConfig.from_env())
+    try:
+        return CacheConfig.from_env()
+    except ConfigError as error:
+        variable, _, text = str(error).partition(": ")
+        if variable not in variables(settings):
+            raise
+        option = variable.removeprefix(PREFIX).lower().replace("_", "-")
+        raise ConfigError(f"--{option}: {text}") from None
+
+
+def variables(settings: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the variables that stand for what options say."""
+    return {f"{PREFIX}{name.upper()}": value for name, value in settings.items() if value is not None}
+
+
+def say_no_more(error: click.Abort, advice: str) -> NoReturn:
+    """Say what to do where a question found nobody who answers; go on with what else ended it."""
+    if isinstance(error.__context__, EOFError):
+        click.echo(err=True)
+        raise click.UsageError(advice)
+    raise error
+
+
+@contextmanager
+def waiting(text: str, *, after: float = _PATIENCE) -> Iterator[None]:
+    """Say what is being done where it takes longer, and somebody looks on."""
+
+    def say() -> None:
+        with suppress(OSError):
+            click.echo(f"{text} …", err=True)
+
+    timer = threading.Timer(after, say)
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def seconds(text: str, name: str) -> float:

@@ -89,7 +89,9 @@ def _say_changes(report: Any, when: str) -> None:
     if not report.followed:
         click.echo(f"{when}another process is just following the feed of changes; nothing to do")
         return
-    text = f"{when}{report.changed} titles and people changed ({report.pages} pages read), "
+    # A day that is not over is read again in every round, and names again what it has named.
+    text = f"{when}{report.changed} titles and people changed "
+    text += f"({report.pages} pages read, those of today in every round), "
     text += f"{report.stale} answers became stale"
     if report.unknown:
         text += f", {report.unknown} of them because nobody had read the feed for longer than it goes back"

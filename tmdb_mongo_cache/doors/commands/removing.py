@@ -7,7 +7,7 @@ import sys
 import click
 
 from .naming import named_argument, read
-from .options import common, echo_json, open_cache
+from .options import common, echo_json, open_cache, say_no_more, waiting
 
 
 def say_deleted(count: int, as_json: bool) -> None:
@@ -15,7 +15,21 @@ def say_deleted(count: int, as_json: bool) -> None:
     if as_json:
         echo_json({"deleted": count})
     else:
-        click.echo(f"{count} answer{'' if count == 1 else 's'} deleted")
+        click.echo(f"{_answers(count)} deleted")
+
+
+def _answers(count: int) -> str:
+    return f"{count} answer{'' if count == 1 else 's'}"
+
+
+_ADVICE = "{} asks before it deletes; where nobody can answer, give --yes."
+
+
+def _ask(question: str, command: str) -> None:
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as error:
+        say_no_more(error, _ADVICE.format(command))
 
 
 @click.command()
@@ -36,7 +50,8 @@ def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> 
         elif named.key is not None:
             count = cache.invalidate(key=named.key)
         else:
-            count = cache.invalidate(media_type=named.media_type, tmdb_id=named.tmdb_id)
+            with waiting("deleting"):
+                count = cache.invalidate(media_type=named.media_type, tmdb_id=named.tmdb_id)
     say_deleted(count, as_json)
 
 
@@ -54,11 +69,11 @@ def clear(yes: bool, as_json: bool, **settings: str | None) -> None:
     with open_cache(settings) as cache:
         if not yes:
             if not sys.stdin.isatty():
-                raise click.UsageError("clear asks before it empties the cache; where nobody can answer, give --yes.")
+                raise click.UsageError(_ADVICE.format("clear"))
             count = showing.count_documents(cache)
-            answers = f"{count} answer{'' if count == 1 else 's'}"
-            click.confirm(f"Delete {answers} in {showing.place(cache)}?", abort=True, err=True)
-        count = cache.clear()
+            _ask(f"Delete {_answers(count)} in {showing.place(cache)}?", "clear")
+        with waiting("deleting"):
+            count = cache.clear()
     say_deleted(count, as_json)
 
 
@@ -71,8 +86,12 @@ def purge(everything: bool, yes: bool, as_json: bool, **settings: str | None) ->
 
     MongoDB deletes what is too old by itself; this is for where it does not.
     """
+    from ...tools import showing
+
     with open_cache(settings) as cache:
         if everything and not yes:
-            click.confirm(f"Delete all of TMDB's answers in {cache.config.database}?", abort=True, err=True)
-        count = cache.purge(everything=everything)
+            count = cache.count_entries()
+            _ask(f"Delete all of TMDB's answers, {count} of them, in {showing.place(cache)}?", "purge --all")
+        with waiting("deleting"):
+            count = cache.purge(everything=everything)
     say_deleted(count, as_json)

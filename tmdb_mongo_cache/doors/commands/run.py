@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
 
-from ...config import CacheConfig
-from ...environment import PREFIX
+from .options import read_settings, variables
 
 _PASSED_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 
@@ -48,21 +46,19 @@ def run(
     from ..runner import run as run_program
 
     given = {
-        "URI": uri,
-        "DATABASE": database,
-        "EXPIRE_AFTER": expire_after,
-        "STALE_IF_ERROR": stale_if_error,
-        "OFFLINE": "1" if offline else None,
+        "uri": uri,
+        "database": database,
+        "expire_after": expire_after,
+        "stale_if_error": stale_if_error,
+        "offline": "1" if offline else None,
     }
-    settings = {f"{PREFIX}{name}": value for name, value in given.items() if value is not None}
-    _check(settings)
-    sys.exit(run_program(program, settings))
+    _check(given)
+    sys.exit(run_program(program, variables(given)))
 
 
-def _check(settings: dict[str, str]) -> None:
+def _check(settings: dict[str, str | None]) -> None:
     """Check the settings before the program begins, where a mistake can still be answered."""
-    os.environ.update(settings)
-    config = CacheConfig.from_env()
+    config = read_settings(settings)
     if config.uri and config.uri != "embedded":
         from ...store.client import check_uri
 

@@ -36,9 +36,10 @@ def server() -> None:
 @server.command()
 @as_json
 def start(as_json: bool) -> None:
-    """Start it, and let it run until "server stop" or a reboot.
+    """Start it, and let it run until "server stop", a reboot, or a crash of its own.
 
-    Where it runs already, it is kept running from now on.
+    Where it runs already, it is kept running from now on. Once it has crashed, the
+    next program starts another, which ends with the last program that uses it.
     """
     found = _server()
     was_kept = found.is_kept

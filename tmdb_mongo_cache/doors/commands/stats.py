@@ -26,8 +26,8 @@ _BAR = 20
 def stats(days: int, plot: str | None, as_json: bool, **settings: str | None) -> None:
     """Show what the cache has saved, over all programs, processes and machines.
 
-    Each process adds its counts to MongoDB within half a minute, and when it
-    ends. Days are in UTC.
+    Each process adds its counts to MongoDB now and then, and when it ends. Days
+    are in UTC.
 
     \b
     tmdb-mongo-cache stats
@@ -65,14 +65,15 @@ def _show(report: UsageReport) -> None:
     parts = [(total.memory, "from memory"), (total.mongodb, "from MongoDB"), (total.reused, "out of other answers")]
     parts += [(total.collapsed, "by another's call")]
     shown.print("  " + ", ".join(f"{number} {text}" for number, text in parts if number or text == "from MongoDB"))
-    shown.print(f"  about {time_text(total.seconds_saved)} and {bytes_text(total.bytes_saved)} not waited for")
+    time = f"about {time_text(total.seconds_saved)} and " if total.seconds_saved > 0 else ""
+    shown.print(f"  {time}{bytes_text(total.bytes_saved)} not waited for")
     rest = [
         (total.stale, "answered with an older answer"),
         (total.revalidated, "confirmed unchanged by TMDB"),
         (total.misses - total.failed, "fetched"),
         (total.failed, "failed at TMDB"),
         (total.straight, "never cached"),
-        (total.unanswered, "unanswered offline"),
+        (total.unanswered, "unanswered (offline or only_if_cached)"),
         (total.background, "made by the cache itself, beside these"),
     ]
     shown.print("  " + ", ".join(f"{number} {text}" for number, text in rest if number), style="dim")
@@ -94,11 +95,12 @@ def _days(report: UsageReport) -> Table:
     most = max((usage.calls for _, usage in report.days), default=1) or 1
     for day, usage in report.days:
         bar = Bar(most, 0, usage.calls_saved, width=_BAR, color="green")
-        table.add_row(f"{day}", f"{usage.calls}", f"{usage.calls_saved}", bar, time_text(usage.seconds_saved))
+        table.add_row(f"{day}", f"{usage.calls}", f"{usage.calls_saved}", bar, _time(usage))
     return table
 
 
 def _endpoints(report: UsageReport) -> Table:
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("endpoint", box=None, padding=(0, 2, 0, 0), header_style="bold")
@@ -106,10 +108,14 @@ def _endpoints(report: UsageReport) -> Table:
         table.add_column(name, justify="right")
     for name, usage in report.endpoints[:_MOST_ENDPOINTS]:
         row = (usage.calls, usage.hits, usage.stale, usage.misses)
-        table.add_row(name, *(f"{number}" for number in row), _percent(usage))
+        table.add_row(escape(name), *(f"{number}" for number in row), _percent(usage))
     if len(report.endpoints) > _MOST_ENDPOINTS:
         table.add_row(f"and {len(report.endpoints) - _MOST_ENDPOINTS} more (--json has all)")
     return table
+
+
+def _time(usage: Usage) -> str:
+    return time_text(usage.seconds_saved) if usage.seconds_saved > 0 else ""
 
 
 def _percent(usage: Usage) -> str:
@@ -139,11 +145,11 @@ def _draw(report: UsageReport, plot: str) -> None:
         ("fetched", "tab:blue", [usage.misses for _, usage in report.days]),
         ("never cached", "tab:gray", [usage.straight for _, usage in report.days]),
     ):
-        axes.bar([f"{day:%m-%d}" for day in days], numbers, bottom=bottom, color=color, label=name)
+        axes.bar(days, numbers, bottom=bottom, color=color, label=name)  # type: ignore[arg-type]  # it knows dates
         bottom = [low + number for low, number in zip(bottom, numbers, strict=True)]
     axes.set_ylabel("calls to TMDB a day (UTC)")
     axes.set_title(f"{report.total.calls_saved} of {report.total.calls} calls saved")
-    axes.tick_params(axis="x", rotation=60)
+    axes.tick_params(axis="x", rotation=45)
     figure.legend(loc="outside lower center", ncols=4, frameon=False)
     try:
         figure.savefig(path)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...errors import CacheError
 from ...tmdb.endpoints import BY_ID
 from .options import INTERRUPTED, common, echo_json, open_cache, progress_bar
+
+if TYPE_CHECKING:
+    from ...tools.exporting import Exporting
 
 _STREAM = "-"
 _MOST_LISTED = 50
@@ -25,7 +30,7 @@ def export_entries(file: str, media_type: str | None, force: bool, as_json: bool
 
     JSON, an entry a line, byte for byte; "import" reads it. What is written is
     FILE.part until it is whole: after Ctrl-C or a power cut the same command
-    goes on. "-" is standard output.
+    goes on, for a day; later it begins anew. "-" is standard output.
 
     \b
     tmdb-mongo-cache export films.jsonl --type movie
@@ -37,9 +42,11 @@ def export_entries(file: str, media_type: str | None, force: bool, as_json: bool
         raise click.UsageError("--json goes with a file: on standard output are the entries.")
     try:
         with open_cache(settings) as cache, progress_bar() as progress:
-            exporting = Exporting(cache, media_type=media_type, progress=progress)
+            exporting = Exporting(
+                cache, media_type=media_type, progress=progress, notice=lambda text: click.echo(text, err=True)
+            )
             if file == _STREAM:
-                exporting.to_stream(sys.stdout.buffer)
+                _to_standard_output(exporting)
             else:
                 exporting.to_file(file, force=force)
     except KeyboardInterrupt:
@@ -49,6 +56,20 @@ def export_entries(file: str, media_type: str | None, force: bool, as_json: bool
         echo_json({"file": file, "exported": exporting.count})
     else:
         click.echo(f"{_answers(exporting.count)} exported", err=file == _STREAM)
+
+
+def _to_standard_output(exporting: Exporting) -> None:
+    try:
+        exporting.to_stream(sys.stdout.buffer)
+    except OSError as error:
+        # What is left of it would be tried once more when the process ends, and fail with Python's own words.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        if isinstance(error, BrokenPipeError):  # who reads it has enough, as "head" has
+            sys.exit(1)
+        why = "it is closed" if isinstance(error, io.UnsupportedOperation) else error.strerror or error
+        raise click.ClickException(f"standard output cannot be written: {why}") from None
 
 
 @click.command("import")

@@ -11,6 +11,7 @@ import click
 from ...errors import CacheError
 from ...tmdb.endpoints import BY_ID
 from .calling import calling, say_failed
+from .naming import pair
 from .options import INTERRUPTED, echo_json, open_cache, progress_bar
 
 
@@ -60,7 +61,7 @@ def warm(
         raise click.UsageError(
             "Give a type and ids (movie 550 603), or --export FILE (with a type where its name does not say it)."
         )
-    query = dict(_pair(param) for param in params)
+    query = dict(pair(param, "--param", "=", "NAME=VALUE, like region=DE") for param in params)
     if language:
         query["language"] = language
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -86,10 +87,11 @@ def warm(
         interrupted = True
     except CacheError as error:
         failure = error
-    if warming is not None and as_json:
-        echo_json(warming.report)
-    elif warming is not None:
-        _say_warmed(warming.report)
+    if warming is not None and (failure is None or _has_begun(warming.report)):
+        if as_json:
+            echo_json(warming.report)
+        else:
+            _say_warmed(warming.report)
     if failure is not None:
         raise failure
     if interrupted:
@@ -98,11 +100,8 @@ def warm(
     sys.exit(1 if warming is not None and warming.report.failed else 0)
 
 
-def _pair(param: str) -> tuple[str, str]:
-    name, equals, value = param.partition("=")
-    if not (name and equals):
-        raise click.UsageError(f"--param takes NAME=VALUE, like region=DE, not {param!r}.")
-    return name, value
+def _has_begun(report: Any) -> bool:
+    return any((report.fetched, report.confirmed, report.fresh, report.missing, report.failed, report.calls))
 
 
 def _say_warmed(report: Any) -> None:

@@ -1,0 +1,234 @@
+"""What commands write to: a narrow terminal, a full disk, nothing; and who is asked, and answers with Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import click
+import pytest
+import requests
+
+from tmdb_mongo_cache.doors.commands.options import say_no_more, waiting
+from tmdb_mongo_cache.doors.commands.printing import lines_of
+from tmdb_mongo_cache.doors.commands.streams import why_unwritable
+from tmdb_mongo_cache.jobs.failing import why_failed
+
+from .flowkit import API_KEY, MOVIE
+from .lookingkit import env_fixture, filled_fixture, run_fixture
+from .running import Runner
+
+__all__ = ["env_fixture", "filled_fixture", "run_fixture"]
+
+COMMAND = f"{sys.executable} -W error -m tmdb_mongo_cache"
+
+
+def shell(line: str, env: dict[str, str]) -> tuple[int, str]:
+    """Run a line in a shell; return its code and what it said on standard error."""
+    done = subprocess.run(line, shell=True, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux alone has a disk that is always full")
+def test_a_full_disk(filled, env):
+    """Output that finds no room is one sentence and the code 1."""
+    for line in ("ls", f"show {MOVIE} --body"):
+        code, said = shell(f"{COMMAND} {line} >/dev/full", env)
+        assert (code, said.splitlines()[-1]) == (
+            1,
+            "tmdb-mongo-cache: the output cannot be written: No space left on device",
+        )
+        assert "Traceback" not in said
+
+
+def test_a_closed_output(filled, env):
+    """Output that is closed is one sentence and the code 1."""
+    code, said = shell(f"{COMMAND} show {MOVIE} --body >&-", env)
+    assert (code, said) == (1, "tmdb-mongo-cache: the output cannot be written: it is closed\n")
+
+
+def test_a_program_without_streams(env):
+    """A program whose output is closed is run all the same."""
+    assert shell(f"{COMMAND} run -c 'raise SystemExit(7)' >&- 2>&-", env)[0] == 7
+
+
+def test_another_error_is_none_of_the_output():
+    """An error of the system that has nothing to do with the output is not said to be one of it."""
+    assert why_unwritable(FileNotFoundError(2, "No such file")) is None
+    assert why_unwritable(OSError(28, "No space left on device", "a file")) is None
+    assert why_unwritable(io.UnsupportedOperation("not writable")) == "it is closed"
+
+
+@pytest.fixture
+def asked(env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command that asks on a terminal; wait until it has asked."""
+    opened, started = [], []
+
+    def start(*line: str) -> subprocess.Popen[str]:
+        user, terminal = pty.openpty()
+        opened.extend((user, terminal))
+        words = [sys.executable, "-W", "error", "-m", "tmdb_mongo_cache", *line]
+        pipe = subprocess.PIPE
+        started.append(
+            subprocess.Popen(words, env={**os.environ, **env}, stdin=terminal, stdout=pipe, stderr=pipe, text=True)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    for number in opened:
+        os.close(number)
+
+
+def test_ctrl_c_at_a_question(asked, filled, env):
+    """Ctrl-C at the question has the code 130 and deletes nothing; the question says how much, and where."""
+    process = asked("purge", "--all")
+    said = ""
+    while "[y/N]" not in said:
+        said += process.stderr.read(1)
+    assert f"Delete all of TMDB's answers, 5 of them, in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at mongodb" in said
+    for _ in range(60):  # one that comes just before it begins to read waits for a key, as any program does
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
+            break
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip(" :\n")) == (130, "", "interrupted")
+    assert filled.count_documents({}) == 5
+
+
+def test_nobody_answers(filled, env):
+    """Where nobody can answer, both commands say what to do, and delete nothing."""
+    for line in (("clear",), ("purge", "--all")):
+        done = Runner(env).here(*line, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{' '.join(line)} asks before it deletes; where nobody can answer, give --yes." in done.stderr
+    assert filled.count_documents({}) == 5
+    with pytest.raises(click.Abort):
+        say_no_more(click.Abort(), "not said after a no")
+
+
+def test_ctrl_c_at_the_end(filled, env):
+    """Ctrl-C after all is said changes neither what was said nor the code."""
+    line = [*COMMAND.split(), "ls"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(line, env={**os.environ, **env}, stdout=pipe, stderr=pipe, text=True)
+    said = process.stderr.readline()
+    assert said == "page 1 of 1, 5 answers\n"
+    time.sleep(0.01)  # it is said before the connections are closed
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) in ((0, ""), (130, "interrupted\n"))
+
+
+ROWS = [
+    ("/3/movie/550", "200", "1 s", "fresh for 22 h", "1.8 kB"),
+    ("/3/search/movie?query=" + "fight" * 20, "200", "27 h", "stale since 3 h", ""),
+]
+
+
+def test_the_table():
+    """Without a terminal each entry is a line, its key in one piece."""
+    lines = lines_of(ROWS, 0)
+    assert [line.split()[0] for line in lines] == ["key", *(row[0] for row in ROWS)]
+    assert lines_of(ROWS[:1], 80) == [
+        "key           status  age  freshness         size",
+        "/3/movie/550     200  1 s  fresh for 22 h  1.8 kB",
+    ]
+    assert lines_of([], 80) == ["key  status  age  freshness  size"]
+
+
+@pytest.mark.parametrize("columns", [1, 20, 45, 60, 79, 80, 120])
+def test_a_narrow_terminal(columns):
+    """A key for which there is no room stands whole in a line of its own; no other line is wider for it."""
+    lines = lines_of(ROWS, columns)
+    for key, *cells in ROWS:
+        number = next(number for number, line in enumerate(lines) if line.split(" ")[0] == key)
+        line = lines[number] if lines[number] != key else lines[number + 1]
+        assert re.split(r"\s{2,}", line.removeprefix(key).strip()) == [cell for cell in cells if cell]
+    others = [line for line in lines if line not in [row[0] for row in ROWS]]
+    assert max(map(len, others)) <= max(columns, len("key  status   age  freshness         size  ") + 8)
+
+
+def test_a_key_that_moves_the_cursor(run, filled):
+    """What somebody else has written into a key moves no cursor."""
+    document = filled.find_one({"_id": {"$regex": "550$"}})
+    filled.insert_one({**document, "_id": "GET api.themoviedb.org/3/\x1b[2J"})
+    out = run("ls").stdout
+    assert "\x1b" not in out
+    assert "/3/\\x1b[2J" in out
+
+
+class Terminal(io.StringIO):
+    """Somebody who looks on."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_signs_of_life(monkeypatch, capsys):
+    """What takes long says what it does where somebody looks on, and nothing otherwise, nor what takes no time."""
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    with waiting("deleting", after=0):
+        deadline = time.monotonic() + 30
+        while "deleting …\n" not in shown.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.005)
+    with waiting("nothing", after=60):
+        pass
+    assert shown.getvalue() == "deleting …\n"
+    monkeypatch.setattr(sys, "stderr", quiet := io.StringIO())
+    with waiting("deleting", after=0):
+        time.sleep(0.05)
+    assert quiet.getvalue() == ""
+
+
+FAILURES = [
+    (requests.ConnectionError("x"), "cannot reach api.themoviedb.org (ConnectionError)"),
+    (requests.ReadTimeout("x"), "api.themoviedb.org does not answer in time (ReadTimeout)"),
+    (requests.exceptions.SSLError("x"), "no TLS connection to api.themoviedb.org that can be trusted (SSLError)"),
+    (requests.exceptions.InvalidSchema(API_KEY), "InvalidSchema"),
+    (OSError(API_KEY), "OSError"),
+]
+
+
+def test_reasons():
+    """Why a call failed is said by its host, without the URL."""
+    for error, said in FAILURES:
+        assert why_failed(error, f"https://me:{API_KEY}@api.themoviedb.org/3/movie/1?api_key={API_KEY}") == said
+
+
+def test_warm_without_a_network(env: dict[str, str], tmdb: Any) -> None:
+    """What cannot be reached is named for each title that was wished for."""
+    runner = Runner({**env, "TMDB_API_KEY": API_KEY, "TMDB_CACHE_HOSTS": "127.0.0.1:9"})
+    done = runner.here("warm", "movie", 777, "--base-url", "http://127.0.0.1:9", check=False)
+    assert (done.returncode, done.stderr) == (1, "movie 777: cannot reach 127.0.0.1:9 (ConnectionError)\n")
+
+
+def test_warm_without_mongodb(env: dict[str, str]) -> None:
+    """Where nothing could begin, the error alone is said."""
+    uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=100"
+    runner = Runner({**env, "TMDB_API_KEY": API_KEY, "TMDB_CACHE_URI": uri})
+    for options in ([], ["--json"]):
+        done = runner.here("warm", "movie", 777, *options, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "does not answer" in done.stderr
+
+
+def test_a_round_twice(env: dict[str, str], tmdb: Any, filled: Any) -> None:
+    """It is said that today is read in every round."""
+    runner = Runner({**env, "TMDB_API_KEY": API_KEY})
+    tmdb.feed_pages = {"movie": 1, "tv": 0, "person": 0}
+    said = [runner.here("refresh", "--base-url", tmdb.url, "--rate", 5000).stdout for _ in range(2)]
+    assert "those of today in every round" in said[1]

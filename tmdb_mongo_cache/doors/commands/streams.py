@@ -1,0 +1,65 @@
+"""What a command writes to: streams that are closed or full, and texts that repeat what was typed."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import sys
+from contextlib import suppress
+from typing import TextIO, cast
+
+from ...config import mask
+from ...tmdb.secrets import redact
+
+_BEFORE_AT = re.compile(r"(?is)([a-z][a-z0-9+.-]*://).*@|[^\s'\"()]+@")
+_URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^\s'\"]+")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text that repeats what was typed without the credentials in it: passwords in URIs, TMDB's keys."""
+    text = _BEFORE_AT.sub(lambda found: f"{found[1] or ''}***@", text)
+    return redact(_URL.sub(lambda found: mask(found[0]), text))
+
+
+# What writing fails with; an error about a file that is opened has its name.
+_OF_OUTPUT = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC, errno.EPIPE})
+
+
+def open_streams() -> None:
+    """Put something in place of a standard stream that was closed (``>&-``): else a connection would take its place."""
+    if sys.stdin is None:
+        sys.stdin = _nothing("r")
+    if sys.stdout is None:
+        sys.stdout = _nothing("r")  # not to be written to: that is to be an error
+    if sys.stderr is None:
+        sys.stderr = _nothing("w")  # nobody is there to be told
+
+
+def _nothing(mode: str) -> TextIO:
+    # For as long as the process lives, so it is not to complain of not being closed.
+    number = os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)
+    return cast("TextIO", open(number, mode, encoding="utf-8", closefd=False))
+
+
+def why_unwritable(error: OSError) -> str | None:
+    """Say why standard output or standard error takes nothing more; None where the error is another one.
+
+    What is left of the output is given up, lest Python try again at its end.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        _give_up_if_broken(stream)
+    if isinstance(error, io.UnsupportedOperation):
+        return "it is closed"
+    return error.strerror if error.errno in _OF_OUTPUT and error.filename is None else None
+
+
+def _give_up_if_broken(stream: TextIO) -> None:
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError, ValueError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, stream.fileno())
+            os.close(nothing)

@@ -1,0 +1,149 @@
+"""What may be taken from a stranger's file, whose word it is for everything.
+
+What can be worked out is worked out anew and not believed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from . import bodies, making, secrets
+from .calls import Call, classify
+from .copies import Copy
+from .entry import Entry, Hop
+from .expiration import LONGEST
+from .keys import START
+from .policy import CLOCKS_APART
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
+_PRIVATE = "account_states"
+
+
+def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
+    """Say why an entry must not be taken, but for its answer; empty when it may be.
+
+    Args:
+        copy: the entry; that its fields have the right types is known.
+        hosts: what counts as TMDB besides its own hosts.
+        now: the time.
+    """
+    entry = copy.entry
+    try:
+        "".join(_texts(entry)).encode()
+    except UnicodeEncodeError:
+        return "a character in it that cannot be encoded"
+    if not entry.key.startswith(f"{START}/"):
+        return "its key is none of TMDB's"
+    if "#" not in entry.key:
+        why = _why_not_at(_url_of(entry.key), entry.key, frozenset())
+        if why:
+            return why
+    elif not (entry.history or entry.url):
+        return "its key ends in a digest, and no url tells what was asked"
+    for index, url in enumerate(_urls(entry)):
+        why = _why_not_at(url, "" if index else entry.key, hosts)
+        if why:
+            return why
+    return _why_not_said([entry, *entry.history]) or _why_not_then(copy, now)
+
+
+def why_answer_refused(body: bytes, data: Any) -> str:
+    """Say why an answer must not be taken from a stranger; empty when it may be.
+
+    The cache itself goes by the request, and never stores the answer to one that
+    asks for what is private. A stranger may say that it came of another.
+
+    Args:
+        body: the answer.
+        data: the same, parsed; None where it is nested too deeply for that.
+    """
+    members = bodies.parse(body) if data is None else data
+    if isinstance(members, dict) and any(_PRIVATE in name for name in members):
+        return f"{_PRIVATE} in its answer, which are private"
+    return ""
+
+
+def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
+    """Return an entry with the ``tmdb_id``, ``media_type`` and ``endpoint`` that its key and its answer give it.
+
+    Args:
+        entry: one that is not refused.
+        hosts: what counts as TMDB besides its own hosts.
+        data: its answer, parsed.
+    """
+    url = next(_urls(entry)) if "#" in entry.key else _url_of(entry.key)
+    call = classify("GET", url, {}, hosts=hosts)
+    if call is None:
+        return entry
+    tmdb_id, media_type, endpoint = making.labels(call, data)
+    return entry._replace(tmdb_id=tmdb_id, media_type=media_type, endpoint=endpoint)
+
+
+def _url_of(key: str) -> str:
+    return f"https://{key.removeprefix('GET ')}"
+
+
+def _urls(entry: Entry) -> Iterator[str]:
+    """Give the URLs that were asked for, in order; the first one is that of the key."""
+    yield from (hop.url for hop in entry.history)
+    if entry.url:
+        yield entry.url
+
+
+def _texts(entry: Entry) -> Iterator[str]:
+    yield entry.key
+    yield entry.url or ""
+    parts: list[Entry | Hop] = [entry, *entry.history]
+    for part in parts:
+        yield part.reason
+        yield from part.headers
+        yield from part.headers.values()
+    yield from (hop.url for hop in entry.history)
+
+
+def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
+    call: Call | None = classify("GET", url, {}, hosts=hosts)
+    if call is None:
+        return "an url in it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
+    if call.straight:
+        return f"it must not be kept: {call.straight}"
+    if secrets.strip_url(url) != url or secrets.mentions(url, ()):
+        return "a credential in an url"
+    return "its key is not that of its call" if key and call.key != key else ""
+
+
+def _why_not_said(parts: list[Entry | Hop]) -> str:
+    """Say what is wrong with the status lines and headers."""
+    if any(_has_credential(part.headers) for part in parts):
+        return "a credential or a cookie in its headers"
+    names = [name for part in parts for name in part.headers]
+    if not all(map(_HEADER_NAME.fullmatch, names)) or not all(secrets.are_storable(part.headers) for part in parts):
+        return "headers that cannot be kept"
+    if any(secrets.CONTROL.search(part.reason) or secrets.mentions(part.reason, ()) for part in parts):
+        return "a reason that no answer has"
+    return ""
+
+
+def _why_not_then(copy: Copy, now: datetime) -> str:
+    """Say what is wrong with the times."""
+    entry = copy.entry
+    last = entry.timestamp + LONGEST if entry.timestamp < now + CLOCKS_APART else None
+    if last is None or max(copy.fetched, copy.changed_at or copy.fetched) > now + CLOCKS_APART:
+        return "it comes from the future"
+    if max(entry.purge_at, entry.expires_at) > last:
+        return f"it is to be kept for longer than TMDB's terms allow ({LONGEST.days} days)"
+    return ""
+
+
+def _has_credential(headers: Mapping[str, str]) -> bool:
+    others = {name: value for name, value in headers.items() if name.lower() != "location"}
+    if len(secrets.keepable_headers(others, ())) != len(others):
+        return True
+    locations = [value for name, value in headers.items() if name.lower() == "location"]
+    try:
+        return any(secrets.strip_url(value) != value for value in locations)
+    except ValueError:
+        return True
