@@ -18,7 +18,7 @@ import click
 from ...config import CacheConfig
 from ...display import bytes_text, time_text
 from ...environment import PREFIX, read_seconds
-from ...errors import ConfigError
+from ...errors import CacheError, ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +33,7 @@ __all__ = [
     "common",
     "console",
     "echo_json",
+    "end_of_job",
     "json_text",
     "open_cache",
     "progress_bar",
@@ -135,6 +136,16 @@ def waiting(text: str, *, after: float = _PATIENCE) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+def end_of_job(failure: CacheError | None, *, interrupted: bool, failed: bool) -> NoReturn:
+    """End a command that goes on from where it stopped: with its error, after Ctrl-C, or by what failed."""
+    if failure is not None:
+        raise failure
+    if interrupted:
+        click.echo("interrupted; the same command goes on from here", err=True)
+        sys.exit(INTERRUPTED)
+    sys.exit(1 if failed else 0)
 
 
 def seconds(text: str, name: str) -> float:

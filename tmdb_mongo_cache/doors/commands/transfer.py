@@ -11,7 +11,7 @@ import click
 
 from ...errors import CacheError
 from ...tmdb.endpoints import BY_ID
-from .options import INTERRUPTED, common, echo_json, open_cache, progress_bar
+from .options import INTERRUPTED, common, echo_json, end_of_job, open_cache, progress_bar
 
 if TYPE_CHECKING:
     from ...tools.exporting import Exporting
@@ -103,12 +103,7 @@ def import_entries(file: str, as_json: bool, **settings: str | None) -> None:
     has_begun = importing is not None and (failure is None or any(importing.report))
     if importing is not None and has_begun:
         _say_imported(importing.report, as_json)
-    if failure is not None:
-        raise failure
-    if interrupted:
-        click.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(1 if importing is not None and importing.report.refused else 0)
+    end_of_job(failure, interrupted=interrupted, failed=importing is not None and bool(importing.report.refused))
 
 
 def _say_imported(report: Any, as_json: bool) -> None:

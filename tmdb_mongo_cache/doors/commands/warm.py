@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from typing import Any
 
 import click
@@ -12,7 +11,7 @@ from ...errors import CacheError
 from ...tmdb.endpoints import BY_ID
 from .calling import calling, say_failed
 from .naming import pair
-from .options import INTERRUPTED, echo_json, open_cache, progress_bar
+from .options import echo_json, end_of_job, open_cache, progress_bar
 
 
 @click.command()
@@ -92,12 +91,7 @@ def warm(
             echo_json(warming.report)
         else:
             _say_warmed(warming.report)
-    if failure is not None:
-        raise failure
-    if interrupted:
-        click.echo("interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(1 if warming is not None and warming.report.failed else 0)
+    end_of_job(failure, interrupted=interrupted, failed=warming is not None and bool(warming.report.failed))
 
 
 def _has_begun(report: Any) -> bool:
