@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import json
+import threading
 from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
@@ -20,7 +20,6 @@ from tmdb_mongo_cache.tools.usage import Usage, report
 
 from .embedded_helpers import eventually
 from .flowkit import expire, get, now
-from .running import Runner
 
 TODAY = date(2026, 11, 22)
 DETAILS, CREDITS = "/3/movie/{movie_id}", "/3/movie/{movie_id}/credits"
@@ -62,6 +61,19 @@ def test_nothing_is_added_twice(make_cache: Callable[..., TMDBCache], tmdb: Stan
         cache.close()
     total = make_cache().usage().total
     assert (total.misses, total.mongodb) == (1, 3)
+
+
+def test_no_thread_outlives_the_cache(cache: TMDBCache, tmdb: StandIn) -> None:
+    """The thread that adds counts is there after a call, and gone when the cache is closed."""
+
+    def names() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if thread.name == "tmdb-mongo-cache-stats"]
+
+    with enabled(cache):
+        get(tmdb)
+    assert names() != []
+    cache.close()
+    eventually(lambda: names() == [])
 
 
 def test_closing_adds_the_rest(cache: TMDBCache, tmdb: StandIn, sums: Any) -> None:
@@ -261,41 +273,3 @@ def test_a_refresh_under_way_is_added_up(
         get(tmdb)
     cache.close()
     assert sums.find_one({})["endpoints"][DETAILS]["background"]["n"] == 1
-
-
-SCRIPT = """
-import os, requests, sys
-def ask(number):
-    assert requests.get(f"https://api.themoviedb.org/3/movie/{number}?api_key=any").status_code == 200
-ask(1); ask(1)
-if "fork" in sys.argv:
-    child = os.fork()
-    ask(2)
-    if not child: sys.exit()
-    os.waitpid(child, 0)
-if "pool" in sys.argv:
-    import multiprocessing
-    process = multiprocessing.get_context("fork").Process(target=ask, args=(1,))
-    process.start(); process.join()
-"""
-
-
-@pytest.mark.parametrize("how", [pytest.param("plain", marks=pytest.mark.soak), "fork", "pool"])
-def test_processes_add_up_when_they_end(runner: Runner, cache: TMDBCache, tmp_path: Any, how: str) -> None:
-    """A script's calls are there when it has ended, those of forked children once each."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    runner.run(script, how)
-    total = cache.usage().total
-    assert total.calls == {"plain": 2, "fork": 4, "pool": 3}[how]
-    assert total.misses == {"plain": 1, "fork": 2, "pool": 1}[how]  # parent and child make one call for the same film
-
-
-def test_with_the_embedded_server(tmp_path: Any, tls_tmdb: StandIn) -> None:
-    """The last process adds its counts before it stops the embedded server."""
-    env = {**tls_tmdb.env, "XDG_DATA_HOME": str(tmp_path)}
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT, encoding="utf-8")
-    Runner(env).run(script)
-    shown = Runner(env).start("-m", "tmdb_mongo_cache", "stats", "--json").stdout
-    assert json.loads(shown)["total"]["calls"] == 2

@@ -79,6 +79,7 @@ class Summing:
                 # A database that was not opened for any call is not opened for their number.
                 if self._guarded.is_open:
                     _add(self._counters, self._guarded, within)
+                _rounds.forget(self)
 
     # At exit, when names of modules are gone, everything has been added.
     def __del__(
@@ -113,6 +114,7 @@ class _Rounds(RenewedAfterFork):
         """Begin anew, in a forked child: the thread stayed with the parent."""
         self._lock = threading.Lock()
         self._runs = False
+        self._over = threading.Event()
         for summing in list(self._expected):
             summing.waiting = False
         self._expected.clear()
@@ -130,12 +132,20 @@ class _Rounds(RenewedAfterFork):
                 except RuntimeError:  # no more threads, or the interpreter is on its way out
                     summing.waiting = False
 
+    def forget(self, summing: Summing) -> None:
+        """Expect nothing more of a cache that is closed; with the last one the thread ends."""
+        with self._lock:
+            self._expected.discard(summing)
+            if not self._expected:
+                self._over.set()
+
     def _run(self) -> None:
         pause = _FIRST
         while True:
-            time.sleep(pause)
+            self._over.wait(pause)
             pause = min(2 * pause, _LONGEST)
             with self._lock:
+                self._over.clear()
                 found = list(self._expected)
                 self._expected.clear()
                 if not found:
