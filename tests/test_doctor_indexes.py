@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from pymongo import IndexModel
 
-from tmdb_mongo_cache import Verdict
+from tmdb_mongo_cache import TMDBCache, Verdict, enabled
+from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.indexes import INDEXES
 
+from .flowkit import get
 from .test_doctor import examine
 
 __all__ = ["examine"]
@@ -147,3 +149,15 @@ def test_no_room_for_another(stored: Any, collection: Any, examine: Examine) -> 
     collection.create_indexes([IndexModel(name) for name in names])
     found = examine()["indexes"]
     assert (found.level, "64" in found.advice, "user" in found.advice) == ("note", True, False)
+
+
+def test_a_collation_of_the_collection(
+    mongo: Any, make_cache: Callable[..., TMDBCache], database: str, examine: Examine, tmdb: StandIn
+) -> None:
+    """Indexes that have their collection's own collation are as they should be, however often one looks."""
+    mongo[database].create_collection("tmdb_cache", collation={"locale": "de"})
+    with enabled(make_cache()):
+        get(tmdb)
+    for _ in range(2):
+        verdict = examine()["indexes"]
+        assert (verdict.level, "different" in verdict.text) == ("ok", False)

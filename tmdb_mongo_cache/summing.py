@@ -24,6 +24,9 @@ logger = logging.getLogger("tmdb_mongo_cache")
 _FIRST, _LONGEST = 1.0, 30.0
 """Seconds from a call to its count being added: for the first ones, and for those of a process that goes on calling."""
 
+_FIRST_OF_CHILDREN = 0.05
+"""The same for a child of multiprocessing's: a pool that is left as a context manager kills its workers."""
+
 _AT_EXIT = 1.0
 """Seconds that the end of a process may take for it, whatever MongoDB does."""
 
@@ -31,7 +34,7 @@ _AT_EXIT = 1.0
 def _add(counters: Counters, guarded: GuardedStore, within: float | None = None) -> None:
     try:
         counts = counters.unwritten()
-        if counts and guarded.takes_writes:
+        if counts and guarded.is_open and guarded.takes_writes:
             guarded.store.sums.add(counts, within)
             counters.note_written(counts)
     except CacheError as error:
@@ -61,24 +64,23 @@ class Summing:
 
     def wake(self) -> None:
         """See to it that what was just counted is added soon; costs next to nothing where that is seen to."""
-        if not self.waiting and not self._closed:
+        # A database that was not opened for any call is not opened for their number.
+        if not self.waiting and not self._closed and self._guarded.is_open:
             self.waiting = True
             _rounds.expect(self)
 
-    def add(self) -> None:
-        """Add what was counted since the last time."""
+    def add(self, guarded: GuardedStore | None = None) -> None:
+        """Add what was counted since the last time; ``guarded`` is a MongoDB that is open in any case."""
         with self._lock:
             self.waiting = False
-            _add(self._counters, self._guarded)
+            _add(self._counters, guarded or self._guarded)
 
     def close(self, within: float = _AT_EXIT) -> None:
         """Add what is left, in so many seconds; idempotent."""
         with self._lock:
             if not self._closed:
                 self._closed = True
-                # A database that was not opened for any call is not opened for their number.
-                if self._guarded.is_open:
-                    _add(self._counters, self._guarded, within)
+                _add(self._counters, self._guarded, within)
                 _rounds.forget(self)
 
     # At exit, when names of modules are gone, everything has been added.
@@ -115,7 +117,7 @@ class _Rounds(RenewedAfterFork):
         self._lock = threading.Lock()
         self._runs = False
         self._over = threading.Event()
-        for summing in list(self._expected):
+        for summing in list(self._all):
             summing.waiting = False
         self._expected.clear()
 
@@ -140,7 +142,7 @@ class _Rounds(RenewedAfterFork):
                 self._over.set()
 
     def _run(self) -> None:
-        pause = _FIRST
+        pause = _FIRST_OF_CHILDREN if _is_child() else _FIRST
         while True:
             self._over.wait(pause)
             pause = min(2 * pause, _LONGEST)
@@ -157,19 +159,15 @@ class _Rounds(RenewedAfterFork):
     def _register(self) -> None:
         """Have the rest added when this process ends: before connections are closed and the embedded server stops.
 
-        Those have been opened by now, and what is registered last is done first.
+        What is registered last is done first, and the database has been opened by now.
         """
-        pid = os.getpid()
-        if not self._registered_by:
-            atexit.register(self._close_all)
-        if pid in self._registered_by:
-            return
-        self._registered_by.add(pid)
+        atexit.unregister(self._close_all)
+        atexit.register(self._close_all)
         # A child of multiprocessing's ends without atexit.
-        processes = sys.modules.get("multiprocessing.process")
-        if processes is not None and processes.parent_process() is not None:
+        if _is_child() and os.getpid() not in self._registered_by:
             from multiprocessing.util import Finalize
 
+            self._registered_by.add(os.getpid())
             Finalize(None, self._close_all, exitpriority=10)
 
     def _close_all(self) -> None:
@@ -178,6 +176,11 @@ class _Rounds(RenewedAfterFork):
             left = end - time.monotonic()
             if left > 0:
                 summing.close(left)
+
+
+def _is_child() -> bool:
+    processes = sys.modules.get("multiprocessing.process")
+    return processes is not None and processes.parent_process() is not None
 
 
 _rounds = _Rounds()

@@ -158,11 +158,9 @@ def _run() -> int:
     try:
         code = cli.main(prog_name="tmdb-mongo-cache", standalone_mode=False)
     except click.ClickException as error:
-        from .commands.streams import without_secrets
-
         said = StringIO()
         error.show(said)
-        click.echo(without_secrets(said.getvalue()), nl=False, err=True)  # it repeats what was typed
+        _say(said.getvalue(), nl=False)
         return error.exit_code
     except click.Abort as abort:
         from .commands.options import INTERRUPTED
@@ -171,10 +169,14 @@ def _run() -> int:
         was_interrupted = isinstance(abort.__context__, KeyboardInterrupt)
         click.echo("\ninterrupted" if was_interrupted else "aborted", err=True)
         return INTERRUPTED if was_interrupted else 1
-    except ConfigError as error:
-        click.echo(f"tmdb-mongo-cache: {error}", err=True)
-        return 2
     except CacheError as error:
-        click.echo(f"tmdb-mongo-cache: {error}", err=True)
-        return 1
+        _say(f"tmdb-mongo-cache: {error}")
+        return 2 if isinstance(error, ConfigError) else 1
     return code if isinstance(code, int) else 0
+
+
+def _say(text: str, *, nl: bool = True) -> None:
+    """Say what is wrong, which may repeat what was typed."""
+    from .commands.streams import without_secrets
+
+    click.echo(without_secrets(text), nl=nl, err=True)

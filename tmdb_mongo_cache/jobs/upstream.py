@@ -125,9 +125,9 @@ class Upstream:
     ) -> None:
         self._limiter.close()
         self._session.close()
-        self._flow.close()
         if self._recorder.summing is not None:
-            self._recorder.summing.add()
+            self._recorder.summing.add(self._flow.guarded)
+        self._flow.close()
 
     @property
     def store(self) -> MongoStore:

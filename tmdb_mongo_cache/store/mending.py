@@ -140,5 +140,6 @@ def _works_as(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
 
 
 def _options(index: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("sparse", "unique", "expireAfterSeconds", "partialFilterExpression", "collation", "hidden")
+    # Not the collation: each index has that of its collection, unless somebody says otherwise.
+    names = ("sparse", "unique", "expireAfterSeconds", "partialFilterExpression", "hidden")
     return {name: index[name] for name in names if index.get(name) is not None and index[name] is not False}

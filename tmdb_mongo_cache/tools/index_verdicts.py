@@ -29,7 +29,8 @@ def judge(found: IndexCheck, database: str, *, tried: bool) -> Verdict:
         text += f": {theirs}, not made by the cache, {'stands' if found.refused else 'may stand'} in its way"
         if found.refused:
             lines = "; ".join(_drop(database, found.collection, name) for name in found.in_the_way)
-            advice = f"if {theirs} can go, or have another name, type in mongosh {lines} and run this again"
+            or_else = ", or have another name" if found.in_the_way == (found.name,) else ""
+            advice = f"if {theirs} can go{or_else}, type in mongosh {lines} and run this again"
             return Verdict("indexes", "problem", text, advice)
     level: Level = "problem" if found.name == "purge_at" else "note"
     return Verdict("indexes", level, text, _advice(found, tried=tried))

@@ -40,7 +40,8 @@ def stats(days: int, plot: str | None, as_json: bool, **settings: str | None) ->
     if as_json:
         echo_json(_for_programs(report))
     elif not any(report.total):
-        click.echo(f"No calls in the last {days} day{'' if days == 1 else 's'}: no program has used this cache yet.")
+        click.echo(f"No calls were counted in the last {days} day{'' if days == 1 else 's'}.")
+        click.echo("(MongoBackend and statistics=False count nothing; ls shows what is in there.)")
     else:
         _show(report)
     if plot is not None and not as_json:
