@@ -44,9 +44,8 @@ def test_processes_add_up_when_they_end(runner: Runner, cache: TMDBCache, tmp_pa
     runner.run(script, how)
     total = cache.usage().total
     assert total.calls == {"plain": 2, "fork": 4, "pool": 3, "together": 10}[how]
-    assert (
-        total.misses == {"plain": 1, "fork": 2, "pool": 1, "together": 1}[how]
-    )  # parent and child make one call for the same film
+    # Parent and child make one call for the same film.
+    assert total.misses == {"plain": 1, "fork": 2, "pool": 1, "together": 1}[how]
 
 
 def test_with_the_embedded_server(tmp_path: Any, tls_tmdb: StandIn) -> None:
