@@ -71,6 +71,13 @@ def test_stats(cache: TMDBCache, tmdb: StandIn) -> None:
     assert rows["bytes saved"] == f"{len(answer.content) / 1000:.1f} kB" or rows["bytes saved"].endswith(" B")
 
 
+def test_an_explanation(cache: TMDBCache) -> None:
+    """What explain() gives is a table, too."""
+    rows = dict(Cells(cache.explain("https://api.themoviedb.org/3/movie/550?api_key=secret")._repr_html_()).rows)
+    assert rows["key"] == "GET api.themoviedb.org/3/movie/550"
+    assert "secret" not in str(rows)
+
+
 def test_usage(cache: TMDBCache, tmdb: StandIn) -> None:
     """What all processes have saved is two tables, by day and by endpoint."""
     with enabled(cache):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import requests
 
-from tmdb_mongo_cache import ConfigError, TMDBCache
+from tmdb_mongo_cache import ConfigError, TMDBCache, enabled
+from tmdb_mongo_cache.standin import StandIn
 
 from .running import Runner
 
@@ -30,6 +32,19 @@ def test_debug(runner: Runner, tmp_path: Path) -> None:
         f"{key}: hit (memory)",
     ]
     assert "secret" not in "".join(shown)
+
+
+def test_a_call_that_is_never_cached(cache: TMDBCache, tmdb: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says why a call went straight through, without its credential."""
+    caplog.set_level("DEBUG", "tmdb_mongo_cache")
+    with enabled(cache):
+        requests.get(f"{tmdb.url}/3/movie/550/account_states?api_key=any&session_id=secret")
+        requests.get(f"{tmdb.url}/3/movie/550?api_key=any", headers={"Cache-Control": "no-store"})
+    said = [record.getMessage() for record in caplog.records if "straight" in record.getMessage()]
+    assert said == [
+        "a call: straight (account_states are private)",
+        "/3/movie/{movie_id}: straight (the caller asks for no-store)",
+    ]
 
 
 def test_a_script_that_configures_logging(runner: Runner, tmp_path: Path) -> None:

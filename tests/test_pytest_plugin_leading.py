@@ -151,6 +151,90 @@ def test_film(tmdb_cache_recording):
     assert is_untouched(production)
 
 
+def test_a_recording_is_offline_for_what_was_there_before(
+    run: Run, project: Project, production: Any, tmdb: StandIn
+) -> None:
+    """With a recording neither a scope that was entered before nor a requests-cache session nor a job calls TMDB."""
+    project(
+        OWN
+        + """
+from datetime import datetime
+from tmdb_mongo_cache import ConfigError, OfflineError
+from tmdb_mongo_cache.standin import StandIn
+URL = os.environ["TMDB"]
+BACKEND = requests_cache.CachedSession(backend=MongoBackend(WHERE["database"], host=os.environ["OWN_URI"]))
+
+@pytest.fixture(scope="session", autouse=True)
+def entered():
+    with tmdb_mongo_cache.enabled(CacheConfig(hosts=os.environ["TMDB_CACHE_HOSTS"], **WHERE)) as cache:
+        yield cache
+    BACKEND.close()
+
+def test_before():
+    ask("/3/movie/9")
+    BACKEND.get(URL + "/3/movie/10", params=KEY)
+
+@pytest.mark.tmdb_cache_recording("films.jsonl")
+def test_film(tmdb_cache_recording, entered, request):
+    ask()
+    assert BACKEND.get(URL + "/3/movie/550", params=KEY).json()["id"] == 550
+    if request.config.option.tmdb_cache_record:
+        return
+    for call in (
+        lambda: ask("/3/movie/13"),
+        lambda: requests.get(URL + "/3/movie/13", params=KEY, stream=True),
+        lambda: requests.post(URL + "/3/movie/13/rating", params=KEY, json={"value": 8}),
+        lambda: BACKEND.get(URL + "/3/movie/13", params=KEY),
+        lambda: BACKEND.get(URL + "/3/movie/550", params=KEY, force_refresh=True),
+        lambda: BACKEND.post(URL + "/3/movie/13/rating", params=KEY, json={"value": 8}),
+        lambda: requests_cache.CachedSession(backend=MongoBackend()).get(URL + "/3/movie/13", params=KEY),
+    ):
+        with pytest.raises(OfflineError, match="offline is set") as caught:
+            call()
+        assert "any" not in str(caught.value)
+    with pytest.raises(OfflineError, match="it is not in films.jsonl; record it"):
+        BACKEND.get(URL + "/3/movie/13", params=KEY)
+    entered.collection.update_many({}, {"$set": {"expires_at": datetime(2020, 1, 1)}})
+    assert BACKEND.get(URL + "/3/movie/550", params=KEY).json()["id"] == 550
+    with pytest.raises(ConfigError, match="with a recording no cache does"):
+        entered.warm([13], api_key="any", base_url=URL)
+    with StandIn() as other:
+        assert BACKEND.get(other.url + "/3/movie/13", params=KEY).status_code == 200
+
+def test_after():
+    ask("/3/movie/12")
+    BACKEND.get(URL + "/3/movie/11", params=KEY)
+"""
+    )
+    run("--tmdb-cache-record").assert_outcomes(passed=3)
+    assert tmdb.count == 5
+    run().assert_outcomes(passed=3)
+    assert tmdb.count == 5
+
+
+def test_a_cache_from_before_calls_tmdb_again(run: Run, project: Project, production: Any, tmdb: StandIn) -> None:
+    """What was installed before a test with a recording is not offline after it."""
+    project(
+        OWN
+        + """
+CACHE = tmdb_mongo_cache.install(**WHERE)
+
+@pytest.mark.tmdb_cache_recording("films.jsonl")
+def test_film(tmdb_cache_recording):
+    ask()
+
+def test_after():
+    ask("/3/movie/12")
+    tmdb_mongo_cache.uninstall()
+    CACHE.clear()
+    CACHE.close()
+"""
+    )
+    run("--tmdb-cache-record").assert_outcomes(passed=2)
+    run().assert_outcomes(passed=2)
+    assert tmdb.count == 3
+
+
 def test_nothing_comes_back(run: Run, project: Project, production: Any, mongo: Any) -> None:
     """Code that keeps its caches open, and counts what it does, leaves no database behind."""
     project(

@@ -172,3 +172,10 @@ def test_a_mongodb_that_is_away(run, monkeypatch):
     explained = run("explain", "/3/movie/550").output
     assert "MongoDB is away" in explained
     assert "pa55word" not in explained
+
+
+@pytest.mark.parametrize(("command", "where"), [("explain", "stdout"), ("invalidate", "stderr")])
+def test_the_same_path_with_other_params(run, filled, command, where):
+    """What is asked for and not there is told together with what there is of the same path."""
+    said = " ".join(getattr(run(command, "https://api.themoviedb.org/3/movie/550?language=fr"), where).split())
+    assert "of the same path there is: /3/movie/550, /3/movie/550?language=de" in said

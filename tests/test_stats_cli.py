@@ -16,8 +16,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import get
 
-NOTHING = """No calls were counted in the last 1 day.
-(MongoBackend and statistics=False count nothing; ls shows what is in there.)
+NOTHING = """No calls of programs were counted in the last 1 day.
+(MongoBackend, statistics=False and programs with private calls alone count nothing; see ls.)
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tmdb_mongo_cache import ConfigError, ImportReport, StoreUnavailable, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
+from tmdb_mongo_cache.tools.exporting import Exporting
 
 from .flowkit import API_KEY, KEY, MOVIE, expire, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
@@ -111,6 +112,20 @@ def test_what_is_exported(cache: TMDBCache, collection: Any, tmdb: StandIn, film
     assert cache.export_entries(file, media_type="tv", force=True) == 1
     with pytest.raises(ConfigError, match="movie, tv, person"):
         cache.export_entries(file, media_type="film", force=True)
+
+
+def test_left_out(cache: TMDBCache, collection: Any, films: list[str], file: Path, caplog: Any) -> None:
+    """What is left out is counted, by its reason, and a warning says so."""
+    collection.update_one({"_id": films[1]}, {"$set": {"purge_at": now() - DAY}})
+    collection.update_one({"_id": films[4]}, {"$set": {"headers": {"Set-Cookie": "a=b"}}})
+    collection.update_one({"_id": films[5]}, {"$set": {"headers": {"Set-Cookie": "a=b"}}})
+    exporting = Exporting(cache)
+    exporting.to_file(file)
+    assert (exporting.count, exporting.left_out) == (7, 3)
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("WARNING", "2 answers left out: a credential or a cookie in its headers"),
+        ("WARNING", "1 answer left out: the time is over for which they may be kept"),
+    ]
 
 
 def test_mongodb_away(films: list[str], cache: TMDBCache, file: Path) -> None:

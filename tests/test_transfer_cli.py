@@ -21,7 +21,7 @@ from tmdb_mongo_cache import CacheError, TMDBCache, enabled
 from tmdb_mongo_cache.doors.cli import cli
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import get
+from .flowkit import API_KEY, get
 
 
 @pytest.fixture
@@ -70,7 +70,29 @@ def test_there_and_back(env: dict[str, str], films: int, collection: Any, tmp_pa
     again = run(env, "import", file, "--json")
     assert json.loads(again.stdout) == {"imported": 0, "kept": 6, "skipped": 0, "refused": []}
     found = run(env, "export", file, "--force", "--type", "tv", "--json")
-    assert json.loads(found.stdout) == {"file": str(file), "exported": 1}
+    assert json.loads(found.stdout) == {"file": str(file), "exported": 1, "left_out": 0}
+
+
+def test_left_out(env: dict[str, str], cache: TMDBCache, films: int, tmdb: StandIn, tmp_path: Path) -> None:
+    """What an import would refuse is counted, and why; it goes in where the settings name its host."""
+    with enabled(cache):
+        for number in (1, 2):
+            get(tmdb, "/3/search/movie", params={"query": str(number) * 600})
+        tmdb.answer("/3/movie/99", status=301, headers={"Location": f"/3/movie/2?api_key={API_KEY}"}, body=b"moved")
+        get(tmdb, "/3/movie/99")
+    file = tmp_path / "films.jsonl"
+    print([(e.key) for e in cache.entries()])
+    print(run(env, "export", "-").stdout)
+    less = {**env, "TMDB_CACHE_HOSTS": ""}
+    found = run(less, "export", file)
+    assert (found.exit_code, found.stdout) == (0, "6 answers exported\n")
+    assert found.stderr.startswith("3 answers left out: an url in it is not TMDB's")
+    assert "TMDB_CACHE_HOSTS" in found.stderr
+    found = run(less, "export", file, "--force", "--json")
+    assert json.loads(found.stdout) == {"file": str(file), "exported": 6, "left_out": 3}
+    assert found.stderr.startswith("3 answers left out: ")
+    found = run(env, "export", file, "--force")
+    assert (found.stdout, found.stderr) == ("9 answers exported\n", "")
 
 
 def test_refused(env: dict[str, str], films: int, collection: Any, tmp_path: Path) -> None:

@@ -140,6 +140,9 @@ class Flow:
     def note_straight(self, call: Call, status: int, seconds: float) -> None:
         """Record a call that was never the cache's business; 0 is the status of one that ended in an exception."""
         self.recorder.straight(call.endpoint, utcnow(), status, seconds)
+        logger.debug(
+            "%s: straight (%s)", call.endpoint.template or "a call", call.straight or "by its settings or hooks"
+        )
 
     def note_unanswered(self, call: Call) -> None:
         """Record such a call that was not made, for ``offline`` forbids it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -166,11 +166,14 @@ def _scratch_cache(scratch: Scratch, *, offline: bool, hint: str = "") -> Iterat
     """Install a cache with a database of its own, and restore what was before."""
     import tmdb_mongo_cache
 
-    from .config import CacheConfig
     from .environment import PREFIX
     from .scope import installed_cache
+    from .tools.severing import severed
 
-    with scratch.database() as database, _counts_added(), pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as stack:
+        database = stack.enter_context(scratch.database())
+        stack.enter_context(_counts_added())
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
         # In the environment: for processes that the tested code starts.
         patch.setenv(f"{PREFIX}URI", scratch.uri)
         patch.setenv(f"{PREFIX}DATABASE", database)
@@ -178,9 +181,7 @@ def _scratch_cache(scratch: Scratch, *, offline: bool, hint: str = "") -> Iterat
             patch.delenv(PREFIX + name, raising=False)
         if offline:
             patch.setenv(f"{PREFIX}OFFLINE", "1")
-            policy = CacheConfig.policy.fget  # type: ignore[attr-defined]
-            # For caches whose settings are not the environment's.
-            patch.setattr(CacheConfig, "policy", property(lambda config: policy(config)._replace(offline=True)))
+            stack.enter_context(severed(hint))  # caches whose settings are not the environment's
         # A busy machine is no reason for a test to fail; and nobody wants to know how often a test has called.
         for name, value in (("STORE_TIMEOUT", "10"), ("STATISTICS", "0")):
             if not os.environ.get(PREFIX + name):

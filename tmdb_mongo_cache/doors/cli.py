@@ -127,7 +127,8 @@ def cli() -> None:
     tmdb-mongo-cache doctor                  find out what is wrong
 
     The exit code is 0 where all went well, 2 for a mistake in what was given,
-    130 after Ctrl-C, and 1 for everything else.
+    130 after Ctrl-C, and 1 for everything else; 3 says that the server does not
+    run, and run ends as the program does.
     """  # noqa: D301  click ends a paragraph that it must not fill with this character
 
 
@@ -158,9 +159,11 @@ def _run() -> int:
     try:
         code = cli.main(prog_name="tmdb-mongo-cache", standalone_mode=False)
     except click.ClickException as error:
+        from .commands.streams import without_secrets
+
         said = StringIO()
         error.show(said)
-        _say(said.getvalue(), nl=False)
+        click.echo(without_secrets(said.getvalue()), nl=False, err=True)  # it repeats what was typed
         return error.exit_code
     except click.Abort as abort:
         from .commands.options import INTERRUPTED
@@ -170,13 +173,8 @@ def _run() -> int:
         click.echo("\ninterrupted" if was_interrupted else "aborted", err=True)
         return INTERRUPTED if was_interrupted else 1
     except CacheError as error:
-        _say(f"tmdb-mongo-cache: {error}")
+        from .commands.streams import without_secrets_of
+
+        click.echo(f"tmdb-mongo-cache: {without_secrets_of(sys.argv[1:], str(error))}", err=True)
         return 2 if isinstance(error, ConfigError) else 1
     return code if isinstance(code, int) else 0
-
-
-def _say(text: str, *, nl: bool = True) -> None:
-    """Say what is wrong, which may repeat what was typed."""
-    from .commands.streams import without_secrets
-
-    click.echo(without_secrets(text), nl=nl, err=True)

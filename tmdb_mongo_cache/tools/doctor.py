@@ -131,7 +131,7 @@ def _expiry(health: Health) -> Iterator[Verdict]:
         advice = "set the server's parameter ttlMonitorEnabled, or run 'tmdb-mongo-cache purge' by cron"
         yield Verdict("expiry", "problem", "the server does not delete what is past its time", advice)
         return
-    said = "deletes what is past its time" if deletes else "does not say whether it deletes what is past its time"
+    said = "deletes by its TTL indexes" if deletes else "does not say whether it deletes by its TTL indexes"
     yield Verdict("expiry", "ok", f"the server {said}")
 
 

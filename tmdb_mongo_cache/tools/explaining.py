@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import requests
 from requests.structures import CaseInsensitiveDict
 
+from ..display import html_table
 from ..scope import Active, current_scope
 from ..tmdb.calls import Call, classify
 from ..tmdb.expiration import DO_NOT_CACHE
@@ -81,6 +82,10 @@ class Explanation(NamedTuple):
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<13} {text}" for name, text in self.rows())
+
+    def _repr_html_(self) -> str:
+        """Return the explanation as a table, for notebooks."""
+        return html_table("Explanation", (), self.rows())
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the explanation as names and texts, for people."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 from os import PathLike
@@ -25,16 +26,23 @@ logger = logging.getLogger("tmdb_mongo_cache")
 Progress = Callable[[str, int, int], None]
 
 _TELL = 100
+_PAST = "the time is over for which they may be kept"
 
 
 class Exporting:
-    """One export; ``count`` is how many entries are written, those of an earlier attempt that it goes on from included.
+    """One export.
+
+    ``count`` is how many entries are written, those of an earlier attempt that it
+    goes on from included. ``left_out`` is how many are not, for an import would
+    not take them, or because the time is over for which they may be kept;
+    ``reasons`` says how many for which reason. Both are of this attempt alone.
 
     Args:
         cache: what is copied.
         media_type: only of this type.
         progress: is called with what is under way, how much of it is done, and of how much.
-        notice: is called with a sentence, where an interrupted export is gone on with; None: it is logged.
+        notice: is called with a sentence, where an interrupted export is gone on with, and for each reason why
+            something is left out; None: it is logged.
 
     Raises:
         ConfigError: there is no such type.
@@ -53,8 +61,14 @@ class Exporting:
         self._cache = cache
         self._type = media_type
         self._progress = progress
-        self._notice = notice or logger.info
+        self._notice, self._warn = notice or logger.info, notice or logger.warning
         self.count = 0
+        self.reasons: Counter[str] = Counter()
+
+    @property
+    def left_out(self) -> int:
+        """How many entries are not written."""
+        return sum(self.reasons.values())
 
     def to_file(self, path: str | PathLike[str], *, force: bool = False) -> None:
         """Write a file, by way of ``FILE.part``; where that is there, go on behind its last whole line.
@@ -71,9 +85,9 @@ class Exporting:
             if left is not None:
                 self.count = left.entries
                 ended = datetime.fromtimestamp(left.ended, timezone.utc)
-                answers = f"{left.entries} answer{'' if left.entries == 1 else 's'}"
                 self._notice(
-                    f"going on behind {answers} of an export that was interrupted at {ended:%Y-%m-%d %H:%M:%S} UTC"
+                    f"going on behind {_answers(left.entries)} of an export that was interrupted at "
+                    f"{ended:%Y-%m-%d %H:%M:%S} UTC"
                 )
             self._write(file, None if left is None else left.key)
             file.flush()
@@ -104,17 +118,33 @@ class Exporting:
     def _write(self, file: BinaryIO, after: str | None) -> None:
         copying, tell = self._cache._store.copying, self._progress
         total = copying.count(self._type) if tell is not None else 0
-        for copy in copying.read(after, self._type):
-            if is_exported(copy, self._cache.hosts):
+        try:
+            for copy in copying.read(after, self._type):
+                why = why_left_out(copy, self._cache.hosts)
+                if why:
+                    self.reasons[why] += 1
+                    continue
                 file.write(copies.to_line(copy))
                 self.count += 1
-            if tell is not None and self.count % _TELL == 0:
-                tell("exporting", self.count, total)
+                if tell is not None and self.count % _TELL == 0:
+                    tell("exporting", self.count, total)
+        finally:  # after an interruption as well: who goes on does not come by these again
+            for why, number in self.reasons.most_common():
+                self._warn(f"{_answers(number)} left out: {why}")
         if tell is not None:
             tell("exporting", self.count, self.count)
 
 
-def is_exported(copy: Copy, hosts: frozenset[str]) -> bool:
-    """Say whether an entry goes into a file: only what an import takes, and only while it may be kept."""
+def why_left_out(copy: Copy, hosts: frozenset[str]) -> str:
+    """Say why an entry does not go into a file; empty for what an import takes, while it may be kept."""
     now = utcnow()
-    return not copies.is_past(copy.entry, now) and not vetting.why_refused(copy, hosts, now)
+    return _PAST if copies.is_past(copy.entry, now) else vetting.why_refused(copy, hosts, now)
+
+
+def is_exported(copy: Copy, hosts: frozenset[str]) -> bool:
+    """Say whether an entry goes into a file."""
+    return not why_left_out(copy, hosts)
+
+
+def _answers(number: int) -> str:
+    return f"{number} answer{'' if number == 1 else 's'}"

@@ -156,7 +156,10 @@ class Tools:
         export was interrupted less than a day ago, this one goes on behind its last
         whole line.
         Stale answers are written as well; what other hosts sent is not, nor what
-        a requests-cache session keeps under keys of its own.
+        a requests-cache session keeps under keys of its own. An answer that an import
+        would refuse, such as one of a host that is not in this cache's ``hosts``, is
+        left out, and a warning in the log says how many and why
+        (``tools.exporting.Exporting.left_out`` is the number).
 
         Args:
             path: the file.

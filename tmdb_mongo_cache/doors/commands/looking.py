@@ -12,7 +12,7 @@ import click
 
 from ...tmdb import names
 from ...tmdb.endpoints import BY_ID
-from .naming import EndpointName, named_argument, pair, read, read_url, short
+from .naming import EndpointName, named_argument, near, pair, read, read_url, short
 from .options import common, echo_json, open_cache, seconds
 from .printing import pretty, print_entries, print_rows
 
@@ -198,21 +198,19 @@ def explain(
     with open_cache(settings) as cache:
         address = read_url(cache, url)
         found = cache.explain(address, query, headers={name.strip(): value.strip() for name, value in given.items()})
+        others = near(cache, found.key) if found.key is not None and found.found == "nothing" and not as_json else ""
     if as_json:
         echo_json(found)
     else:
-        print_rows(found.rows())
+        rows = [(name, text + others if name == "found" else text) for name, text in found.rows()]
+        print_rows(rows)
 
 
 def _missing(cache: TMDBCache, key: str, *, damaged: bool) -> str:
-    from ...tools import showing
-
     if damaged:
         remove = f"tmdb-mongo-cache invalidate '{short(key)}'"
         return f"what is kept under {short(key)} is damaged, or another program's; to remove it: {remove}"
-    near = [short(found) for found in showing.near(cache, key)]
-    there = f"; of the same path there is: {', '.join(near)}" if near else "; ls shows what there is"
-    return f"there is nothing under {short(key)}{there}"
+    return f"there is nothing under {short(key)}{near(cache, key) or '; ls shows what there is'}"
 
 
 def _echo_whole(whole: dict[str, Any] | None, around: Callable[[dict[str, Any] | None], Any]) -> None:

@@ -159,3 +159,11 @@ def pair(text: str, option: str, separator: str, example: str) -> tuple[str, str
     if not found or not name.strip():
         raise click.UsageError(f"{option} takes {example}.")
     return name, value
+
+
+def near(cache: TMDBCache, key: str) -> str:
+    """Name what is kept of the same path with another query, as the end of a sentence; empty where nothing is."""
+    from ...tools import showing
+
+    found = [short(other) for other in showing.near(cache, key)]
+    return f"; of the same path there is: {', '.join(found)}" if found else ""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from .naming import named_argument, read
+from .naming import named_argument, near, read, short
 from .options import common, echo_json, open_cache, say_no_more, waiting
 
 
@@ -49,6 +47,10 @@ def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> 
             click.echo(f"such a call is never cached: {named.straight}", err=True)
         elif named.key is not None:
             count = cache.invalidate(key=named.key)
+            if not count:
+                others = near(cache, named.key)
+                if others:
+                    click.echo(f"nothing is kept under {short(named.key)}{others}", err=True)
         else:
             with waiting("deleting"):
                 count = cache.invalidate(media_type=named.media_type, tmdb_id=named.tmdb_id)
@@ -68,8 +70,6 @@ def clear(yes: bool, as_json: bool, **settings: str | None) -> None:
 
     with open_cache(settings) as cache:
         if not yes:
-            if not sys.stdin.isatty():
-                raise click.UsageError(_ADVICE.format("clear"))
             count = showing.count_documents(cache)
             _ask(f"Delete {_answers(count)} in {showing.place(cache)}?", "clear")
         with waiting("deleting"):

@@ -39,9 +39,11 @@ def stats(days: int, plot: str | None, as_json: bool, **settings: str | None) ->
         _draw(report, plot)
     if as_json:
         echo_json(_for_programs(report))
-    elif not any(report.total):
-        click.echo(f"No calls were counted in the last {days} day{'' if days == 1 else 's'}.")
-        click.echo("(MongoBackend and statistics=False count nothing; ls shows what is in there.)")
+    elif not report.total.calls and not report.total.unanswered:
+        click.echo(f"No calls of programs were counted in the last {days} day{'' if days == 1 else 's'}.")
+        if report.total.background:
+            click.echo(f"The cache made {report.total.background} by itself (warm, refresh).")
+        click.echo("(MongoBackend, statistics=False and programs with private calls alone count nothing; see ls.)")
     else:
         _show(report)
     if plot is not None and not as_json:

@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TextIO, cast
 
@@ -21,6 +22,15 @@ def without_secrets(text: str) -> str:
     """Return a text that repeats what was typed without the credentials in it: passwords in URIs, TMDB's keys."""
     text = _BEFORE_AT.sub(lambda found: f"{found[1] or ''}***@", text)
     return redact(_URL.sub(lambda found: mask(found[0]), text))
+
+
+def without_secrets_of(typed: Sequence[str], text: str) -> str:
+    """Return a text of this package's own without the credentials in what was typed; the rest of it stays."""
+    for word in typed:
+        for part in (word, word.partition("=")[2]):
+            if part and part in text:
+                text = text.replace(part, without_secrets(part))
+    return text
 
 
 # What writing fails with; an error about a file that is opened has its name.

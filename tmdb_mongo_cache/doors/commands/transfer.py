@@ -30,7 +30,9 @@ def export_entries(file: str, media_type: str | None, force: bool, as_json: bool
 
     JSON, an entry a line, byte for byte; "import" reads it. What is written is
     FILE.part until it is whole: after Ctrl-C or a power cut the same command
-    goes on, for a day; later it begins anew. "-" is standard output.
+    goes on, for a day; later it begins anew. "-" is standard output. Answers that
+    "import" would refuse are left out, and that is said: with a TMDB at another
+    address, set TMDB_CACHE_HOSTS as your program does.
 
     \b
     tmdb-mongo-cache export films.jsonl --type movie
@@ -53,7 +55,7 @@ def export_entries(file: str, media_type: str | None, force: bool, as_json: bool
         click.echo("interrupted" + ("" if file == _STREAM else "; the same command goes on from here"), err=True)
         sys.exit(INTERRUPTED)
     if as_json:
-        echo_json({"file": file, "exported": exporting.count})
+        echo_json({"file": file, "exported": exporting.count, "left_out": exporting.left_out})
     else:
         click.echo(f"{_answers(exporting.count)} exported", err=file == _STREAM)
 
@@ -114,7 +116,7 @@ def _say_imported(report: Any, as_json: bool) -> None:
     for number, text in (
         (report.imported, "imported"),
         (report.kept, "there already"),
-        (report.skipped, "too old to be kept"),
+        (report.skipped, "past the time they may be kept (stale_if_error, or six months)"),
         (len(report.refused), "refused"),
     ):
         click.echo(f"{number:>9} {text}")
