@@ -32,8 +32,9 @@ def run_fixture(pytester: pytest.Pytester, mongo_uri: str, monkeypatch: pytest.M
 
     def run(*arguments: str, uri: str = mongo_uri) -> pytest.RunResult:
         line = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-o", f"tmdb_cache_uri={uri}", "-W", "error")
-        # Beside an editable install pytest finds these tests among the files of a plugin.
-        line += ("-W", "ignore:Module already imported so cannot be rewritten; tests")
+        # Beside an editable install pytest finds these among the files of a plugin.
+        for package in ("tests", "benchmarks"):
+            line += ("-W", f"ignore:Module already imported so cannot be rewritten; {package}")
         return pytester.runpytest_inprocess(*line, *arguments)
 
     return run
