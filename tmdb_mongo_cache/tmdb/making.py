@@ -70,7 +70,8 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | came
     confirmed = reply._replace(status=entry.status, headers=headers)
     adapts = policy.expiration_of(confirmed, call.ask, rules, now) == expiration.ADAPTIVE
-    data = _parsed(entry.body) if adapts else None  # reading it for nothing would cost as much as all the rest
+    # Reading it for nothing would cost as much as all the rest.
+    data = bodies.parse_if_whole(entry.body) if adapts else None
     wanted = _fresh_for(call, rules, confirmed, data, now)
     expires = expiration.expires_at(wanted, entry.timestamp, now)
     purge = expiration.purge_at(expires, entry.timestamp, policy.retention(rules))
@@ -113,13 +114,6 @@ def _fresh_for(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
         return found
     exact = isinstance(rules.call_expire_after, float) or policy.said_lifetime(reply, rules, now) is not None
     return found if exact and reply.status != 404 else freshness.spread(found, call.key)
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return bodies.parse(body)
-    except ValueError:  # as somebody has edited it
-        return None
 
 
 def age_header(entry: Entry, now: datetime) -> str:

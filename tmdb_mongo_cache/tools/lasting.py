@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..tmdb import bodies, freshness, making, reasons
 from ..tmdb.calls import Call
@@ -36,7 +36,7 @@ def of(call: Call, rules: Policy, entry: Entry | None, now: datetime, pattern: s
         return Lasting(None, f"not kept at all, by {named}", None)
     # A 404 has no dates, and goes by a setting of its own.
     body = entry.body if entry is not None and entry.status == 200 else None
-    data = None if body is None else _parsed(body)
+    data = None if body is None else bodies.parse_if_whole(body)
     made = making.make_entry(call, rules, Reply(200, body=body or b""), data, now)
     seconds = (made.expires_at - now).total_seconds()
     adapts = reasons.adapts(value, call.ask.kind)
@@ -97,10 +97,3 @@ def _stands_in(call: Call, rules: Policy) -> float:
     barred = call.ask.directives.no_cache or rules.force_refresh
     wanted = rules.stale_if_error if asked is None else asked
     return 0.0 if barred else min(wanted, LONGEST.total_seconds())
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return bodies.parse(body)
-    except ValueError:
-        return None

@@ -131,10 +131,7 @@ def rows(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> list[tup
 
 def parsed(body: bytes) -> Any:
     """Return an answer parsed; None for what is none (as somebody has edited it) or too deep to be shown."""
-    try:
-        data = bodies.parse(body)
-    except ValueError:
-        return None
+    data = bodies.parse_if_whole(body)
     return None if isinstance(data, bodies.Outline) else data
 
 
