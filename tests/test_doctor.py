@@ -43,7 +43,7 @@ def test_all_is_well(stored: Any, examine: Callable[..., dict[str, Verdict]], mo
     found = examine()
     assert {verdict.level for verdict in found.values()} == {"ok"}
     assert set(found) >= LOCAL | {"connection", "server", "rights", "latency", "clock", "indexes", "expiry", "size"}
-    assert found["size"].text.startswith("1 documents: ")
+    assert found["size"].text.startswith("1 document: ")
     after = {name: list(mongo[database][name].find()) for name in mongo[database].list_collection_names()}
     assert after == before
 

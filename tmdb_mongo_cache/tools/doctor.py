@@ -157,5 +157,6 @@ def _size(sizes: Sizes | None, ages: Ages | None, where: str) -> Verdict:
         return Verdict("size", "note", f"the user may not ask how large {where} is", lacking("collStats", where))
     data, storage, of_indexes = (f"{size / 1e6:.1f} MB" for size in (sizes.data, sizes.storage, sizes.indexes))
     foreign = f", {ages.foreign} of them not TMDB's" if ages and ages.foreign else ""
-    text = f"{sizes.documents} document{'' if sizes.documents == 1 else 's'}{foreign}: {data} of data, on disk {storage} and {of_indexes} of indexes"
+    documents = f"{sizes.documents} document{'' if sizes.documents == 1 else 's'}"
+    text = f"{documents}{foreign}: {data} of data, on disk {storage} and {of_indexes} of indexes"
     return Verdict("size", "ok", text)
