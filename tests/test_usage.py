@@ -262,6 +262,21 @@ def test_what_warm_and_refresh_do_is_added_up(make_cache: Callable[..., TMDBCach
     assert make_cache().usage().total.calls == 0
 
 
+def test_a_background_call_that_failed_is_no_measure(
+    make_cache: Callable[..., TMDBCache], tmdb: StandIn, collection: Any, sums: Any
+) -> None:
+    """A refresh behind a caller that TMDB fails is counted, but not among those that tell what a call takes."""
+    cache = make_cache(stale_while_revalidate=3600)
+    with enabled(cache):
+        expire(collection, get(tmdb).cache_key)
+        tmdb.fail("503")
+        get(tmdb)
+    cache.close()
+    kinds = sums.find_one({})["endpoints"][DETAILS]
+    assert sorted(kinds) == ["background_failed", "miss", "stale"]
+    assert cache.stats().background == 1
+
+
 def test_a_refresh_under_way_is_added_up(
     make_cache: Callable[..., TMDBCache], tmdb: StandIn, collection: Any, sums: Any
 ) -> None:

@@ -56,7 +56,9 @@ class Recorder:
         found = outcome.entry or outcome.reply
         size, status = (0, 0) if found is None else (len(found.body), found.status)
         counted = where if kind == "hit" else "failed" if failed and kind == "miss" else kind
-        self._note(outcome.now.toordinal(), call.endpoint[0], "background" if background else counted, size, seconds)
+        if background:
+            counted = _background(failed=failed)
+        self._note(outcome.now.toordinal(), call.endpoint[0], counted, size, seconds)
         if self._on_event is not None:
             shown = where if kind in ("hit", "stale") else ""
             self._tell(kind, call.key, call.endpoint, shown, status, failed, background, seconds, size)
@@ -81,7 +83,7 @@ class Recorder:
 
     def by_itself(self, endpoint: str, now: datetime, seconds: float, *, failed: bool) -> None:
         """Count a call that the cache made by itself, and past itself: nobody is told of it."""
-        self._note(now.toordinal(), endpoint, "background_failed" if failed else "background", 0, seconds)
+        self._note(now.toordinal(), endpoint, _background(failed=failed), 0, seconds)
 
     def _note(self, day: int, endpoint: str | None, kind: str, size: int, seconds: float) -> None:
         self.counters.note(day if self._by_day else 0, endpoint or OTHER, kind, size, seconds)
@@ -110,3 +112,8 @@ class Recorder:
             level = logging.DEBUG if self._has_complained else logging.WARNING
             self._has_complained = True
             logger.log(level, "on_event raised %s; the call goes on", type(error).__name__)
+
+
+def _background(*, failed: bool) -> str:
+    """Return what a call of the cache's own is counted as: what TMDB failed does not tell how long a call takes."""
+    return "background_failed" if failed else "background"
