@@ -159,11 +159,9 @@ class Asker:
         self._remember(renewed, looked)
         left = policy.seconds_left(renewed, now)
         fwd = _why_forwarded(entry, now)
-        status, kind = (
-            cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where),
-            "revalidated",
-        )
-        outcome = Outcome(status, now, renewed, stored=renewed if stored else None, revalidated=True, kind=kind)
+        status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
+        kept = renewed if stored else None
+        outcome = Outcome(status, now, renewed, stored=kept, revalidated=True, kind="revalidated")
         return Asked(outcome, reply, renewed, failed=False)
 
     def _keep(

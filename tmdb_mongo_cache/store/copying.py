@@ -15,10 +15,9 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from ..tmdb.copies import Copy
-from ..tmdb.keys import START
+from ..tmdb.keys import END, FIRST
 from .document import CODEC, LARGEST, RAW, SCHEMA, UNREADABLE, checksum, from_document, to_bson
-from .indexes import Indexes
-from .staleness import Operation
+from .indexes import Indexes, Operation
 
 _DUPLICATE_KEY = 11000
 _UNAUTHORIZED = 13
@@ -154,8 +153,8 @@ def _write_as(collection: Collection[dict[str, Any]], item: Item, raw: RawBSONDo
 
 
 def _between(after: str | None) -> dict[str, Any]:
-    first = {"$gte": f"{START}/"} if after is None else {"$gt": after}
-    return {"_id": {**first, "$lt": f"{START}0"}}  # "0" follows "/"
+    first = {"$gte": FIRST} if after is None else {"$gt": after}
+    return {"_id": {**first, "$lt": END}}
 
 
 def _copy_of(raw: RawBSONDocument) -> Copy | None:

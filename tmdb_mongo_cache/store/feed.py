@@ -19,7 +19,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from ..tmdb.changes import Seen
-from .staleness import Operation
+from .indexes import Operation
 
 LEASE = 60.0
 """Seconds after which another process may go on for one that was killed."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pymongo import IndexModel
@@ -11,6 +13,9 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
 logger = logging.getLogger("tmdb_mongo_cache")
+
+Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
+"""Gives the collection of the entries for one operation; see :meth:`.client.Connection.operation`."""
 
 INDEXES = (
     # MongoDB deletes what has outlived its use; readers check by themselves, for it sweeps once a minute.

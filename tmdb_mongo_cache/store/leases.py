@@ -21,8 +21,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -35,7 +34,7 @@ from pymongo.write_concern import WriteConcern
 from ..forks import RenewedAfterFork
 from ..tmdb.limits import LEASE
 from .document import CODEC
-from .indexes import Indexes
+from .indexes import Indexes, Operation
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -49,8 +48,6 @@ _KEPT = 60.0
 _DUPLICATE_KEY = 11000
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
 INDEX = IndexModel([("purge_at", 1)], name="purge_at", expireAfterSeconds=0)
-
-Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
 
 
 class Taken(NamedTuple):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from pymongo.collection import Collection
-
 from ..tmdb.entry import Entry
 from .document import CODEC, RAW, SCHEMA, UNREADABLE, EntryInfo, from_document, info_of
-
-Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
+from .indexes import Operation
 
 SORTS: Mapping[str, tuple[str, int]] = {
     "key": ("_id", 1),

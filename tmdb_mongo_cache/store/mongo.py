@@ -23,7 +23,7 @@ from pymongo.errors import (
 from ..config import CacheConfig
 from ..tmdb.entry import Entry
 from ..tmdb.expiration import LONGEST
-from ..tmdb.keys import START
+from ..tmdb.keys import END, FIRST
 from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
@@ -44,7 +44,6 @@ _WITHOUT_DATA = {"data": 0}
 
 # The retryable reads of MongoDB's specification: the server steps down, shuts down or is in between.
 _REPEATED = frozenset({6, 7, 89, 91, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
-_OURS = f"{START}/"
 _SEVERAL = 50
 """Variants of one call that are looked at for an answer within an answer: more than any program makes."""
 
@@ -145,7 +144,7 @@ class MongoStore:
 
     def purge(self, now: datetime, *, everything: bool) -> int:
         """Delete TMDB's answers that are past their time, or all of them; return how many that were."""
-        ours = [{"_id": {"$gte": _OURS, "$lt": f"{_OURS[:-1]}0"}}, {"schema": {"$exists": True}}]  # "0" follows "/"
+        ours = [{"_id": {"$gte": FIRST, "$lt": END}}, {"schema": {"$exists": True}}]
         query: dict[str, Any] = {"$or": ours}
         if not everything:
             late = [{"purge_at": {"$lte": now}}, {"timestamp": {"$lte": now - LONGEST}}]

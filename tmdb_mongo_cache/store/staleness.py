@@ -7,18 +7,13 @@ are stale already are left alone, so that a repetition changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from pymongo.collection import Collection
-
 from ..tmdb.writes import Touched
 from . import memory, written
-from .indexes import Indexes
-
-Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
+from .indexes import Indexes, Operation
 
 _ANY_TIME = {"$gt": datetime(1970, 1, 1, tzinfo=timezone.utc)}  # what an index that is sparse can be asked for
 

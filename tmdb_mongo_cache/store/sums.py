@@ -10,8 +10,7 @@ A document per day (UTC)::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
 from datetime import date
 from math import isfinite
 from typing import Any
@@ -22,10 +21,9 @@ from pymongo.collection import Collection
 
 from ..stats import Bucket, Count
 from .document import CODEC
+from .indexes import Operation
 
 SCHEMA = 1
-
-Operation = Callable[..., AbstractContextManager[Collection[dict[str, Any]]]]
 
 
 class Sums:

@@ -15,6 +15,9 @@ from .hosts import HOST
 START = f"GET {HOST}"
 """How every key begins; the path follows."""
 
+FIRST, END = f"{START}/", f"{START}0"
+"""Between these, the second left out, are all keys of TMDB's answers: "0" follows "/"."""
+
 KEY_LENGTH = 512
 """Characters; a longer key keeps its beginning and ends in ``#`` and a SHA-256 digest of the whole."""
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..config import CacheConfig, mask
 from ..display import bytes_text, html_table, time_text
+from .surroundings import where
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache
@@ -18,7 +18,7 @@ def of_cache(cache: TMDBCache) -> str:
     """Show where a cache keeps its answers, what is not as it is by default, and what it has counted."""
     config = cache.config
     plain = type(config)()
-    rows = [("MongoDB", _where(config)), ("collection", f"{config.database}.{config.collection}")]
+    rows = [("MongoDB", where(config)), ("collection", f"{config.database}.{config.collection}")]
     rows += [
         (name, repr(getattr(config, name)))
         for name in type(config).__dataclass_fields__
@@ -29,15 +29,6 @@ def of_cache(cache: TMDBCache) -> str:
         rows.append(("urls_expire_after", repr(config.urls_expire_after)))
     state = "closed" if cache.closed else "this process"
     return html_table("TMDBCache", (), rows) + html_table(f"Calls ({state})", (), cache.stats().rows())
-
-
-def _where(config: CacheConfig) -> str:
-    if config.client is not None:
-        return "the client given"
-    from ..store.client import resolve_uri
-
-    uri = resolve_uri(config.uri)
-    return "the embedded server" if uri == "embedded" else mask(uri)
 
 
 def of_report(report: UsageReport) -> str:
