@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -27,6 +28,10 @@ from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .flowkit import ANY_KEY, MOVIE, expire, get
 from .running import Runner
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A run in the background of a shell script: the programs that tests interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _mongod_folder(base: Path) -> Path:
