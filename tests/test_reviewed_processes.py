@@ -196,12 +196,13 @@ def test_bad_hosts_of_the_backend(options: dict[str, Any]) -> None:
 
 
 def test_a_missing_file_on_the_command_line() -> None:
-    """A TLS file that is not there is one sentence."""
+    """A TLS file that is not there is one sentence, which names it and the option."""
     uri = "mongodb://u:p4ssw0rd@localhost/?tls=true&tlsCAFile=/not/there.pem"
     done = Runner({"TMDB_CACHE_URI": uri}).start("-m", "tmdb_mongo_cache", "demo", check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "there.pem" in done.stderr
+    assert "/not/there.pem" in done.stderr
+    assert "tlsCAFile" in done.stderr
     assert "p4ssw0rd" not in done.stderr
 
 

@@ -32,6 +32,7 @@ from .failures import EMBEDDED, failed
 from .leaving import is_ours
 from .mongod import embedded_available
 from .opening import PATIENCE, Opening
+from .uris import why_refused, why_warned
 
 DEFAULT_URI = "mongodb://localhost:27017"
 
@@ -77,16 +78,11 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
     try:
         return MongoClient(address, **{**defaults, **options})
-    except OSError as error:
-        raise ConfigError(f"a file that the options of the MongoDB URI name cannot be read: {error}") from None
-    except (InvalidURI, ConfigurationError, ValueError, TypeError):
+    except UserWarning:  # where warnings are errors
+        raise ConfigError(why_warned(address)) from None
+    except (InvalidURI, ConfigurationError, OSError, ValueError, TypeError):
         # Not "from" it: pymongo's text may repeat a part of the password.
-        shown = ",".join(mask(one) for one in ([uri] if isinstance(uri, str) else uri))
-        raise ConfigError(
-            f"MongoDB cannot be used with the URI {shown} and its options: it should look like "
-            "mongodb://user:password@host:27017, with '@', ':' and '/' in a password escaped, and a "
-            "mongodb+srv:// host must be known to DNS"
-        ) from None
+        raise ConfigError(why_refused(address, options)) from None
 
 
 class _Open(NamedTuple):
@@ -270,10 +266,7 @@ def check_uri(uri: str | None) -> None:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        try:
-            open_client(found, connect=False).close()
-        except UserWarning as warning:
-            raise ConfigError(f"{mask(found)}: {str(warning).rstrip('.')}") from None
+        open_client(found, connect=False).close()
 
 
 def client_options(options: Mapping[str, Any]) -> list[str]:
