@@ -10,10 +10,13 @@ from .running import Runner
 
 # What pymongo does at the end, made visible.
 SCRIPT = """
-import os, requests
-from pymongo.synchronous import monitor
-shutdown = monitor._shutdown_executors
-monitor._shutdown_executors = lambda: (print("waited"), shutdown())
+import os, requests, threading
+join = threading.Thread.join
+def joined(thread, *arguments):
+    if "pymongo" in thread.name:
+        print("waited")
+    join(thread, *arguments)
+threading.Thread.join = joined
 own = None
 if {own}:
     import pymongo
@@ -23,10 +26,10 @@ assert requests.get("https://api.themoviedb.org/3/movie/550?api_key=any").from_c
 """
 
 
-@pytest.mark.parametrize(("own", "said"), [(False, ""), (True, "waited\n")])
-def test_pymongo_is_not_waited_for(runner: Runner, tmp_path: Path, own: bool, said: str) -> None:
+@pytest.mark.parametrize("own", [False, True])
+def test_pymongo_is_not_waited_for(runner: Runner, tmp_path: Path, own: bool) -> None:
     """At the end nothing waits for pymongo's threads (half a second), unless the program has a client of its own."""
     path = tmp_path / "script.py"
     path.write_text(SCRIPT.format(own=own), encoding="utf-8")
     done = runner.run(path)
-    assert (done.stdout, done.stderr) == (said, "")
+    assert ("waited" in done.stdout, done.stderr) == (own, "")

@@ -29,7 +29,9 @@ def _do_not_wait() -> None:
         from pymongo.synchronous import monitor
 
         if all(_ours.get(id(client)) is client for client in list(MongoClient._clients.values())):
-            atexit.unregister(monitor._shutdown_resources)
+            # pymongo's function looks these two up when it is called. It cannot be taken off the list here: since
+            # Python 3.14 everything is called that is on it when the end begins.
+            vars(monitor).update(dict.fromkeys(("_shutdown_monitors", "_shutdown_executors"), lambda: None))
 
 
 # pymongo has registered by now, and what is registered last is done first.
