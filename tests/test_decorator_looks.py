@@ -11,6 +11,7 @@ import pydoc
 import subprocess
 import sys
 import typing
+import warnings
 
 import pytest
 import requests
@@ -114,11 +115,18 @@ def test_the_signature():
         assert str(inspect.signature(getattr(Holder, name))) == "(a: int) -> int"
 
 
+def is_coroutine_function_of_asyncio(function: object) -> bool:
+    # Deprecated since Python 3.14, and still what many programs ask.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return asyncio.iscoroutinefunction(function)
+
+
 def test_kinds():
     """Inspect and asyncio tell coroutines, generators and async generators as before."""
     kinds = [
         (inspect.iscoroutinefunction, [coroutine]),
-        (asyncio.iscoroutinefunction, [coroutine]),
+        (is_coroutine_function_of_asyncio, [coroutine]),
         (inspect.isgeneratorfunction, [generator]),
         (inspect.isasyncgenfunction, [async_generator]),
         (inspect.isroutine, [*FUNCTIONS]),
