@@ -112,14 +112,14 @@ def test_without_requests_nothing_is_imported(runner: Runner) -> None:
 
 
 def test_own_modules_of_famous_names(runner: Runner, tls_tmdb: StandIn, tmp_path: Path) -> None:
-    """A program with a module of its own called requests, or dataclasses, runs as it does without the cache."""
+    """A program with a module of its own called requests, or gzip, runs as it does without the cache."""
     (tmp_path / "a" / "requests").mkdir(parents=True)
     (tmp_path / "a" / "requests" / "__init__.py").write_text("name = 'not that one'\n", encoding="utf-8")
     (tmp_path / "a" / "main.py").write_text("import requests\nprint(requests.name)\n", encoding="utf-8")
     assert runner.run(tmp_path / "a" / "main.py").stdout == "not that one\n"
-    (tmp_path / "dataclasses.py").write_text(CALL + "\n", encoding="utf-8")
-    done = runner.run(tmp_path / "dataclasses.py", check=False)
-    plain = runner.start(tmp_path / "dataclasses.py", check=False)
+    (tmp_path / "gzip.py").write_text(CALL + "\n", encoding="utf-8")
+    done = runner.run(tmp_path / "gzip.py", check=False)
+    plain = runner.start(tmp_path / "gzip.py", check=False)
     assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
 
 
