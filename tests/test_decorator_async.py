@@ -1,8 +1,10 @@
 """cached_tmdb on coroutines: the scope holds while they run, and only then."""
 
 import asyncio
+import functools
 import gc
 import inspect
+import sys
 import warnings
 
 import pytest
@@ -19,6 +21,32 @@ def warned(action):
         action()
         gc.collect()
     return [str(warning.message) for warning in caught]
+
+
+async def takes_one(one):
+    pass
+
+
+@functools.wraps(takes_one)
+async def wrapper(*args, **kwargs):
+    return await takes_one(*args, **kwargs)
+
+
+def held(attribute):
+    """Return an object whose class has an attribute."""
+    return type("Held", (), {"attribute": attribute})()
+
+
+# A coroutine function in many forms, which lacks an argument or has one too many.
+FORMS = {
+    "function": lambda decorate: decorate(takes_one),
+    "method": lambda decorate: functools.partial(held(decorate(takes_one)).attribute, 1),
+    "staticmethod": lambda decorate: held(staticmethod(decorate(takes_one))).attribute,
+    "classmethod": lambda decorate: functools.partial(held(classmethod(decorate(takes_one))).attribute, 1),
+    "partial": lambda decorate: decorate(functools.partial(takes_one, two=2)),
+    "wraps": lambda decorate: decorate(wrapper),
+    "twice": lambda decorate: decorate(decorate(takes_one)),
+}
 
 
 class TestCoroutines:
@@ -167,15 +195,42 @@ class TestCoroutines:
 
         assert ["program' was never awaited" in message for message in warned(program)] == [True]
 
-    def test_wrong_arguments(self, decorate):
-        """Wrong arguments are a TypeError at the call, not at the await."""
+    @pytest.mark.parametrize("form", FORMS)
+    def test_wrong_arguments(self, decorate, form):
+        """Wrong arguments are a TypeError when they are one without the decorator: at the call, or at the await."""
 
-        @decorate
-        async def program(one):
-            pass
+        def end(decorate):
+            try:
+                coroutine = FORMS[form](decorate)()
+            except TypeError as error:
+                return "at the call", str(error)
+            with pytest.raises(TypeError) as error:
+                asyncio.run(coroutine)
+            return "at the await", str(error.value)
 
-        with pytest.raises(TypeError, match="missing"):
-            program()
+        ends = []
+        assert warned(lambda: ends.append(end(decorate))) == []
+        assert ends == [end(lambda function: function)]
+
+    def test_annotations_that_name_what_is_not_there(self, decorate):
+        """What annotations name is not looked for when a function is called, as it is not without the decorator."""
+        # Since Python 3.14 they are evaluated by who asks for them.
+        text = "" if sys.version_info >= (3, 14) else "from __future__ import annotations\n"
+        for kind in ("def", "async def"):
+            text += f"{kind} a{kind[0]}(one: NotThere, *, two: list[NotThere] = ()) -> NotThere:\n    return one\n"
+            text += f"{kind} b{kind[0]}(one: NotThere, *, two: list[NotThere] = ()) -> NotThere:\n    yield one\n"
+        made = {}
+        exec(text, made)
+
+        async def main():
+            return [
+                decorate(made["ad"])(1),
+                list(decorate(made["bd"])(2)),
+                await decorate(made["aa"])(3),
+                [one async for one in decorate(made["ba"])(4)],
+            ]
+
+        assert asyncio.run(main()) == [1, [2], 3, [4]]
 
     def test_under_disabled_and_install(self, decorate, cache, ask):
         """Under disabled() a coroutine is not cached; under install() its awaiter is."""

@@ -7,7 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AbstractContextManager
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any
 
 import wrapt
@@ -68,16 +68,23 @@ def _coroutine(
     call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], within: Within
 ) -> Coroutine[Any, Any, Any]:
     """Return the coroutine of a call; the function's own is made when it starts, lest it complain of being unused."""
-    try:
-        inspect.signature(call).bind(*args, **kwargs)
-    except TypeError:
-        call(*args, **kwargs)  # raises what the function raises for wrong arguments
-    except ValueError:
-        pass  # it has no signature to look at
+    if _only_makes_a_coroutine(call):
+        call(*args, **kwargs).close()  # raises what the function raises for wrong arguments
     coroutine = _run_coroutine(call, args, kwargs, within)
     for name in ("__name__", "__qualname__"):
         setattr(coroutine, name, getattr(call, name, getattr(coroutine, name)))
     return coroutine
+
+
+def _only_makes_a_coroutine(function: Any) -> bool:
+    """Tell whether nothing of anybody's runs when it is called: a decorator of the program's may do anything."""
+    while type(function) is functools.partial:
+        function = function.func
+    if type(function) is MethodType:
+        function = function.__func__
+    if type(function) not in (FunctionType, DecoratedFunction, BoundFunction):
+        return False
+    return bool(function.__code__.co_flags & inspect.CO_COROUTINE)
 
 
 async def _run_coroutine(
