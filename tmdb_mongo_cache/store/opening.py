@@ -19,7 +19,11 @@ AGAIN_AFTER = 60.0
 
 
 class Opening(Generic[Opened]):
-    """One attempt to open something, in a thread of its own."""
+    """One attempt to open something, in a thread of its own.
+
+    Raises:
+        StoreUnavailable: no thread can be started.
+    """
 
     def __init__(self, open_it: Callable[[], Opened]) -> None:
         self._done = threading.Event()
@@ -28,7 +32,10 @@ class Opening(Generic[Opened]):
         self._began = monotonic()
         self._ended = 0.0
         # Handed over, not kept: it knows who wants the opening, and that would be a cycle.
-        threading.Thread(target=self._run, args=(open_it,), name="tmdb-mongo-cache-open", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, args=(open_it,), name="tmdb-mongo-cache-open", daemon=True).start()
+        except RuntimeError as error:  # no more threads, or one of the interpreters that have no daemon threads
+            raise StoreUnavailable(f"MongoDB cannot be opened where no thread can be started: {error}") from error
 
     def _run(self, open_it: Callable[[], Opened]) -> None:
         try:
