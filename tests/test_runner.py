@@ -123,6 +123,15 @@ def test_own_modules_of_famous_names(runner: Runner, tls_tmdb: StandIn, tmp_path
     assert (done.returncode, done.stdout) == (plain.returncode, plain.stdout)
 
 
+def test_lazy_imports(runner: Runner, tls_tmdb: StandIn) -> None:
+    """Where all imports are lazy, as Python 3.15 can be told, calls are cached by run and by install()."""
+    lazy = {"PYTHON_LAZY_IMPORTS": "all"}
+    first = runner.run("-c", CALL, **lazy)
+    second = runner.start("-c", f"import tmdb_mongo_cache; tmdb_mongo_cache.install(); {CALL}", **lazy)
+    assert [(done.stdout, done.stderr) for done in (first, second)] == [("1\n", ""), ("1\n", "")]
+    assert tls_tmdb.count == 1
+
+
 def test_a_folder_does_not_hide_a_command(runner: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of the same name, without a __main__, does not stand before a command."""
     (tmp_path / "true").mkdir()

@@ -57,7 +57,10 @@ def has_own_cache(session: Any) -> bool:
 # is to be asked: such a call is not known by its arguments.
 _METHODS = frozenset({"__getattr__", "__getattribute__", "merge_environment_settings", "prepare_request", "send"})
 _of_session = itemgetter("merge_environment_settings", "prepare_request")
-_of_module = itemgetter("PreparedRequest", "Request", "get_netrc_auth", "merge_cookies", "merge_hooks", "merge_setting")
+_NAMES = ("PreparedRequest", "Request", "get_netrc_auth", "merge_cookies", "merge_hooks", "merge_setting")
+_of_module = itemgetter(*_NAMES)
+for _name in _NAMES:
+    getattr(requests.sessions, _name)  # where imports are lazy (-X lazy_imports=all), it is in its place only now
 _of_request = itemgetter(*(name for name in vars(PreparedRequest) if name.startswith(("prepare", "_encode"))))
 
 
