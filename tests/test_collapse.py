@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -434,3 +435,27 @@ class TestWithin:
         together(5, lambda _: fetch(tmdb))
         assert fetch(tmdb).from_cache
         until(lambda: collection.database["tmdb_cache_leases"].find_one({"_id": KEY})["until"] is not None)
+
+    @pytest.mark.parametrize("given_back", [True, False])
+    def test_looked_up_too_early(self, tmdb, fetch, collection, caplog, given_back):
+        """Who looks before an answer is there, and goes on when it is, gets it, though MongoDB is slow with leases."""
+        held, go_on = threading.Event(), threading.Event()
+
+        def hold(record: logging.LogRecord) -> bool:
+            if record.threadName.startswith("early") and record.getMessage() == f"{KEY}: fetch":
+                held.set()
+                assert go_on.wait(20)
+            return True
+
+        caplog.set_level(logging.DEBUG, "tmdb_mongo_cache")
+        leases = collection.database["tmdb_cache_leases"]
+        with caplog.filtering(hold), ThreadPoolExecutor(1, "early") as pool:
+            early = pool.submit(fetch, tmdb)
+            assert held.wait(20)
+            assert not fetch(tmdb).from_cache
+            until(lambda: leases.find_one({"_id": KEY, "$expr": {"$lte": ["$until", "$$NOW"]}}) is not None)
+            if not given_back:  # as it is until MongoDB has that, for which nobody waits
+                leases.update_one({"_id": KEY}, [{"$set": {"until": {"$add": ["$$NOW", 2000]}}}])
+            go_on.set()
+            assert early.result().from_cache
+        assert tmdb.count == 1

@@ -245,5 +245,8 @@ def _read(found: Any, owner: str) -> Taken:
     if found.get("taken") is True and found.get("owner") == owner:
         after = found.get("after")
         return Taken(is_mine=True, after=after / 1000 if isinstance(after, (int, float)) else None)
-    # What this very process has is waited for, or not, where that is known to be under way.
-    return Taken(is_anothers=found.get("open") is not True and found.get("owner") != owner)
+    if found.get("owner") == owner:
+        # This very process has it: to be waited for, or not, where that is known to be under way. Or it has
+        # just been given back, and that has not come to MongoDB yet.
+        return Taken(after=0.0)
+    return Taken(is_anothers=found.get("open") is not True)
