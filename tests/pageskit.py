@@ -10,7 +10,8 @@ What stands in a page::
     ```ini, ```text …   shown
 
 An HTML comment before a block says more: ``<!-- app.py -->`` writes it to that file, ``<!-- not run: why -->``
-leaves it to a test of its own, ``<!-- slow -->`` runs it where slow tests are run.
+leaves it to a test of its own, ``<!-- slow -->`` runs it where slow tests are run, ``<!-- until 3.14 -->`` on
+Pythons up to that, which what it uses is for.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _BLOCK = re.compile(r"((?:^<!--(?:(?!-->).)*-->\n\n?)*)^```(\w*)\n(.*?)^```$", r
 _COMMENT = re.compile(r"<!-- (.*?) -->")
 _FILE = re.compile(r"[\w./-]+\.\w+")
 _NOT_RUN = "not run: "
+_UNTIL = re.compile(r"until 3\.(\d+)")
 
 # Runs the Python of a page: each block with the same names; a last line is shown as notebooks do.
 _PROGRAM = """
@@ -74,6 +76,12 @@ class Block:
     def is_slow(self) -> bool:
         """Whether it is run with the slow tests alone."""
         return "slow" in self.comments
+
+    @property
+    def is_for_this_python(self) -> bool:
+        """Whether what it uses can be had for the Python that runs."""
+        found = (_UNTIL.fullmatch(comment) for comment in self.comments)
+        return all(sys.version_info[:2] <= (3, int(match[1])) for match in found if match)
 
     @property
     def reason(self) -> str | None:
@@ -147,7 +155,7 @@ class Reader:
         """Run a page."""
         program: list[tuple[str, str]] = []
         for block in blocks_of(page):
-            if block.reason is not None or (block.is_slow and not self._slow):
+            if block.reason is not None or not block.is_for_this_python or (block.is_slow and not self._slow):
                 continue
             text = self._typed(block.text)
             if block.file is not None:

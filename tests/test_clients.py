@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from tmdb_mongo_cache.standin import StandIn
 from .running import Runner
 
 PROGRAMS = Path(__file__).with_name("programs")
-CLIENTS = ["tmdbsimple", "tmdbv3api", "tmdbapis", "themoviedb"]
+CLIENTS = ["tmdbsimple", "tmdbv3api", "tmdbapis"]
+if sys.version_info < (3, 15):  # which themoviedb refuses
+    CLIENTS.append("themoviedb")
 
 
 # Runs programs one after the other, each after a call that says which.
