@@ -131,6 +131,7 @@ def test_an_embedded_server_that_was_killed_is_started_again(tmp_path: Path, tmd
     assert done.stdout == "True\n", done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 and newer, of any fork with threads
 def test_refreshing_goes_on_in_a_forked_child(make_cache: Callable[..., TMDBCache], tmdb: StandIn) -> None:
     """stale_while_revalidate refreshes in a child that was forked from a process that had refreshed."""
     cache = make_cache(expire_after=0, stale_while_revalidate=60)
