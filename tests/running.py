@@ -48,7 +48,7 @@ class Runner:
                     signal.signal(number, handler)
                 os.environ.clear()
                 os.environ.update(environment)
-        said = [stream.getvalue().decode() for stream in (out, err)]
+            said = [stream.getvalue().decode() for stream in (out, err)]
         assert isinstance(code, int)
         assert not check or code == 0, said[1]
         return subprocess.CompletedProcess(["tmdb-mongo-cache", *map(str, arguments)], code, *said)
