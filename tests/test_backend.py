@@ -17,6 +17,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def make_session(

@@ -14,6 +14,8 @@ import requests_cache
 
 from tmdb_mongo_cache.standin import StandIn
 
+pytestmark = pytest.mark.versions
+
 
 def test_keys_and_collection(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
     """Answers of other hosts lie in the same collection under requests-cache's own keys."""

@@ -27,6 +27,8 @@ from .flowkit import API_KEY, MOVIE
 from .lookingkit import env_fixture, filled_fixture, run_fixture
 from .running import Runner
 
+pytestmark = pytest.mark.versions
+
 __all__ = ["env_fixture", "filled_fixture", "run_fixture"]
 
 COMMAND = f"{sys.executable} -W error -m tmdb_mongo_cache"

@@ -12,6 +12,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .running import Runner
 
+pytestmark = pytest.mark.versions
+
 PROGRAMS = Path(__file__).with_name("programs")
 CLIENTS = ["tmdbsimple", "tmdbv3api", "tmdbapis"]
 if sys.version_info < (3, 15):  # which themoviedb refuses

@@ -19,6 +19,8 @@ from tmdb_mongo_cache.store.health import kind_of
 from .flowkit import KEY, now
 from .replicakit import ReplicaSet, free_ports
 
+pytestmark = pytest.mark.versions
+
 DAYS = timedelta(days=1)
 LOCAL = {"settings", "uri", "packages", "requests"}
 

@@ -17,6 +17,8 @@ from tmdb_mongo_cache import enabled
 from .fidelitykit import BODIES, HEADERS, comparable, three
 from .flowkit import API_KEY, MOVIE, get
 
+pytestmark = pytest.mark.versions
+
 
 class TestSame:
     @pytest.mark.parametrize("body", BODIES.values(), ids=list(BODIES))

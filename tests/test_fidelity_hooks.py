@@ -10,6 +10,8 @@ from tmdb_mongo_cache import TMDBSession, enabled
 
 from .flowkit import API_KEY, MOVIE, expire, get
 
+pytestmark = pytest.mark.versions
+
 
 class Recorder:
     """A response hook that notes what it sees."""

@@ -13,6 +13,8 @@ from tmdb_mongo_cache import enabled
 from .fidelitykit import BODIES, HEADERS
 from .flowkit import MOVIE, expire, get
 
+pytestmark = pytest.mark.versions
+
 PACKED = gzip.compress(b"[" + b",".join([BODIES["non-ascii"]] * 50) + b"]")
 PLAIN = gzip.decompress(PACKED)
 

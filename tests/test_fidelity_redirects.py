@@ -9,6 +9,8 @@ from tmdb_mongo_cache.standin import StandIn
 from .fidelitykit import HEADERS, comparable, three
 from .flowkit import API_KEY, KEY, MOVIE, expire, get
 
+pytestmark = pytest.mark.versions
+
 OLD = "/3/movie/550-fight-club"
 
 

@@ -27,6 +27,8 @@ from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .flowkit import API_KEY, MOVIE, get, warnings
 
+pytestmark = pytest.mark.versions
+
 PASSWORD = "hunter2-passw0rd"
 
 

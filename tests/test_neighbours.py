@@ -12,6 +12,8 @@ from tmdb_mongo_cache import cached_tmdb, enabled, install, uninstall
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.versions
+
 URL = "https://api.themoviedb.org/3/movie/550"
 BODY = {"id": 550, "title": "Made up"}
 

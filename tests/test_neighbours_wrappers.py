@@ -10,6 +10,8 @@ from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled, install, is_inst
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.versions
+
 
 class Wrapt:
     """Wraps and unwraps the way OpenTelemetry does."""

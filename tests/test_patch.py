@@ -13,6 +13,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.versions
+
 
 def test_install_returns_the_cache_it_was_given(cache):
     """install(cache) returns that cache and is_installed() turns True."""

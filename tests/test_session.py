@@ -14,6 +14,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.versions
+
 
 def test_it_is_a_session(session):
     """A TMDBSession is a requests.Session and not patched: nothing outside it is cached."""

@@ -12,6 +12,8 @@ import trustme
 
 from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
 
+pytestmark = pytest.mark.versions
+
 USER = "mongodb://adm1n:s3cr3t@127.0.0.1:9/"
 
 
