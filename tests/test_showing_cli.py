@@ -12,6 +12,7 @@ import pytest
 
 from .flowkit import API_KEY, KEY, MOVIE, now
 from .lookingkit import PREFIX, env_fixture, filled_fixture, lines, run_fixture
+from .test_odd_ids import unreadable
 
 __all__ = ["env_fixture", "filled_fixture", "run_fixture"]
 
@@ -87,6 +88,7 @@ def test_show_a_title(run, filled):
 
 def test_show_nothing(run, filled):
     """What is not there is a sentence with what is near it, or what to do, and the code 1."""
+    filled.insert_one(unreadable(filled.find_one({"_id": KEY}), f"{KEY}?MARKED"))  # is not named, and hides no other
     said = run("show", f"{MOVIE}?language=fr&api_key={API_KEY}", code=1).stderr
     assert said.count("\n") == 1
     assert said.endswith(f"of the same path there is: {MOVIE}, {MOVIE}?language=de\n")

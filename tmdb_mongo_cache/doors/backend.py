@@ -19,7 +19,7 @@ from ..errors import ConfigError
 from ..stats import Counters
 from ..store.client import client_options
 from ..store.guard import Guard
-from ..store.mapping import TMDB_PREFIX, MongoStorage
+from ..store.mapping import TMDB_PREFIX, MongoStorage, is_of_tmdb
 from ..tmdb import calls, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
 from .kept import Follow, is_whole, kept_for, without_credentials
@@ -190,7 +190,7 @@ class MongoBackend(BaseCache):
 
     def _read(self, key: str, *, probing: bool = False) -> Any:
         with self.responses.bounded(probing=probing):
-            return self.responses.get(key) if key.startswith(TMDB_PREFIX) else super().get_response(key)
+            return self.responses.get(key) if is_of_tmdb(key) else super().get_response(key)
 
     def _probe(self, key: str) -> None:
         self._read(key, probing=True)
@@ -217,7 +217,7 @@ class MongoBackend(BaseCache):
     ) -> None:
         with self.responses.bounded(writing=True, probing=probing):
             cached = without_credentials(response, self._settings)
-            if cache_key and cache_key.startswith(TMDB_PREFIX) and getattr(response, "revalidated", False):
+            if cache_key and is_of_tmdb(cache_key) and getattr(response, "revalidated", False):
                 cached.expires = expires
                 self.responses.confirm(cache_key, cached)
             else:
@@ -226,7 +226,9 @@ class MongoBackend(BaseCache):
     def update(self, other: BaseCache) -> None:
         """Take over the responses of another cache, TMDB's under this package's keys."""
         for key, response in other.responses.items():
-            call = None if response is None else self._classify(response.request)
+            if not is_whole(response):
+                continue
+            call = self._classify(response.request)
             if call is None:
                 self.responses[key] = response
             elif not call.straight:
@@ -236,18 +238,23 @@ class MongoBackend(BaseCache):
     def recreate_keys(self) -> None:
         """Recreate the keys of other hosts' answers; TMDB's are what they are."""
         for key in list(self.responses.keys()):
-            if key.startswith(TMDB_PREFIX):
+            if is_of_tmdb(key):
                 continue
             response = self.responses.get(key)
-            new = key if response is None else self.create_key(response.request)
+            if not is_whole(response):
+                continue
+            new = self.create_key(response.request)
             if new != key:
                 self.responses[new] = response
                 del self.responses[key]
 
     def _prune_redirects(self) -> None:
-        redirects = dict(self.redirects.items())
-        present = self.responses.present(set(redirects.values()))
-        self.redirects.bulk_delete([key for key, target in redirects.items() if target not in present])
+        redirects = list(self.redirects.items())
+        # In what somebody else wrote there, key and target are of any type.
+        present = self.responses.present({target for _, target in redirects if type(target) is str})
+        self.redirects.bulk_delete(
+            [key for key, target in redirects if type(target) is not str or target not in present]
+        )
 
     def get_ttl(self) -> int | None:
         """Return the TTL in seconds set by :meth:`set_ttl`, if any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 from requests import PreparedRequest, Response
 from requests_cache.cache_keys import redact_response
@@ -51,7 +51,7 @@ def kept_for(settings: CacheSettings) -> float:
     return max((math.inf if found < 0 else float(found) for found in seconds), default=0.0)
 
 
-def is_whole(found: Any) -> bool:
+def is_whole(found: Any) -> TypeGuard[CachedResponse]:
     """Say whether a document was a response at all: requests-cache makes an empty one of any document."""
     if not isinstance(found, CachedResponse) or not isinstance(found.status_code, int):
         return False

@@ -8,7 +8,8 @@ changed and could not have come from TMDB, makes it no entry.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeGuard
@@ -192,6 +193,13 @@ def info_of(raw: RawBSONDocument) -> EntryInfo | None:
     size = document.get("size")  # worked out by MongoDB
     counted = int(size) if isinstance(size, int) and not isinstance(size, bool) else None
     return EntryInfo(key, status, timestamp, expires_at, purge_at, *_labels(document), counted)
+
+
+def readable(found: Iterable[RawBSONDocument]) -> Iterator[Mapping[str, Any]]:
+    """Decode documents one by one: one that cannot be read hides no other."""
+    for raw in found:
+        with suppress(*UNREADABLE):
+            yield bson.decode(raw.raw, _CODEC_OF_ANY)
 
 
 def _labels(document: Mapping[str, Any]) -> tuple[int | str | None, str | None, str | None]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from ..tmdb.entry import Entry
-from .document import CODEC, RAW, SCHEMA, UNREADABLE, EntryInfo, from_document, info_of
+from .document import CODEC, RAW, SCHEMA, UNREADABLE, EntryInfo, from_document, info_of, readable
 from .indexes import Operation
 
 SORTS: Mapping[str, tuple[str, int]] = {
@@ -106,8 +106,9 @@ class Listing:
         # "$" comes after "#", "@" after "?".
         ranges = [{"_id": path}, *({"_id": {"$gte": path + a, "$lt": path + b}} for a, b in (("#", "$"), ("?", "@")))]
         with self._operation(bounded=False) as collection:
-            found = collection.find({"$or": ranges, **_ENTRIES}, {"_id": 1}).sort("_id", 1).limit(MOST_NEAR)
-            return [document["_id"] for document in found]
+            plain = collection.with_options(codec_options=RAW)
+            found = plain.find({"$or": ranges, **_ENTRIES}, {"_id": 1}).sort("_id", 1).limit(MOST_NEAR)
+            return [document["_id"] for document in readable(found)]
 
 
 def matching(

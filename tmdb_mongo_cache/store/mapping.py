@@ -35,13 +35,18 @@ from ..tmdb.writes import Touched
 from . import memory
 from .client import close_with, open_client, resolve_uri
 from .deadline import Deadline, has_secondaries_alone
-from .document import CODEC, UNREADABLE, from_document, to_bson
+from .document import CODEC, RAW, UNREADABLE, from_document, readable, to_bson
 from .failures import EMBEDDED, failed
 from .indexes import INDEXES, Indexes
 from .staleness import Staleness
 
 TMDB_PREFIX = f"{START}/"
 """How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
+
+
+def is_of_tmdb(key: object) -> bool:
+    """Say whether an ``_id``, which may be of any type, is the key of one of TMDB's answers."""
+    return type(key) is str and key.startswith(TMDB_PREFIX)
 
 
 class MongoStorage(MongoDict):
@@ -126,7 +131,7 @@ class MongoStorage(MongoDict):
         with self._operation():
             try:
                 # "data" is for other people's queries; what is served is "body".
-                fields = {"data": 0} if key.startswith(TMDB_PREFIX) else None
+                fields = {"data": 0} if is_of_tmdb(key) else None
                 document = self.collection.find_one({"_id": key}, fields)
             except PyMongoError:
                 raise
@@ -134,7 +139,7 @@ class MongoStorage(MongoDict):
                 raise KeyError(key) from error
         if document is None:
             raise KeyError(key)
-        if "schema" in document or key.startswith(TMDB_PREFIX):
+        if "schema" in document or is_of_tmdb(key):
             entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)
@@ -185,8 +190,9 @@ class MongoStorage(MongoDict):
 
     def __iter__(self) -> Iterator[str]:
         with self._operation():
-            keys = [document["_id"] for document in self.collection.find({}, {"_id": True})]
-        yield from keys
+            found = list(self.collection.with_options(codec_options=RAW).find({}, {"_id": True}))
+        for document in readable(found):
+            yield document["_id"]
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
         """Delete keys; missing ones are no error."""

@@ -140,13 +140,15 @@ def _all_tiers() -> list[Memory]:
     return [tier for ref in _tiers if (tier := ref()) is not None]
 
 
-def forget_key(key: str, *, but: Memory | None = None) -> None:
+def forget_key(key: object, *, but: Memory | None = None) -> None:
     """Drop a key from every tier of this process.
 
     Args:
-        key: of the entry.
+        key: of the entry; an ``_id`` of another type has none.
         but: the tier that has the new entry.
     """
+    if type(key) is not str:  # nor a bson.Code, which is a string that cannot be hashed
+        return
     for tier in _all_tiers():
         if tier is not but:
             tier.forget(key)

@@ -28,7 +28,7 @@ from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
 from .copying import Copying
-from .document import CODEC_OF_HITS, SCHEMA, UNREADABLE, from_document, to_bson
+from .document import CODEC_OF_HITS, RAW, SCHEMA, UNREADABLE, from_document, readable, to_bson
 from .indexes import INDEXES, Indexes
 from .leases import Leases
 from .leases import of as leases_of
@@ -179,8 +179,8 @@ class MongoStore:
         """
         query = {"_id": {"$gte": first, "$lt": end, "$regex": pattern}, "expires_at": {"$gt": now}}
         with self.connection.operation() as collection:
-            found = collection.find(query, {"_id": 1}).sort("expires_at", -1).limit(_SEVERAL)
-            return [document["_id"] for document in found]
+            found = collection.with_options(codec_options=RAW).find(query, {"_id": 1})
+            return [document["_id"] for document in readable(found.sort("expires_at", -1).limit(_SEVERAL))]
 
     def close(self) -> None:
         """Close the connection; idempotent."""

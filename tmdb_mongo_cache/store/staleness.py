@@ -13,6 +13,7 @@ from typing import Any
 
 from ..tmdb.writes import Touched
 from . import memory, written
+from .document import RAW, readable
 from .indexes import Indexes, Operation
 
 _ANY_TIME = {"$gt": datetime(1970, 1, 1, tzinfo=timezone.utc)}  # what an index that is sparse can be asked for
@@ -82,8 +83,9 @@ class Staleness:
         """Return keys, and URLs where those do not tell them, of what a change made stale and nobody fetched since."""
         with self._operation(bounded=False) as collection:
             # All at once: fetching them takes longer than a cursor lives.
-            found = list(collection.find({"changed_at": _ANY_TIME}, {"url": 1, "history.url": 1}))
-        return [(item["_id"], _asked_url(item)) for item in found if isinstance(item["_id"], str)]
+            fields = {"url": 1, "history.url": 1}
+            found = list(collection.with_options(codec_options=RAW).find({"changed_at": _ANY_TIME}, fields))
+        return [(item["_id"], _asked_url(item)) for item in readable(found) if type(item["_id"]) is str]
 
 
 def _asked_url(document: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from bson.errors import BSONError
 from pymongo.collection import Collection
 from pymongo.errors import InvalidOperation, OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -101,7 +102,7 @@ def _watch(collection: Collection[dict[str, Any]], memory: weakref.ref[Memory], 
             logger.debug("MongoDB does not tell of changes: code %s", error.code)
             if error.code in _NOT_TO_BE_HAD:
                 return
-        except PyMongoError as error:
+        except (PyMongoError, BSONError) as error:  # or a key that cannot be read
             logger.debug("MongoDB does not tell of changes for now: %s", type(error).__name__)
         except Exception as error:  # noqa: BLE001  a thread of ours prints no traceback
             logger.debug("MongoDB's changes are not watched any more: %s", type(error).__name__)
@@ -116,7 +117,7 @@ def _forget(change: Mapping[str, Any], memory: weakref.ref[Memory]) -> None:
     tier = memory()
     if change["operationType"] in _OF_ALL:
         _forget_all(memory)
-    elif tier is not None and isinstance(key, str):
+    elif tier is not None and type(key) is str:  # a bson.Code cannot be hashed
         tier.forget(key)
 
 
