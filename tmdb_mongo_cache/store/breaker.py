@@ -45,10 +45,12 @@ class Allowance(RenewedAfterFork):
 
     Args:
         timeout: seconds that one failure may take (``store_timeout``).
+        clock: gives the time in seconds, to the breakers as well.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, clock: Callable[[], float] = monotonic) -> None:
         self._timeout = timeout
+        self.clock = clock
         self.after_fork()
         super().__init__()
 
@@ -59,7 +61,7 @@ class Allowance(RenewedAfterFork):
 
     def count(self, seconds: float) -> float:
         """Count a failure that took so long; return for how many seconds there is to be no other."""
-        now = monotonic()
+        now = self.clock()
         with self._lock:
             forgiven = (now - self._last) / _FORGIVEN_AFTER
             self._counted = max(self._counted - forgiven, 0.0) + min(max(seconds / self._timeout, _LEAST), 1.0)
@@ -96,6 +98,7 @@ class Breaker(RenewedAfterFork):
     ) -> None:
         self._counters = counters
         self._allowance = allowance
+        self._clock = allowance.clock
         self._silent = silent
         self._lost, self._back = lost, back
         self._when_closed = closed
@@ -128,7 +131,7 @@ class Breaker(RenewedAfterFork):
         if self.is_open:
             self.probe(probe or operation, *args)
             return None, False
-        began = monotonic()
+        began = self._clock()
         try:
             return operation(*args), True
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
@@ -156,7 +159,7 @@ class Breaker(RenewedAfterFork):
             began: the moment (``time.monotonic()``) at which the operation that failed was begun.
             quietly: without a line in the log, until :meth:`say`.
         """
-        now = monotonic()
+        now = self._clock()
         with self._lock:
             if self.is_open or began < self._closed:
                 return False  # one that began before the last closing says nothing new
@@ -184,7 +187,7 @@ class Breaker(RenewedAfterFork):
         """Try again."""
         with self._lock:
             said, self._said = self._said, False
-            self.is_open, self._closed = False, monotonic()
+            self.is_open, self._closed = False, self._clock()
         if said:
             logger.info("%s", self._back)
         if self._when_closed is not None:
@@ -197,7 +200,7 @@ class Breaker(RenewedAfterFork):
 
     def probe(self, operation: Callable[..., Any], *args: Any) -> None:
         """Begin a probe in a thread of its own, unless one is under way or was not long ago."""
-        if self._probing or monotonic() < self._next_probe:
+        if self._probing or self._clock() < self._next_probe:
             return
         with self._lock:
             if self._probing or not self.is_open:
@@ -217,7 +220,7 @@ class Breaker(RenewedAfterFork):
             operation(*args)
         except Exception as found:  # noqa: BLE001  a thread of ours prints no traceback
             error = found
-        now = monotonic()
+        now = self._clock()
         with self._lock:
             self._probing = False
             if error is not None:
