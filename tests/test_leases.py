@@ -1,0 +1,302 @@
+"""Leases: whose turn it is to fetch, for how long, and what becomes of one that is held."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+
+import pymongo
+import pytest
+from pymongo import monitoring
+
+from tmdb_mongo_cache.errors import StoreUnavailable
+from tmdb_mongo_cache.store.document import CODEC
+from tmdb_mongo_cache.store.leases import Leases, Taken
+
+from .embedded_helpers import eventually
+from .flowkit import KEY
+from .test_breaker import no_thread_can_be_started
+
+LEASE = 3.0
+
+
+class Tried:
+    """Some leases on a collection, with what is to fail on the way there."""
+
+    def __init__(self, collection) -> None:
+        self.entries = collection
+        self.probing: list[bool] = []
+        self.failures = 0
+        self.leases = Leases(self.operation)
+
+    @contextlib.contextmanager
+    def operation(self, *, probing: bool = False):
+        self.probing.append(probing)
+        if probing and self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("away")
+        yield self.entries
+
+
+@pytest.fixture
+def kept(collection):
+    """The documents of the leases."""
+    return collection.database.get_collection(
+        "tmdb_cache_leases", codec_options=CODEC, write_concern=pymongo.WriteConcern(1)
+    )
+
+
+@pytest.fixture
+def make(collection):
+    """Make leases as a process of its own has them."""
+    made = []
+
+    def make(entries=None):
+        made.append(Tried(collection if entries is None else entries))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.leases.close()
+
+
+@pytest.fixture
+def mine(make):
+    return make()
+
+
+@pytest.fixture
+def other(make):
+    return make().leases
+
+
+def settled(kept, **wanted):
+    """Wait until the lease is as wanted: who gives one back waits for no answer."""
+    assert eventually(lambda: kept.find_one({"_id": KEY, **wanted}) is not None, 10)
+
+
+def seconds_left(kept, field="until"):
+    return (kept.find_one({"_id": KEY})[field] - datetime.now(timezone.utc)).total_seconds()
+
+
+class TestTaking:
+    def test_one(self, mine, other, kept):
+        """Who comes first has it for three seconds, and everybody else is to wait."""
+        assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+        assert LEASE - 2 < seconds_left(kept) <= LEASE + 0.1
+        assert other.take(KEY, False) == other.take(KEY, True) == Taken(is_anothers=True)
+        assert kept.find_one({"_id": KEY})["owner"] == mine.leases.owner
+
+    def test_twice(self, mine):
+        """Who has it already is neither to take it nor to wait for it."""
+        mine.leases.take(KEY, False)
+        assert mine.leases.take(KEY, False) == Taken()
+
+    def test_kept(self, mine, kept):
+        """A lease's document is deleted a minute after it was taken, by an index."""
+        mine.leases.take(KEY, False)
+        assert 55 < seconds_left(kept, "purge_at") <= 60.1
+        assert kept.index_information()["purge_at"]["expireAfterSeconds"] == 0
+
+    @pytest.mark.parametrize("ago", [0.2, 30, 59])
+    def test_after(self, mine, kept, ago):
+        """Who takes one that ended is told how long ago that was."""
+        ended = datetime.now(timezone.utc) - timedelta(seconds=ago)
+        kept.insert_one({"_id": KEY, "owner": "x", "until": ended})
+        taken = mine.leases.take(KEY, False)
+        assert taken.is_mine
+        assert ago <= taken.after < ago + 5
+
+    @pytest.mark.parametrize("ago", [61, 10**6])
+    def test_long_after(self, mine, kept, ago):
+        """What ended more than a minute ago is not spoken of."""
+        kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) - timedelta(seconds=ago)})
+        assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+
+    @pytest.mark.parametrize(("ahead", "is_mine"), [(1.5, False), (5.5, False), (6.6, True), (10**9, True)])
+    def test_ahead(self, mine, kept, ahead, is_mine):
+        """What ends later than two leases could is nonsense, and taken."""
+        kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) + timedelta(seconds=ahead)})
+        assert mine.leases.take(KEY, False).is_mine is is_mine
+
+    def test_lost_the_race(self, make, collection, mongo_uri, kept):
+        """Who was not the first of two to insert a lease looks again whose turn it is."""
+
+        class Racing(monitoring.CommandListener):
+            def started(self, event):
+                pass
+
+            def succeeded(self, event):
+                pass
+
+            def failed(self, event):
+                if event.command_name == "findAndModify":
+                    kept.drop_index("race")
+
+        # MongoDB itself repeats most inserts that lose; this one it cannot.
+        kept.insert_one({"_id": "other", "taken": True})
+        kept.create_index("taken", name="race", unique=True)
+        with pymongo.MongoClient(mongo_uri, event_listeners=[Racing()]) as client:
+            mine = make(client[collection.database.name][collection.name])
+            assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+            mine.leases.close()
+
+    def test_refused(self, make, collection, kept):
+        """What MongoDB refuses for another reason is an error."""
+        kept.create_index([("owner", "text")])
+        kept.database.command("collMod", kept.name, validator={"owner": "nobody"})
+        with pytest.raises(pymongo.errors.OperationFailure):
+            make().leases.take(KEY, False)
+
+
+class TestGivingBack:
+    def test_good(self, mine, other, kept):
+        """What is given back with an answer is the next one's at once, who is told that it is just over."""
+        mine.leases.take(KEY, False)
+        mine.leases.drop(KEY)
+        mine.leases.give_back(KEY, False, 0.0)
+        settled(kept, open_until=None)
+        taken = other.take(KEY, False)
+        assert taken.is_mine
+        assert 0 <= taken.after < 5
+
+    def test_failed(self, mine, other, kept):
+        """Where there is no new answer nobody waits for anybody, for a second."""
+        mine.leases.take(KEY, False)
+        mine.leases.drop(KEY)
+        mine.leases.give_back(KEY, True, 0.0)
+        settled(kept, open_until={"$ne": None})
+        assert 0 < seconds_left(kept, "open_until") <= 1.1
+        assert other.take(KEY, False) == Taken()
+        assert eventually(lambda: other.take(KEY, False).is_mine, 10)
+
+    def test_rest(self, mine, other, kept):
+        """Another process is told in seconds for how long a key is left alone, where it has an older answer."""
+        mine.leases.take(KEY, True)
+        mine.leases.drop(KEY)
+        mine.leases.give_back(KEY, False, 20.0)
+        settled(kept, rest_until={"$ne": None})
+        taken = other.take(KEY, True)
+        assert (taken.is_mine, taken.is_anothers, taken.after) == (False, False, None)
+        assert 10 < taken.rest <= 20
+        assert other.take(KEY, False).is_mine
+
+    def test_another_owner(self, mine, other, kept):
+        """What another has is not given back."""
+        mine.leases.take(KEY, False)
+        other.give_back(KEY, False, 0.0)
+        mine.leases.open(KEY)
+        settled(kept, open_until={"$ne": None})
+        assert kept.find_one({"_id": KEY})["until"] > datetime.now(timezone.utc)
+
+    def test_open(self, mine, other, kept):
+        """One that has taken too long for somebody who waited is waited for by nobody, for a second."""
+        mine.leases.take(KEY, False)
+        other.open(KEY)
+        settled(kept, open_until={"$ne": None})
+        assert other.take(KEY, False) == Taken()
+        assert eventually(lambda: other.take(KEY, False).is_anothers, 10)
+
+    @pytest.mark.parametrize("field", ["open_until", "rest_until"])
+    def test_nonsense(self, mine, kept, field):
+        """What is to be left alone for longer than can be is not."""
+        kept.insert_one({"_id": KEY, field: datetime.now(timezone.utc) + timedelta(days=1)})
+        assert mine.leases.take(KEY, True).is_mine
+
+    def test_probing(self, mine):
+        """Who has no call waiting says so on the way."""
+        mine.leases.take(KEY, False)
+        mine.leases.take(KEY, False, probing=True)
+        mine.leases.open(KEY)
+        mine.leases.open(KEY, probing=True)
+        mine.leases.give_back(KEY, False, 0.0)
+        mine.leases.give_back(KEY, False, 0.0, probing=True)
+        assert mine.probing == [False, True] * 3
+
+
+class TestRenewing:
+    def test_after_a_failure(self, mine, kept):
+        """One renewal that fails does not end the renewing."""
+        mine.failures = 1
+        mine.leases.take(KEY, False)
+        before = kept.find_one({"_id": KEY})
+        assert eventually(lambda: kept.find_one({"_id": KEY})["until"] > before["until"], 10)
+        assert mine.failures == 0
+        assert kept.find_one({"_id": KEY})["purge_at"] > before["purge_at"]
+        assert {key: kept.find_one({"_id": KEY})[key] for key in ("owner", "taken")} == {
+            "owner": mine.leases.owner,
+            "taken": True,
+        }
+
+    def test_due(self, mine):
+        """A lease is renewed when it is half a second old, and until it is dropped."""
+        mine.leases.take(KEY, False)
+        assert mine.leases.due() == []
+        time.sleep(0.55)
+        assert mine.leases.due() == [KEY]
+        mine.leases.drop(KEY)
+        mine.leases.drop(KEY)
+        assert mine.leases.due() == []
+
+    def test_anothers(self, mine, other, kept):
+        """A lease that another has meanwhile is not renewed."""
+        mine.leases.take(KEY, False)
+        kept.update_one({"_id": KEY}, {"$set": {"owner": other.owner}})
+        before = kept.find_one({"_id": KEY})
+        mine.leases.renew([KEY])
+        assert kept.find_one({"_id": KEY}) == before
+
+    def test_idle(self, mine):
+        """After ten rounds without a lease no thread is needed any more."""
+        mine.leases.take(KEY, False)
+        mine.leases.drop(KEY)
+        found = [mine.leases.due() for _ in range(10)]
+        assert found == [[]] * 9 + [None]
+
+    def test_no_thread(self, mine, kept):
+        """Where no thread can be started a lease is taken all the same, and the next one is renewed."""
+        with no_thread_can_be_started():
+            assert mine.leases.take(KEY, False).is_mine
+        assert mine.leases.take("another", False).is_mine
+        before = kept.find_one({"_id": "another"})["until"]
+        assert eventually(lambda: kept.find_one({"_id": "another"})["until"] > before, 10)
+
+    def test_one_thread(self, make):
+        """One thread renews all leases of a cache, and ends when that is closed."""
+        before = set(threading.enumerate())
+        leases = make().leases
+        for number in range(3):
+            leases.take(str(number), False)
+
+        def new():
+            return [
+                thread for thread in set(threading.enumerate()) - before if thread.name == "tmdb-mongo-cache-leases"
+            ]
+
+        assert len(new()) == 1
+        leases.close()
+        assert eventually(lambda: new() == [], 10)
+        leases.take("more", False)
+        assert new() == []
+
+    def test_forked(self, mine):
+        """A child has an owner of its own, and none of its parent's leases."""
+        mine.leases.take(KEY, False)
+        owner = mine.leases.owner
+        mine.leases.after_fork()
+        assert mine.leases.owner != owner
+        time.sleep(0.55)
+        assert mine.leases.due() == []
+        assert mine.leases.take(KEY, False) == Taken(is_anothers=True)
+
+
+@pytest.mark.parametrize("value", ["text", 1, None, True, [1], {"a": 1}, float("nan")])
+@pytest.mark.parametrize("field", ["until", "rest_until", "open_until", "owner", "purge_at"])
+def test_written_by_others(mine, kept, field, value):
+    """Whatever somebody writes into a lease, it is taken, or waited for no longer than one lasts."""
+    kept.insert_one({"_id": KEY, field: value})
+    taken = mine.leases.take(KEY, True)
+    assert isinstance(taken, Taken)
+    assert taken.rest <= 60
