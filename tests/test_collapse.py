@@ -336,6 +336,50 @@ class TestFailures:
         assert getattr(found, "status_code", found) == 200
 
 
+class Odd(requests.ConnectionError):
+    """An error that wants two arguments to be made."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+class OtherClass(requests.ConnectionError):
+    def __reduce__(self):
+        return requests.ConnectionError, self.args
+
+
+class OtherText(requests.ConnectionError):
+    def __reduce__(self):
+        return OtherText, ("another",)
+
+
+class Plain(requests.ConnectionError):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [(Plain("broken"), 1), (Odd("broken", "off"), 4), (OtherClass("broken"), 4), (OtherText("broken"), 4)],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_that_cannot_be_copied(tmdb, fetch, error, calls, caplog):
+    """A failure whose copy would be another one is not shared: who waits for it calls for itself."""
+    made = []
+
+    class Failing(HTTPAdapter):
+        def send(self, *args, **options):
+            made.append(1)
+            time.sleep(0.3 if len(made) == 1 else 0.02)
+            raise error
+
+    with requests.Session() as session:
+        session.mount("http://", Failing())
+        found = together(4, lambda _: fetch(tmdb, session=session))
+    assert [(type(one), str(one)) for one in found] == [(type(error), str(error))] * 4
+    assert len(made) == calls
+    assert warnings(caplog) == []
+
+
 def kind_of(error: BaseException) -> str:
     """Return the text of an error without what differs from one to the next of the same."""
     return " ".join(word for word in str(error).split() if " 0x" not in word and "0x" not in word)

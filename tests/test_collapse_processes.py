@@ -23,7 +23,7 @@ from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .embedded_helpers import ROOT, eventually
-from .flowkit import ANY_KEY, KEY, MOVIE, expire, get
+from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, status_of
 
 # Makes the calls that it is told of, a line of JSON each, and says what came of them. Its clock may be wrong.
 WORKER = """
@@ -242,6 +242,24 @@ HOSTILE = [
 ]
 FIELDS = ("owner", "until", "after", "rest_until", "open_until", "purge_at", "taken", "open", "rest")
 READ = ("until", "rest_until", "open_until")
+
+
+def test_said(tmdb, make_cache):
+    """What another process has fetched meanwhile says that it was waited for, where it is from and how fresh it is."""
+    # Two caches share nothing but MongoDB, as two processes do.
+    one, other = make_cache(), make_cache()
+    tmdb.latency = 0.5
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cached_tmdb(cache=one)(get), tmdb)
+        assert eventually(lambda: tmdb.count > 0 or first.done(), 10)
+        second = pool.submit(cached_tmdb(cache=other)(get), tmdb)
+        said = [status_of(future.result()) for future in (first, second)]
+    assert tmdb.count == 1
+    assert [one.pop("ttl").isdigit() for one in said] == [True, True]
+    assert said == [
+        {"fwd": "uri-miss", "stored": ""},
+        {"fwd": "uri-miss", "collapsed": "", "detail": "mongodb"},
+    ]
 
 
 class TestDocument:

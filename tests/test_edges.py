@@ -1,0 +1,136 @@
+"""Edges of the rules, seen through whole calls and the cache's own methods."""
+
+from __future__ import annotations
+
+import bson
+import pytest
+import requests
+
+from tmdb_mongo_cache import enabled
+
+from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of
+
+SECRET = "5ecre7c0ffee5ecre7c0ffee5ecre7c0"
+
+
+class TestKey:
+    @pytest.mark.parametrize("value", ["", ",", ",,", " , ", "%2C", "%20"])
+    def test_nothing_appended(self, cache, film, value):
+        """append_to_response without a name asks for nothing more, so the key is that of the plain call."""
+        assert cache.key(f"{film}?append_to_response={value}") == cache.key(film) == KEY
+        assert cache.key(f"{film}?language=de&append_to_response={value}") == f"{KEY}?language=de"
+
+    def test_nothing_appended_is_the_same_answer(self, tmdb, installed, collection):
+        """A call with such a parameter is answered by a plain one's entry, and the other way round."""
+        for first, second in (({"append_to_response": ","}, {}), ({}, {"append_to_response": ","})):
+            collection.delete_many({})
+            live, cached = get(tmdb, params=first), get(tmdb, params=second)
+            assert (live.from_cache, cached.from_cache) == (False, True)
+            assert cached.content == live.content == requests.Session().get(cached.url, timeout=5).content
+        assert [document["_id"] for document in collection.find()] == [KEY]
+
+    @pytest.mark.parametrize("value", ["credits", "credits,", ",credits", " credits ,, ", "credits,credits"])
+    def test_one_appended(self, cache, film, value):
+        """Empty names, spaces and repeats are none among those appended."""
+        assert cache.key(film, {"append_to_response": value}) == f"{KEY}?append_to_response=credits"
+
+    @pytest.mark.parametrize(
+        "params", [[1], [(1, 2, 3)], [None], [()], ["x"], [("a",)], 7, object(), {"a": 1}.items, [[1, 2, 3]]]
+    )
+    def test_params_that_requests_refuses(self, cache, film, params):
+        """What requests would refuse has no key, and is no error."""
+        with pytest.raises((ValueError, TypeError)):
+            requests.Request("GET", film, params=params).prepare()
+        assert cache.key(film, params) is None
+        assert cache.key(film, params=params) is None
+
+    @pytest.mark.parametrize("ending", ["/.", "/%2E", "/%2e", "/./", "/x/..", "/x/%2E%2e", "/x/../"])
+    def test_a_path_that_ends_in_dots(self, cache, film, ending):
+        """A path that ends in a dot segment is the one that ends in a slash."""
+        assert cache.key(film + ending) in (cache.key(f"{film}/"), None)
+
+    @pytest.mark.parametrize(
+        "name", ["api_\N{KELVIN SIGN}ey", "\N{LATIN SMALL LETTER LONG S}ession_id", "API_\N{KELVIN SIGN}EY"]
+    )
+    def test_folded(self, tmdb, cache, film, collection, name):
+        """A name that folds to a credential's is one: its value is in no key and no document."""
+        assert SECRET not in str(cache.key(film, {name: SECRET}))
+        with enabled(cache):
+            get(tmdb, params={name: SECRET})
+        for found in collection.database.list_collection_names():
+            assert SECRET not in str(list(collection.database[found].find()))
+
+
+class TestStraight:
+    @pytest.mark.parametrize("query", ["a\0b", "\0", "x\0"])
+    def test_nul(self, tmdb, installed, collection, query):
+        """A NUL in the query goes straight through."""
+        for _ in range(2):
+            response = requests.get(f"{tmdb.url}/3/search/movie", params={**ANY_KEY, "query": query}, timeout=5)
+            assert not response.from_cache
+            assert status_of(response) == {"fwd": "bypass"}
+        assert tmdb.count == 2
+        assert list(collection.find()) == []
+
+    def test_no_nul(self, tmdb, installed):
+        """What only looks like one does not."""
+        for _ in range(2):
+            response = requests.get(f"{tmdb.url}/3/search/movie", params={**ANY_KEY, "query": "100 %0"}, timeout=5)
+        assert response.from_cache
+
+
+class TestStored:
+    @pytest.mark.parametrize(
+        "name",
+        ["Authorization", "AUTHENTICATION-INFO", "Proxy-Authorization", "Cookie", "Set-Cookie", "Set-Cookie2"],
+    )
+    def test_credentials_of_the_answer(self, tmdb, cache, collection, name):
+        """Headers of an answer that are there for credentials are never stored, whatever they say."""
+        tmdb.answer(MOVIE, headers={name: "x", "X-Other": "y"}, body=b'{"id": 550}')
+        with enabled(cache):
+            assert get(tmdb).headers[name] == "x"
+            again = get(tmdb)
+        assert again.from_cache
+        assert again.headers["X-Other"] == "y"
+        assert name not in again.headers
+        assert name.lower() not in {header.lower() for header in collection.find_one()["headers"]}
+
+    def test_a_header_that_is_no_string(self, tmdb, cache, collection, superseded):
+        """A header's value of one of BSON's own kinds of strings makes the document no entry."""
+        collection.update_one({"_id": KEY}, {"$set": {"headers.X-Code": bson.Code("x")}})
+        assert replaced(tmdb, cache, collection)
+
+    @pytest.mark.parametrize("number", [1, 2**31 - 1, 2**31, 2**40, 2**53])
+    def test_ids(self, tmdb, cache, make_cache, collection, tmp_path, number):
+        """An id comes back as the plain number that it is, however large."""
+        tmdb.answer(f"/3/movie/{number}", body=b'{"id": %d}' % number)
+        with enabled(cache):
+            get(tmdb, f"/3/movie/{number}")
+        cache.export_entries(tmp_path / "all")
+        other = make_cache(collection="other")
+        other.import_entries(tmp_path / "all")
+        for one in (cache, other):
+            (entry,) = one.entries(media_type="movie", tmdb_id=number)
+            assert (type(entry.tmdb_id), entry.tmdb_id) == (int, number)
+            assert one.invalidate(media_type="movie", tmdb_id=number) == 1
+
+    def test_not_to_be_stored(self, tmdb, cache, collection):
+        """An answer that MongoDB does not take says neither that it was stored nor how long it is fresh."""
+        collection.database.create_collection(collection.name, validator={"never": 1})
+        with enabled(cache):
+            response = get(tmdb)
+        assert response.status_code == 200
+        assert status_of(response) == {"fwd": "uri-miss"}
+
+
+class TestStaleIfError:
+    @pytest.mark.parametrize("value", [None, False, 0])
+    def test_none(self, tmdb, make_cache, collection, value):
+        """stale_if_error=None is none, as False and 0 are: what has expired stands in for no failure."""
+        cache = make_cache(stale_if_error=value)
+        assert cache.config.policy.stale_if_error == 0
+        with enabled(cache):
+            get(tmdb)
+            expire(collection)
+            tmdb.fail("503")
+            assert get(tmdb).status_code == 503
