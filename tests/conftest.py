@@ -45,6 +45,9 @@ def _mongod_folder(base: Path) -> Path:
 @pytest.fixture(scope="session")
 def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URI of one mongod for all workers of a run; the last to leave stops it."""
+    if "TESTS_MONGO_URI" in os.environ:  # of several runs: tests/mutants
+        yield os.environ["TESTS_MONGO_URI"]
+        return
     with EmbeddedServer(_mongod_folder(tmp_path_factory.getbasetemp())) as server:
         yield server.uri
 
