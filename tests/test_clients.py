@@ -73,10 +73,16 @@ def test_clients_share_entries(runner: Runner, tls_tmdb: StandIn, collection: An
     assert not [call for call in asked["tmdbapis"] if call.startswith(("/3/search/movie", "/3/genre/movie/list"))]
 
 
-def test_account_states_are_nobody_elses(runner: Runner, tls_tmdb: StandIn, collection: Any) -> None:
-    """A client that appends account_states to every call (tmdbapis: movies, shows) is not cached in those."""
-    for _ in range(2):
-        tls_tmdb.reset()
-        runner.run(PROGRAMS / "ask_account_states.py")
-        assert [call.path for call in tls_tmdb.calls if call.path == "/3/movie/550"] == ["/3/movie/550"]
-    assert collection.count_documents({"tmdb_id": 550}) == 0
+@pytest.mark.soak
+@pytest.mark.parametrize("form", ["error", "false", "missing"])
+@pytest.mark.parametrize("program", ["use_tmdbapis_objects.py", "manage_a_library.py"])
+def test_all_of_tmdbapis(runner: Runner, tls_tmdb: StandIn, program: str, form: str) -> None:
+    """A second process that uses all of tmdbapis' objects, as Kometa does, makes no call, account_states or not."""
+    tls_tmdb.states_of_nobody = form
+    first = runner.run(PROGRAMS / program)
+    asked = [str(call.query) for call in tls_tmdb.calls]
+    second = runner.run(PROGRAMS / program)
+    assert [call.path for call in tls_tmdb.calls[len(asked) :]] == []
+    assert (second.stdout, second.stderr) == (first.stdout, first.stderr)
+    assert any("account_states" in query for query in asked)
+    assert len(asked) > 30

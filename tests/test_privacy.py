@@ -182,27 +182,28 @@ def test_where_the_path_is_in_doubt_it_is_private(path: str) -> None:
         "callback%3Df",
         "language=de&callback=f",
         "callback[]=f",
-        "append_to_response=account_states",
-        "append_to_response=credits,account_states,images",
-        "append_to_response=credits,%20account_states",
-        "append_to_response=credits%2Caccount_states",
+        "append_to_response=account_states&access_token=abc",
+        "append_to_response=credits,account_states,images&access_token=abc",
+        "append_to_response=credits,%20account_states&access_token=abc",
+        "append_to_response=credits%2Caccount_states&access_token=abc",
+        "append_to_response=credits&append_to_response[]=account_states",
         "append_to_response=credits%252Caccount_states",
-        "append_to_response=account%5Fstates",
+        "append_to_response=account%5Fstates&access_token=abc",
         "append_to_response=account%255Fstates",
         "append_to_response=Account_States",
-        "append_to_response=%61ccount_states",
-        "append_to_response=season/1/account_states",
-        "append_to_response=credits&append_to_response=account_states",
+        "append_to_response=%61ccount_states&access_token=abc",
+        "append_to_response=season/1/account_states&access_token=abc",
+        "append_to_response=credits&append_to_response=account_states&access_token=abc",
         "append_to_response[]=account_states",
         "Append_To_Response=account_states",
-        "append%5Fto%5Fresponse=account_states",
+        "append%5Fto%5Fresponse=account_states&access_token=abc",
         "append_to_response=\N{FULLWIDTH LATIN SMALL LETTER A}ccount_states",
         "append_to_response=account\N{FULLWIDTH LOW LINE}states",
     ],
 )
 @pytest.mark.parametrize("path", ["/3/movie/550", "/3/movie/550.json", "/3/discover/movie", "/3/nothing"])
 def test_a_query_that_makes_an_answer_private_does_so_in_every_spelling(path: str, query: str) -> None:
-    """A session, a JSONP callback or account_states in the query makes any path private, however it is spelt."""
+    """A session, a JSONP callback, a user's or an oddly spelt account_states make any path private in any spelling."""
     assert is_private(f"{path}?{query}")
 
 

@@ -37,7 +37,8 @@ PARAMS = [
     {"session_id": "s"},
     {"guest_session_id": "s"},
     {"SESSION_ID": "s"},
-    {"append_to_response": "credits,account_states"},
+    {"append_to_response": "credits,account_states", "session_id": "s"},
+    {"append_to_response": "credits,account_states", "access_token": "s"},
     {"append_to_response": "account%5Fstates"},
     {"callback": "f"},
 ]
@@ -68,7 +69,7 @@ class TestStraight:
         assert collection.count_documents({}) == 0
 
     def test_params(self, tmdb, door, collection):
-        """A session, an appended account_states or a callback makes any call private."""
+        """A session, a user's account_states or a callback makes any call private."""
         door(tmdb)
         for params in PARAMS:
             tmdb.reset()

@@ -113,7 +113,10 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "another url": (lambda line: line.update(url="https://api.tmdb.org/3/movie/551"), "not that of its call"),
     "private answer": (lambda line: line.update(body='{"id": 550, "account_states": {"rated": 9}}'), "are private"),
     "escaped": (lambda line: line.update(body='{"account\\u005fstates": {"rated": 9}}'), "are private"),
-    "appended": (lambda line: line.update(body='{"season/1/account_states": {}}'), "are private"),
+    "appended": (
+        lambda line: line.update(body='{"season/1/account_states": {"results": [{"rated": {}}, 1]}}'),
+        "are private",
+    ),
     "deep": (lambda line: line.update(body='{"account_states": ' + "[" * 9999 + "]" * 9999 + "}"), "are private"),
     "too large": (lambda line: line.update(body='{"a": "' + "x" * 17_000_000 + '"}'), "MongoDB cannot hold it"),
 }

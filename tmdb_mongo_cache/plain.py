@@ -185,7 +185,7 @@ def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozense
     if plain is None or not urls.is_tmdb(plain[1], hosts):
         return None
     headers, said = _merged(own, more)
-    call = call_of("GET", *plain, said, hosts=hosts)
+    call = call_of("GET", *plain, headers, said, hosts=hosts)
     return None if call.straight else Known(call, headers)
 
 

@@ -16,6 +16,7 @@ from requests.hooks import default_hooks
 from . import responses
 from .asking import Waited
 from .scope import inside
+from .tmdb.calls import may_be_for_a_user
 from .tmdb.entry import Reply
 
 Original = Callable[..., Response]
@@ -80,7 +81,7 @@ class Transmission:
                 response = self._original(outgoing, **self._options)
             if not isinstance(response, Response):
                 raise NoResponse(response)
-            reply = responses.to_reply(response, stream=self._stream)
+            reply = responses.to_reply(response, stream=self._stream)._replace(of_a_user=_is_of_a_user(response))
         except BaseException as error:
             if isinstance(error, requests.RequestException) and error.request is not None:
                 error.request = self._request
@@ -175,6 +176,15 @@ def _copy(request: PreparedRequest) -> PreparedRequest:
     vars(copied).update(vars(request))
     copied.headers = request.headers.copy()
     return copied
+
+
+def _is_of_a_user(response: Response) -> bool:
+    """Say whether something was sent on the way to a response that may say who asks."""
+    return any(
+        may_be_for_a_user(step.request.url, step.request.headers or {})
+        for step in (*response.history, response)
+        if step.request is not None
+    )
 
 
 def _give_back(request: PreparedRequest, response: Response, added: Mapping[str, str]) -> None:

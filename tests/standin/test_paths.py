@@ -88,6 +88,32 @@ class TestPrivate:
         one, two = (get("/3/account/5/favorite/movies", session_id=user).json() for user in "ab")
         assert one != two
 
+    @pytest.mark.parametrize("path", ["/3/movie/550", "/3/tv/1399/season/1"])
+    def test_appended_states(self, tmdb, get, path):
+        """account_states that are appended are those of who asks, with a session or a token."""
+        marks = [{"session_id": "a"}, {"session_id": "b"}, {"guest_session_id": "c"}]
+        found = [get(path, append_to_response="account_states", **mark).json() for mark in marks]
+        found.append(get(path, {"Authorization": "Bearer d"}, append_to_response="account_states").json())
+        assert len({json.dumps(answer.pop("account_states")) for answer in found}) > 1
+        assert [answer == found[0] for answer in found] == [True] * 4
+
+    @pytest.mark.parametrize("path", ["/3/movie/550", "/3/tv/1399/season/1"])
+    def test_states_of_nobody(self, tmdb, get, path):
+        """With a key alone they are an error, nothing but False, or missing, as states_of_nobody says."""
+        found = {}
+        for form in ("error", "false", "missing"):
+            tmdb.states_of_nobody = form
+            found[form] = get(path, append_to_response="account_states,credits").json()
+            assert "cast" in found[form]["credits"]
+        assert found["error"]["account_states"]["success"] is False
+        assert not re.search("true|value", json.dumps(found["false"]["account_states"]))
+        assert "rated" in json.dumps(found["false"]["account_states"])
+        assert "account_states" not in found["missing"]
+        tmdb.reset()
+        assert get(path, append_to_response="account_states,credits").json() == found["error"]
+        with pytest.raises(ValueError, match="error, false, missing"):
+            tmdb.states_of_nobody = "true"
+
     def test_writing(self, tmdb, http_session):
         """POST and DELETE succeed with TMDB's codes."""
         url = tmdb.url + "/3/movie/550/rating"

@@ -1,13 +1,14 @@
 """What is in an answer: its parts, its page, its language, its version."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import private, shapes
 from .catalog import mix
 from .wire import Problem
 
 SEARCHES = re.compile(r"/3/(search|discover|find)/.*|/3/(movie|tv)/(popular|top_rated|upcoming|now_playing|.*air.*)")
+STATES = "/account_states"
 COMMON = frozenset(
     {
         "api_key", "session_id", "guest_session_id", "language", "page", "append_to_response", "callback",
@@ -15,21 +16,35 @@ COMMON = frozenset(
 )  # fmt: skip
 
 
-def whole(found: shapes.Route, path: str, arguments: dict[str, str], versions: dict[str, int], append: bool) -> Any:
+class Whose(NamedTuple):
+    """Who asks, empty where only an api_key does, and what form account_states have then."""
+
+    user: str = ""
+    nobody: str = private.NOBODY[0]
+
+
+def whole(
+    found: shapes.Route, path: str, arguments: dict[str, str], versions: dict[str, int], append: bool, whose: Whose
+) -> Any:
     """Return the answer of an operation that exists, with what is appended to it."""
     names = [name for name in arguments.get("append_to_response", "").split(",") if name]
     if len(names) > 20:
         raise Problem(27)
-    answer = single(found, path, arguments, versions)
+    own = arguments | {"session_id": whose.user}
+    answer = single(found, path, own if path.endswith(STATES) else arguments, versions)
     if append and shapes.children(found.operation) and isinstance(answer, dict):
         for name in map(str.strip, names):
             inner = f"{path}/{name}"
             below = shapes.route("GET", inner)
-            if below and exists(below):
-                part = single(below, inner, arguments, versions)
-                if isinstance(part, dict) and part.get("id") == answer.get("id"):
-                    del part["id"]
-                answer[name] = part
+            if not below or not exists(below) or (inner.endswith(STATES) and whose == ("", "missing")):
+                continue
+            if inner.endswith(STATES) and not whose.user:
+                part = private.states_of_nobody(below, inner, whose.nobody)
+            else:
+                part = single(below, inner, own if inner.endswith(STATES) else arguments, versions)
+            if isinstance(part, dict) and part.get("id") == answer.get("id"):
+                del part["id"]
+            answer[name] = part
     return answer
 
 

@@ -45,6 +45,7 @@ class Api:
     def __init__(self) -> None:
         self.feed = Feed()
         self.export_rows = exports.ROWS
+        self.states_of_nobody = private.NOBODY[0]
         self.versions: dict[str, int] = {}
         self._made: dict[tuple[Any, ...], Made] = {}
 
@@ -62,6 +63,7 @@ class Api:
         self.versions.clear()
         self.feed.reset()
         self.export_rows = exports.ROWS
+        self.states_of_nobody = private.NOBODY[0]
 
     def reply(self, request: Request, append: bool = True) -> Reply:
         """Return the answer to a request; with `append=False` it ignores append_to_response."""
@@ -91,7 +93,10 @@ class Api:
             return finished(request, Made(dump(private.filled(found, path))), 0)
         relevant = sorted((k, v) for k, v in request.query if k not in ("api_key", "callback"))
         feed = FEED.fullmatch(path)
-        key = (path, append, feed and self.feed.state(feed[1]), *(pair for pair in relevant if pair != ("page", "1")))
+        whose = answers.Whose(private.user_of(request), self.states_of_nobody)
+        matters = "account_states" in f"{path} {arguments.get('append_to_response')}"
+        state = (append, matters and whose, feed and self.feed.state(feed[1]))
+        key = (path, *state, *(pair for pair in relevant if pair != ("page", "1")))
         made, hit = self._made.get(key), key in self._made
         if made is None:
             if len(self._made) >= KEPT:
@@ -99,7 +104,7 @@ class Api:
             if feed:
                 answer = self.feed.answer(feed[1], answers.page_of(arguments), arguments)
             else:
-                answer = answers.whole(found, path, arguments, self.versions, append)
+                answer = answers.whole(found, path, arguments, self.versions, append, whose)
             made = Made(dump(answer))
             self._made[key] = made
         return finished(request, made, max_age(path, arguments), hit)

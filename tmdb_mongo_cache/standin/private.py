@@ -7,6 +7,7 @@ from typing import Any
 
 from . import shapes
 from .catalog import mix
+from .wire import Request, error_body
 
 PATHS = re.compile(r"/4(/.*)?|/3/(account|authentication|guest_session|list)(/.*)?|.*/(account_states|rating)")
 DONE = {
@@ -14,6 +15,32 @@ DONE = {
     12: "The item/record was updated successfully.",
     13: "The item/record was deleted successfully.",
 }
+
+
+NOBODY = ("error", "false", "missing")
+"""What appended account_states may be where only an api_key asks; which of these TMDB gives is not known."""
+
+
+def user_of(request: Request) -> str:
+    """Return what tells whose a request is: a session or a token; empty where only an api_key asks."""
+    arguments = request.arguments
+    token = request.header("authorization").removeprefix("Bearer").strip()
+    return arguments.get("session_id") or arguments.get("guest_session_id") or token
+
+
+def states_of_nobody(found: shapes.Route, path: str, form: str) -> Any:
+    """Return the account_states that are appended where nobody is logged in, as an error or as nothing but False."""
+    return error_body(3) if form == "error" else _denied(shapes.whole(found, path, "en"))
+
+
+def _denied(value: Any) -> Any:
+    """Return account_states with nothing in them but ids and False."""
+    if isinstance(value, list):
+        return [_denied(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    said = {"favorite", "rated", "watchlist"}
+    return {name: False if name in said else _denied(item) for name, item in value.items()}
 
 
 def fresh_token() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from . import exports
+from . import exports, private
 from .api import Api
 from .connection import Listener
 from .faults import Fault
@@ -101,6 +101,17 @@ class StandIn:
     @export_rows.setter
     def export_rows(self, rows: int) -> None:
         self._api.export_rows = rows
+
+    @property
+    def states_of_nobody(self) -> str:
+        """What appended account_states are where only an api_key asks: "error" (the start), "false" or "missing"."""
+        return self._api.states_of_nobody
+
+    @states_of_nobody.setter
+    def states_of_nobody(self, form: str) -> None:
+        if form not in private.NOBODY:
+            raise ValueError(f"there is no form {form!r}; there are {', '.join(private.NOBODY)}")
+        self._api.states_of_nobody = form
 
     @property
     def env(self) -> dict[str, str]:

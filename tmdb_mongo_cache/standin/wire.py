@@ -71,11 +71,15 @@ def dump(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def error_body(code: int) -> dict[str, Any]:
+    """Return what TMDB says for one of its status codes."""
+    return {"success": False, "status_code": code, "status_message": MESSAGES[code][1]}
+
+
 def error(code: int, status: int | None = None) -> Reply:
     """Return the answer for one of TMDB's status codes; it has neither Cache-Control nor ETag."""
-    usual, message = MESSAGES[code]
-    body = dump({"success": False, "status_code": code, "status_message": message})
-    reply = Reply(status or usual, body, {"Content-Type": JSON, "X-Cache": "Error from cloudfront"})
+    body = dump(error_body(code))
+    reply = Reply(status or MESSAGES[code][0], body, {"Content-Type": JSON, "X-Cache": "Error from cloudfront"})
     if reply.status == 401:
         reply.headers["Cache-Control"] = "public, max-age=300"
     return reply

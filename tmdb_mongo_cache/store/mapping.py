@@ -282,6 +282,7 @@ def _to_entry(
             Hop(hop.url, hop.status_code, hop.reason or "", dict(hop.headers), hop.content or b"")
             for hop in value.history
         ),
+        of_a_user=any(calls.may_be_for_a_user(step.request.url, step.request.headers) for step in value.history),
     )
     fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
     judged = policy.judge(reply, call.ask, None, rules, False, fetched)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
-from . import directives, endpoints, keys, privacy, secrets, urls
+from . import directives, endpoints, keys, privacy, secrets, states, urls
 from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
@@ -34,12 +34,16 @@ def said_by(headers: Mapping[str, str | bytes]) -> Said:
 
 
 class _Query(NamedTuple):
-    """What a query says: against the cache, to the key, what is appended, and what must not be written anywhere."""
+    """What a query says: against the cache, to the key, what is appended, what must not be written anywhere.
+
+    ``names_a_user`` where something in it may say who asks.
+    """
 
     straight: str
     key_part: str
     appended: tuple[str, ...]
     credentials: frozenset[str]
+    names_a_user: bool
 
     def __repr__(self) -> str:
         return f"_Query(straight={self.straight!r}, key_part={self.key_part!r})"
@@ -53,6 +57,7 @@ def _read_query(query: str) -> _Query:
         keys.query_part(pairs),
         keys.appended_parts(pairs),
         secrets.credentials(pairs, {}),
+        privacy.names_a_user(pairs),
     )
 
 
@@ -103,8 +108,9 @@ def classify(
     target = urls.split(url)
     if target is None or url is None or not urls.is_tmdb(target, hosts):
         return None
+    said = said_by(headers)
     return call_of(
-        method, url, target, said_by(headers), has_body=has_body, follows_redirects=follows_redirects, hosts=hosts
+        method, url, target, headers, said, has_body=has_body, follows_redirects=follows_redirects, hosts=hosts
     )
 
 
@@ -112,16 +118,22 @@ def call_of(
     method: str | None,
     url: str,
     target: urls.Target,
+    headers: Mapping[str, str | bytes],
     said: Said,
     *,
     has_body: bool = False,
     follows_redirects: bool = True,
     hosts: frozenset[str] = frozenset(),
 ) -> Call:
-    """Look at a request to TMDB whose parts are known; the arguments are those of :func:`classify`."""
+    """Look at a request to TMDB whose parts are known; the arguments are those of :func:`classify`.
+
+    ``said`` is what :func:`said_by` makes of the headers.
+    """
     path = urls.canonical_path(target.path)
     query = _read_query(target.query)
     straight = privacy.why_straight(method, path, has_body) or query.straight or said.straight
+    if not straight and any(map(states.is_part, query.appended)):
+        straight = privacy.why_states_straight(query.names_a_user or privacy.names_a_user(headers.items()))
     endpoint = endpoints.find(path)
     own = said.credentials | query.credentials
     key = "" if straight else keys.make_key(path, query.key_part)
@@ -134,10 +146,18 @@ def call_of(
     return Call(key, "", ask, endpoint, hosts, url, own)
 
 
+def may_be_for_a_user(url: str | bytes | None, headers: Mapping[str, str | bytes]) -> bool:
+    """Say whether a request, as it was sent, may say who asks (a redirect sends cookies that were not there)."""
+    target = urls.split(url)
+    return privacy.names_a_user(headers.items()) or (
+        target is not None and privacy.names_a_user(urls.pairs(target.query))
+    )
+
+
 def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
     """Return those of the appended parts that an answer cannot do without."""
     if endpoint.template is None:
-        return parts
+        return states.without(parts)
     return tuple(part for part in parts if part in endpoints.APPENDABLE.get(endpoint.template, ()))
 
 

@@ -62,7 +62,8 @@ class Reply(NamedTuple):
 
     ``native`` is the answer in the caller's own form (a ``requests.Response``).
     ``keepable`` is False for what is the caller's alone: an answer that must not
-    be kept, a failure of its own proxy.
+    be kept, a failure of its own proxy. ``of_a_user`` where something was sent
+    on the way to it that may say who asks (a cookie that a redirect has set).
     """
 
     status: int = 0
@@ -74,6 +75,7 @@ class Reply(NamedTuple):
     history: tuple[Hop, ...] = ()
     error: BaseException | None = None
     keepable: bool = True
+    of_a_user: bool = False
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

@@ -90,5 +90,5 @@ NOT_SERVED: dict[str, frozenset[str]] = {
 
 Any other part (``season/1``, names of former versions) is neither served nor
 left out: no more is known of it than that two calls for it get the same.
-``account_states`` is nobody else's business: nothing is taken from beside it.
+``account_states`` are no answer to anything: nothing is taken from beside them.
 """

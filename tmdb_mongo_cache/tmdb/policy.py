@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from . import bodies, expiration
+from . import bodies, expiration, states
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
@@ -218,6 +218,10 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         return "set not to be cached"
     if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:
         return "its Cache-Control forbids it"
+    if states.tells_of_somebody(reply.body, data):
+        return "account_states that say something of somebody are private"
+    if reply.of_a_user and any(map(states.is_part, ask.appended)):
+        return "account_states, sent for with something of a user's"
     if reply.status == 404:
         code = data.get("status_code") if isinstance(data, dict) else None
         return "" if code in NOT_FOUND_CODES else "a 404 that is not TMDB's"
@@ -235,7 +239,8 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
     missing = [part for part in ask.sure_parts if part not in members]
     if missing:
         return f"appended {missing[0]} is missing"
-    if ask.appended and not any(part in members for part in ask.appended):
+    others = states.without(ask.appended)
+    if others and not any(part in members for part in others):
         return "nothing of what was appended is there"
     return ""
 

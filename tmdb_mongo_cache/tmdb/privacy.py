@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote_to_bytes
 
-from . import secrets
+from . import secrets, states
 
 _PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
@@ -23,6 +23,11 @@ _CALLBACK = re.compile(r"(?:^|[&;?])\s*(?:callback|jsonp)\s*(?:\[[^\]]*\])?\s*="
 # "?", escaped twice, in the path for want of a "?".
 _CREDENTIAL = re.compile("|".join(sorted(secrets.CREDENTIAL_PARAMS)))
 _CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
+
+# What may say who asks, by the name of a param or a header. Only where it makes a
+# difference who does is this asked: better once too often.
+_OF_A_USER = re.compile(r"account|auth|bearer|cookie|credential|jwt|login|passw|secret|session|token|user(?![-_]agent)")
+_USER_IN_VALUE = re.compile(r"\b(?:bearer|basic)\s+\S|" + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"})))
 
 # Headers that ask for something other than the plain answer (RFC 9110 sections
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
@@ -86,14 +91,14 @@ def _private_segments(segments: list[str]) -> str:
     return ""
 
 
-def why_straight_by_query(query: str, pairs: Iterable[tuple[str, str]]) -> str:
+def why_straight_by_query(query: str, pairs: Sequence[tuple[str, str]]) -> str:
     """Say why a call goes straight through for its query, as sent and decoded; empty when it may be cached."""
     if not query:
         return ""
     text = _fully_decoded(query.replace("+", " "))
     if "session_id" in text:
         return "a session is in the query"
-    if "account_states" in text:
+    if states.NAME in text and any(map(_has_doubtful_states, pairs)):
         return "account_states are private"
     if _CALLBACK.search(text):
         return "a JSONP callback"
@@ -102,6 +107,14 @@ def why_straight_by_query(query: str, pairs: Iterable[tuple[str, str]]) -> str:
     if _CREDENTIAL.search(text) and any(map(_has_stray_credential, pairs)):
         return "a credential where none belongs"
     return ""
+
+
+def _has_doubtful_states(pair: tuple[str, str]) -> bool:
+    """Say whether a param mentions account_states otherwise than as a part to append, by its plain name."""
+    name, value = pair
+    if name == "append_to_response":
+        value = ",".join(states.without(part.strip() for part in value.split(",")))
+    return states.NAME in _fully_decoded(f"{name}={value}")
 
 
 def _has_stray_credential(pair: tuple[str, str]) -> bool:
@@ -123,6 +136,27 @@ def why_straight_by_headers(headers: Mapping[str, str | bytes]) -> str:
         if "session_id" in text.casefold():
             return "a session is in the headers"
     return ""
+
+
+def why_states_straight(names_a_user: bool) -> str:
+    """Say why a call that appends account_states goes straight through; empty where they can be about nobody."""
+    return "account_states of who is named in the request are private" if names_a_user else ""
+
+
+def names_a_user(items: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Say whether something among params or headers may say who asks: anything but an ``api_key``.
+
+    An ``api_key`` is a program's. Answers that depend on the user (appended
+    account_states) can be about nobody where nothing else is sent.
+    """
+    for name, value in items:
+        folded = _fully_decoded(name).strip()
+        text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        if folded != "api_key" and _OF_A_USER.search(folded):
+            return True
+        if _USER_IN_VALUE.search(_fully_decoded(text)):
+            return True
+    return False
 
 
 def _fully_decoded(text: str) -> str:

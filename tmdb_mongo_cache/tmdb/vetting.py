@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from . import bodies, making, secrets
+from . import making, secrets
 from .calls import Call, classify
 from .copies import Copy
 from .entry import Entry, Hop
@@ -19,7 +19,6 @@ from .keys import START
 from .policy import CLOCKS_APART
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
-_PRIVATE = "account_states"
 
 
 def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
@@ -48,22 +47,6 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
         if why:
             return why
     return _why_not_said([entry, *entry.history]) or _why_not_then(copy, now)
-
-
-def why_answer_refused(body: bytes, data: Any) -> str:
-    """Say why an answer must not be taken from a stranger; empty when it may be.
-
-    The cache itself goes by the request, and never stores the answer to one that
-    asks for what is private. A stranger may say that it came of another.
-
-    Args:
-        body: the answer.
-        data: the same, parsed; None where it is nested too deeply for that.
-    """
-    members = bodies.parse(body) if data is None else data
-    if isinstance(members, dict) and any(_PRIVATE in name for name in members):
-        return f"{_PRIVATE} in its answer, which are private"
-    return ""
 
 
 def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:

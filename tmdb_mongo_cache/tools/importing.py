@@ -170,11 +170,8 @@ class Importing:
             judged = policy.judge(reply, policy.Ask(), None, Policy(), False, now)
             if judged.verdict is not policy.Verdict.STORE:
                 return None, f"its answer is none that is kept: {judged.why}"
-            why = vetting.why_answer_refused(copy.entry.body, judged.data)
         except RecursionError:
             return None, "its answer is nested too deeply"
-        if why:
-            return None, why
         entry = vetting.labelled(copy.entry, self._cache.hosts, judged.data)
         item = item_of(copy._replace(entry=entry), judged.data, None)
         return item, "" if item is not None else "MongoDB cannot hold it"
