@@ -30,24 +30,24 @@ class TestResponses:
     """The library `responses`, which patches HTTPAdapter.send."""
 
     def test_activated_after_install(self, cache):
-        """A mocked TMDB answer is cached when `responses` is activated after install()."""
+        """A mocked TMDB answer is asked for each time when `responses` is activated after install()."""
         install(cache)
         with responses.RequestsMock() as mocked:
             mocked.get(URL, json=BODY)
             first, second = requests.get(URL, params=ANY_KEY), requests.get(URL, params=ANY_KEY)
-            assert len(mocked.calls) == 1
-        assert (first.from_cache, second.from_cache) == (False, True)
+            assert len(mocked.calls) == 2
+        assert (first.from_cache, second.from_cache) == (False, False)
         assert first.json() == second.json() == BODY
 
     def test_activated_before_install(self, cache):
-        """A mocked TMDB answer is cached when `responses` is activated before install(), and uninstalled within."""
+        """So it is when `responses` is activated before install(), and after uninstall() within."""
         with responses.RequestsMock() as mocked:
             mocked.get(URL, json=BODY)
             install(cache)
-            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
+            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, False]
             uninstall()
             assert not hasattr(requests.get(URL, params=ANY_KEY), "from_cache")
-            assert len(mocked.calls) == 2
+            assert len(mocked.calls) == 3
 
     def test_removed_while_installed(self, cache, tmdb):
         """After `responses` is gone the installed cache goes on, with real calls."""
@@ -64,8 +64,8 @@ class TestResponses:
             responses.get(url, json=BODY)
             return [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)]
 
-        assert responses.activate(cached_tmdb(cache=cache)(program))(URL) == [False, True]
-        assert cached_tmdb(cache=cache)(responses.activate(program))(URL + "1") == [False, True]
+        assert responses.activate(cached_tmdb(cache=cache)(program))(URL) == [False, False]
+        assert cached_tmdb(cache=cache)(responses.activate(program))(URL + "1") == [False, False]
 
     def test_mocked_errors(self, cache):
         """A mocked 401, a mocked exception and an unmocked URL reach the program, and nothing is stored."""
@@ -102,12 +102,12 @@ class TestRequestsMock:
         uninstall()
 
     def test_started_before_install(self, cache):
-        """A mocked TMDB answer is cached when requests-mock starts before install()."""
+        """A mocked TMDB answer is asked for each time when requests-mock starts before install()."""
         with requests_mock.Mocker() as mocked:
             mocked.get(URL, json=BODY)
             install(cache)
-            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
-            assert mocked.call_count == 1
+            assert [requests.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, False]
+            assert mocked.call_count == 2
             uninstall()
             assert requests.get(URL, params=ANY_KEY).json() == BODY
 
@@ -148,14 +148,14 @@ class TestRequestsMock:
                 requests.get(URL + "1", params=ANY_KEY)
 
     def test_an_adapter_of_it(self, cache):
-        """requests-mock's adapter mounted on a session is cached like any other."""
+        """requests-mock's adapter mounted on a session is asked each time."""
         install(cache)
         adapter = requests_mock.Adapter()
         adapter.register_uri("GET", URL, json=BODY)
         with requests.Session() as session:
             session.mount("https://", adapter)
-            assert [session.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
-        assert adapter.call_count == 1
+            assert [session.get(URL, params=ANY_KEY).from_cache for _ in range(2)] == [False, False]
+        assert adapter.call_count == 2
 
 
 @pytest.mark.usefixtures("uninstalled")
@@ -263,9 +263,9 @@ class TestMocks:
             assert call(URL, params=ANY_KEY) == "mine"
 
     def test_mock_adapter_send(self, cache):
-        """A mock of HTTPAdapter.send is asked once, and its answer is cached."""
+        """A mock of HTTPAdapter.send is asked each time."""
         answer = requests.Response()
         answer.status_code, answer._content, answer.url = 200, b'{"id":1}', URL
         with enabled(cache), mock.patch.object(requests.adapters.HTTPAdapter, "send", return_value=answer) as send:
             assert [requests.get(URL, params=ANY_KEY).json() for _ in range(2)] == [{"id": 1}] * 2
-        assert send.call_count == 1
+        assert send.call_count == 2

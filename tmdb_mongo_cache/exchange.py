@@ -14,7 +14,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
-from . import responses
+from . import network, responses
 from .asking import Outcome
 from .cache import TMDBCache
 from .errors import OfflineError
@@ -64,11 +64,13 @@ def send(
         pending = call = None
     if call is None:
         return original(request, **options)
-    if call.straight or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
+    instead = call.straight or network.why_not_asked(session, call.url, cache.hosts)
+    if instead or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
+        call = call._replace(straight=instead)
         return _send_straight(cache, rules, session, request, original, options, call)
     started = perf_counter()
     stream = bool(options.get("stream", session.stream))
-    transmission = Transmission(session, request, original, options, stream=stream)
+    transmission = Transmission(session, request, original, options, stream=stream, hosts=cache.hosts)
     try:
         outcome = cache.flow.fetch(call, rules, transmission, pending.looked if pending else None)
         response = _response(outcome, request, call, stream=stream, started=started)

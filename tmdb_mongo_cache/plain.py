@@ -23,7 +23,7 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
-from . import responses
+from . import network, responses
 from .looking import hit_status, is_fresh_hit
 from .scope import Active, Pending
 from .tmdb import urls
@@ -74,6 +74,8 @@ def answer(
     try:
         known = _known(active, session, args, options)
         if known is None:
+            return None, None
+        if network.why_not_asked(session, known.call.url, active.cache.hosts):
             return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry

@@ -12,8 +12,9 @@ from requests import PreparedRequest, Response
 from requests.adapters import HTTPAdapter
 from requests.exceptions import ChunkedEncodingError, ContentDecodingError, ProxyError, RetryError, SSLError
 from requests.hooks import default_hooks
+from requests.structures import CaseInsensitiveDict
 
-from . import responses
+from . import network, responses
 from .asking import Waited
 from .scope import inside
 from .tmdb.calls import may_be_for_a_user
@@ -60,12 +61,14 @@ class Transmission:
         options: Mapping[str, Any],
         *,
         stream: bool,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._session = session
         self._request = request
         self._original = original
         self._options = options
         self._stream = stream
+        self._hosts = hosts
         self._last: Reply | None = None
         self.raised: BaseException | None = None
 
@@ -81,7 +84,9 @@ class Transmission:
                 response = self._original(outgoing, **self._options)
             if not isinstance(response, Response):
                 raise NoResponse(response)
-            reply = responses.to_reply(response, stream=self._stream)._replace(of_a_user=_is_of_a_user(response))
+            real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
+            reply = responses.to_reply(response, stream=self._stream)
+            reply = reply._replace(keepable=real, of_a_user=_is_of_a_user(response))
         except BaseException as error:
             if isinstance(error, requests.RequestException) and error.request is not None:
                 error.request = self._request
@@ -104,6 +109,12 @@ class Transmission:
     @property
     def manner(self) -> Hashable:
         """What a failure may come of: the request itself, its way, and how long it was waited for."""
+        try:
+            return self._manner()
+        except Exception:  # noqa: BLE001  something unheard of in a session: no other call is made like this one
+            return id(self)
+
+    def _manner(self) -> Hashable:
         session, options = self._session, self._options
         adapter = session.get_adapter(self._request.url or "")
         proxies = options.get("proxies") or session.proxies
@@ -111,7 +122,7 @@ class Transmission:
             self._request.url,
             repr(sorted(self._request.headers.items())),
             # requests' own adapters are alike.
-            "requests" if type(adapter) is HTTPAdapter and not adapter.max_retries.total else id(adapter),
+            "requests" if type(adapter) is HTTPAdapter and not _retries(adapter) else id(adapter),
             repr(_connect_and_read(options.get("timeout"))),
             repr(sorted(proxies.items())),
             repr((options.get("verify", session.verify), options.get("cert", session.cert))),
@@ -139,7 +150,7 @@ class Transmission:
         connect, read = _connect_and_read(self._options.get("timeout"))
         longest = (min(connect or _BEHIND, _BEHIND), min(read or _BEHIND, _BEHIND))
         options = {**self._options, "timeout": longest}
-        return Transmission(self._session, self._request, self._original, options, stream=False)
+        return Transmission(self._session, self._request, self._original, options, stream=False, hosts=self._hosts)
 
     def without_the_cache(self) -> Response:
         """Return what the caller would have had without the cache; sends only if nothing has come yet."""
@@ -150,6 +161,12 @@ class Transmission:
             raise self._last.error
         response: Response = self._last.native
         return response
+
+
+def _retries(adapter: HTTPAdapter) -> Any:
+    """Return what an adapter has for the number of retries: requests wants a ``Retry`` there, and takes a number."""
+    retries: Any = adapter.max_retries
+    return getattr(retries, "total", retries)
 
 
 def _connect_and_read(timeout: Any) -> tuple[float | None, float | None]:
@@ -174,7 +191,7 @@ def _copy(request: PreparedRequest) -> PreparedRequest:
         return request.copy()
     copied = PreparedRequest()
     vars(copied).update(vars(request))
-    copied.headers = request.headers.copy()
+    copied.headers = CaseInsensitiveDict() if request.headers is None else request.headers.copy()
     return copied
 
 

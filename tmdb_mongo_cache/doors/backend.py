@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from requests import PreparedRequest, Request, Response
 from requests_cache.backends.base import BaseCache
 from requests_cache.cache_keys import get_matched_headers
+from requests_cache.models.response import CachedResponse
 from requests_cache.policy import DEFAULT_IGNORED_PARAMS
 from requests_cache.policy.settings import CacheSettings
 from requests_cache.session import CachedSession
 
+from .. import network
 from ..config import CacheConfig
 from ..errors import ConfigError
 from ..stats import Counters
@@ -133,7 +135,7 @@ class MongoBackend(BaseCache):
         call = self._classify(request)
         if call is None:
             return str(super().create_key(request, match_headers, **kwargs))
-        if call.straight:
+        if call.straight or network.is_mocked():
             if isinstance(request, PreparedRequest) and is_unsafe(request.method):
                 Follow(self._note_write).begin(request)
             return NOT_CACHED
@@ -201,7 +203,7 @@ class MongoBackend(BaseCache):
             key = cache_key or self.create_key(response.request)
         except Exception:  # noqa: BLE001  the cache is never why a program fails
             return
-        if key == NOT_CACHED:
+        if key == NOT_CACHED or not self._is_from_network(response):
             return
         self._guard.write(
             self._write,
@@ -211,6 +213,12 @@ class MongoBackend(BaseCache):
             read=lambda: self._probe(key),
             read_only=lambda: self.responses.has_secondaries_alone,
         )
+
+    def _is_from_network(self, response: Response) -> bool:
+        """Say whether what is to be kept of TMDB's came from there, and not from a test's mock."""
+        if isinstance(response, CachedResponse) or self._classify(response.request) is None:
+            return True
+        return network.is_from_network(response, response.request.url or "", self.responses.hosts)
 
     def _write(
         self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False

@@ -176,7 +176,9 @@ class Upstream:
         options = {"timeout": _TIMEOUT, "allow_redirects": True, **self._environment(request)}
         for _ in range(_LIMITED):
             self._wait_for_turn()  # before the lease is taken: while this waits, programs may make the call
-            transmission = Transmission(self._session, request, self._one_send(), options, stream=False)
+            transmission = Transmission(
+                self._session, request, self._one_send(), options, stream=False, hosts=self._hosts
+            )
             try:
                 return self._flow.renew(call, self._rules, transmission)
             except _Limited:

@@ -183,6 +183,8 @@ def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validatin
     """
     if validating and reply.status == 304 and reply.error is None and entry is not None:
         etag = header(reply.headers, "etag")
+        if not reply.keepable:
+            return Judged(Verdict.FETCH_AGAIN, "a 304 that is not TMDB's")
         if etag is None or _weak(etag) == _weak(entry.etag or ""):
             return Judged(Verdict.RENEW)
         return Judged(Verdict.FETCH_AGAIN, "a 304 for another ETag")  # section 4.3.4
@@ -213,7 +215,7 @@ def _failure(reply: Reply) -> tuple[str, Any]:
 
 def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: datetime) -> str:
     if not reply.keepable:
-        return "the answer repeats a credential or came by way of a private call"
+        return "it did not come from the network"
     if not is_kept(ask, policy) or expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
         return "set not to be cached"
     if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:

@@ -117,7 +117,12 @@ def is_tmdb(target: Target, hosts: frozenset[str] = frozenset()) -> bool:
     ``hosts`` holds ``host`` (any port) and ``host:port``, in lower case.
     """
     if target.host in OWN_HOSTS:
-        return target.port in _OWN_PORTS or f"{target.host}:{target.port}" in hosts or target.host in hosts
+        return target.port in _OWN_PORTS or is_listed(target, hosts)
+    return is_listed(target, hosts)
+
+
+def is_listed(target: Target, hosts: frozenset[str]) -> bool:
+    """Say whether a call goes to one of ``hosts``, as :func:`is_tmdb` has them."""
     return bool(hosts) and (target.host in hosts or f"{target.host}:{target.port}" in hosts)
 
 

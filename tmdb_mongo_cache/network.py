@@ -1,0 +1,219 @@
+"""What answers a call: the network, or something in its place (a mock, a cassette, an adapter of the program's own).
+
+What did not come from TMDB is none of its answers: it must not be stored, and
+what is stored must not keep a test's mock from being asked. Before a call it is
+seen who would answer it, and afterwards whether the answer came by a socket.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+import requests.sessions
+from requests import Response
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from .sessions import session_class
+from .tmdb import urls
+
+_STAND_INS = frozenset(
+    {"betamax", "httpretty", "mock", "mocket", "pook", "requests_mock", "responses", "unittest", "vcr"}
+)
+"""Packages whose functions and classes stand in for the network, whatever they call in the end."""
+
+_SESSION, _ADAPTER = vars(session_class()), vars(HTTPAdapter)
+_POOL, _TLS_POOL = vars(HTTPConnectionPool), vars(HTTPSConnectionPool)
+_GET_ADAPTER = _SESSION["get_adapter"]
+_MOST_STEPS = 100
+_MOCK = "a mock stands in for the network"
+
+_seen: tuple[tuple[Any, ...], bool] = ((), False)
+
+
+def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
+    """Say what answers a call instead of the network, as far as that can be told before; empty where it does itself.
+
+    An adapter that the program has mounted for a host of its own is a server in
+    the same process, and as good as one elsewhere.
+
+    Args:
+        session: makes the call.
+        url: is called.
+        hosts: what counts as TMDB besides its own hosts.
+    """
+    try:
+        return _MOCK if is_mocked() else _why_not_by_adapter(session, url, hosts)
+    except Exception:  # noqa: BLE001  a session with something missing fails, if at all, where it sends
+        return ""
+
+
+def _why_not_by_adapter(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
+    for adapter in session.adapters.values():
+        if type(adapter) is not HTTPAdapter or "send" in vars(adapter):
+            break
+    else:
+        if type(session).get_adapter is _GET_ADAPTER and "get_adapter" not in vars(session):
+            return ""
+    found = session.get_adapter(url)
+    own = vars(found).get("send")
+    if _is_made_by_stand_in(type(found)) or (own and not _calls_one_of(own, "send", "requests.adapters")):
+        return _MOCK
+    if _is_http_adapter(found) or _is_listed(url, hosts):
+        return ""
+    return "an adapter that is none of requests' answers"
+
+
+def is_mocked() -> bool:
+    """Say whether something in this process answers all calls in place of the network."""
+    global _seen
+    found = (
+        _ADAPTER["send"],
+        _POOL["urlopen"],
+        _POOL["ConnectionCls"],
+        _TLS_POOL["ConnectionCls"],
+        socket.socket,
+        _SESSION["send"],
+    )
+    if found != _seen[0]:  # as at the last call, mostly
+        _seen = (found, _is_any_stand_in(*found))
+    return _seen[1]
+
+
+def is_from_network(
+    response: Response, url: str, hosts: frozenset[str], session: requests.Session | None = None
+) -> bool:
+    """Say whether a response, and each redirect on the way to it, has come by a socket, or from a host of one's own.
+
+    Args:
+        response: what came.
+        url: was called.
+        hosts: what counts as TMDB besides its own hosts.
+        session: whose call it was, where that is known.
+    """
+    try:
+        raws = [step.raw for step in (*response.history, response)]
+        if all(map(_is_of_socket, raws)):
+            return True
+        if not _is_listed(url, hosts) or any(map(_is_of_stand_in, raws)):
+            return False
+        return session is None or type(session.get_adapter(url)) is not HTTPAdapter
+    except Exception:  # noqa: BLE001  somebody's own kind of response
+        return False
+
+
+def _is_any_stand_in(
+    send: Any, urlopen: Any, connection: Any, tls_connection: Any, socket_class: Any, session_send: Any
+) -> bool:
+    return (
+        any(map(_is_made_by_stand_in, (connection, tls_connection, socket_class, *_beneath(session_send))))
+        or not _calls_one_of(send, "send", "requests.adapters")
+        or not _calls_one_of(urlopen, "urlopen", HTTPConnectionPool.__module__)
+    )
+
+
+def _is_made_by_stand_in(thing: Any) -> bool:
+    if isinstance(thing, type):
+        return any(kind.__module__.partition(".")[0] in _STAND_INS for kind in thing.__mro__)
+    if isinstance(thing, MethodType):
+        thing = thing.__func__
+    if isinstance(thing, FunctionType):  # functools.wraps copies __module__
+        return str(thing.__globals__.get("__name__")).partition(".")[0] in _STAND_INS
+    return _is_made_by_stand_in(type(thing))
+
+
+def _calls_one_of(thing: Any, name: str, module: str) -> bool:
+    """Say whether what stands in a class is a function of a module, or a wrapper that has that in its hands.
+
+    A wrapper (wrapt's, one by ``functools.wraps``, a closure) calls in the end
+    what it wraps; what has no hold of that answers by itself.
+    """
+    waiting: list[Any] = [thing]
+    seen: list[Any] = []
+    while waiting and len(seen) < _MOST_STEPS:
+        found = waiting.pop(0)
+        if any(found is other for other in seen):
+            continue
+        seen.append(found)
+        if _is_made_by_stand_in(found):
+            return False
+        if isinstance(found, FunctionType) and (found.__name__, found.__globals__.get("__name__")) == (name, module):
+            return True
+        waiting.extend(_held(found))
+    return False
+
+
+def _beneath(thing: Any) -> Iterator[Any]:
+    """Give what stands in a class, and what its wrappers say that they wrap."""
+    for _ in range(_MOST_STEPS):
+        if thing is None:
+            return
+        yield thing
+        if _is_made_by_stand_in(thing):
+            return
+        thing = next(_wrapped(thing), None)
+
+
+def _wrapped(thing: Any) -> Iterator[Any]:
+    for name in ("_tmdb_mongo_cache_below", "__wrapped__", "__func__", "func"):
+        with suppress(Exception):  # whatever its class makes of attributes that it has not
+            yield getattr(thing, name)
+
+
+def _held(thing: Any) -> Iterator[Any]:
+    """Give the callables that something may call: what it wraps, its closure, its defaults, globals that it names."""
+    yield from _wrapped(thing)
+    if isinstance(thing, FunctionType):
+        for cell in thing.__closure__ or ():
+            with suppress(ValueError):  # empty yet
+                held = cell.cell_contents
+                yield from (held, *_attributes(held))
+        yield from (thing.__defaults__ or ())
+        yield from (thing.__kwdefaults__ or {}).values()
+        yield from (thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__)
+
+
+def _attributes(thing: Any) -> Iterator[Any]:
+    """Give the functions that an object in a closure keeps."""
+    if not isinstance(thing, type | FunctionType):
+        with suppress(Exception):
+            yield from (value for value in vars(thing).values() if callable(value))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _is_http_adapter(adapter: Any) -> bool:
+    """Say whether an adapter is requests' own or derived from it; by the name, for requests may have been reloaded."""
+    return any(
+        (kind.__name__, kind.__module__) == ("HTTPAdapter", "requests.adapters") for kind in type(adapter).__mro__
+    )
+
+
+def _is_listed(url: str, hosts: frozenset[str]) -> bool:
+    target = urls.split(url)
+    return target is not None and urls.is_listed(target, hosts)
+
+
+def _is_of_stand_in(raw: Any) -> bool:
+    return any(_is_made_by_stand_in(type(part)) for part in (raw, getattr(raw, "_original_response", None)))
+
+
+def _is_of_socket(raw: Any) -> bool:
+    """Say whether a response was read from a connection by ``http.client`` or by urllib3, and by nothing else."""
+    if _is_of_stand_in(raw):
+        return False
+    original = getattr(raw, "_original_response", None)
+    # HTTP/2 has none, and urllib3-future reads by itself. A urllib3.HTTPResponse without one was made by hand.
+    package, _, module = type(raw if original is None else original).__module__.partition(".")
+    by_urllib3 = package.startswith("urllib3") and module.startswith(("backend", "http2"))
+    return by_urllib3 or isinstance(original, http.client.HTTPResponse)
