@@ -17,6 +17,7 @@ from .asking import Outcome
 from .raw import make_raw
 from .tmdb.calls import fill_url
 from .tmdb.entry import Entry, Hop, Reply, header
+from .tmdb.header_fields import storable
 from .tmdb.making import age_header
 
 _NO_TIME = timedelta(0)
@@ -89,7 +90,7 @@ class TMDBResponse(requests.Response):
 
 
 def _late_headers(_: TMDBResponse, source: Source) -> CaseInsensitiveDict[str]:
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(source.entry.headers)
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(storable(source.entry.headers))
     if source.now is not None and isinstance(source.entry, Entry):
         headers["Age"] = age_header(source.entry, source.now)
     if source.status is not None:
@@ -110,7 +111,7 @@ def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
 
 
 def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
-    raw = make_raw(source.entry, response.request.path_url)
+    raw = make_raw(source.entry._replace(headers=storable(source.entry.headers)), response.request.path_url)
     if response._content_consumed:
         raw.read(decode_content=False)
     return raw

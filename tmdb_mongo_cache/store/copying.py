@@ -15,6 +15,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DocumentTooLarge, OperationFailure
 
 from ..tmdb.copies import Copy
+from ..tmdb.header_fields import without_exchange
 from ..tmdb.keys import END, FIRST
 from .document import CODEC, LARGEST, RAW, SCHEMA, UNREADABLE, checksum, from_document, to_bson
 from .indexes import Indexes, Operation
@@ -164,7 +165,7 @@ def _copy_of(raw: RawBSONDocument) -> Copy | None:
     except UNREADABLE:
         return None
     changed = document.get("changed_at")
-    return None if entry is None else Copy(entry, changed if isinstance(changed, datetime) else None)
+    return None if entry is None else Copy(without_exchange(entry), changed if isinstance(changed, datetime) else None)
 
 
 def _seen_of(raw: RawBSONDocument) -> tuple[str | None, Seen]:
@@ -190,7 +191,7 @@ def entry_of(document: Mapping[str, Any]) -> Copy | None:
         return None
     entry = from_document({**document, "schema": SCHEMA, "checksum": checksum(key, status, body)}, key)
     changed = document.get("changed_at")
-    return None if entry is None else Copy(entry, changed if isinstance(changed, datetime) else None)
+    return None if entry is None else Copy(without_exchange(entry), changed if isinstance(changed, datetime) else None)
 
 
 def item_of(copy: Copy, data: Any, seen: Seen | None) -> Item | None:

@@ -28,6 +28,7 @@ from ..config import mask
 from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
+from ..tmdb.header_fields import storable
 from ..tmdb.keys import START
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
@@ -254,7 +255,7 @@ def _to_cached(entry: Entry) -> CachedResponse:
 
 
 def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
-    headers = CaseInsensitiveDict(entry.headers)
+    headers = CaseInsensitiveDict(storable(entry.headers))
     return CachedResponse(
         content=entry.body,
         encoding=get_encoding_from_headers(headers),  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, urlsplit, urlunsplit
 
-from . import directives, endpoints, keys, privacy, secrets, states, urls
+from . import directives, endpoints, header_fields, keys, privacy, secrets, states, urls
 from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
@@ -183,7 +183,7 @@ def fill_url(stripped: str, url: str) -> str:
 
 
 def kept_form(call: Call, reply: Reply) -> Reply:
-    """Return the reply as it may be kept: without credentials, cookies, and the caller's own spelling.
+    """Return the reply as it may be kept: without credentials, cookies, and what speaks of this exchange alone.
 
     ``keepable`` is False in the result when it must not be kept at all: it
     repeats a credential, has headers that no document gives back, or came through
@@ -194,7 +194,7 @@ def kept_form(call: Call, reply: Reply) -> Reply:
         return reply._replace(keepable=False)
     if not secrets.are_storable(reply.headers):
         return reply._replace(keepable=False)
-    kept = reply._replace(headers=secrets.keepable_headers(reply.headers, own), native=None)
+    kept = reply._replace(headers=secrets.keepable_headers(header_fields.storable(reply.headers), own), native=None)
     if not reply.history:
         return kept._replace(url=None)
     steps = [hop.url for hop in reply.history] + [reply.url or ""]
@@ -212,9 +212,8 @@ def kept_form(call: Call, reply: Reply) -> Reply:
 
 
 def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:
-    headers = secrets.keepable_headers(
-        {name: value for name, value in hop.headers.items() if name.lower() != "location"}, own
-    )
+    others = {name: value for name, value in hop.headers.items() if name.lower() != "location"}
+    headers = secrets.keepable_headers(header_fields.storable(others), own)
     location = header(hop.headers, "location")
     if location is not None:
         headers["Location"] = strip_url(location)

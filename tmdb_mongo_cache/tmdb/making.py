@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from . import bodies, expiration, freshness, policy
+from . import bodies, expiration, freshness, header_fields, policy
 from .calls import Call, kept_form
 from .directives import age_of
 from .entry import Entry, Reply
@@ -67,7 +67,7 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     came = {k: v for k, v in kept_form(call, reply).headers.items() if k.lower() not in _NOT_UPDATED}
     # How old the answer was when it came has nothing to say of this one.
     names = {"age", *(name.lower() for name in came)}
-    headers = {k: v for k, v in entry.headers.items() if k.lower() not in names} | came
+    headers = {k: v for k, v in header_fields.storable(entry.headers).items() if k.lower() not in names} | came
     confirmed = reply._replace(status=entry.status, headers=headers)
     adapts = policy.expiration_of(confirmed, call.ask, rules, now) == expiration.ADAPTIVE
     # Reading it for nothing would cost as much as all the rest.

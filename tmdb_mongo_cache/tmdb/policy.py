@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from . import bodies, expiration, states
+from . import bodies, expiration, header_fields, states
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
@@ -224,6 +224,8 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         return "account_states that say something of somebody are private"
     if reply.of_a_user and any(map(states.is_part, ask.appended)):
         return "account_states, sent for with something of a user's"
+    if header_fields.leaves_nothing(reply.headers):
+        return "it tells its caller to wait and ask again"
     if reply.status == 404:
         code = data.get("status_code") if isinstance(data, dict) else None
         return "" if code in NOT_FOUND_CODES else "a 404 that is not TMDB's"
