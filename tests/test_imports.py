@@ -93,7 +93,7 @@ def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
     assert own(module) <= {"tmdb"}
 
 
-FOR_REQUESTS = {"plain", "exchange", "sending", "responses", "raw", "scope", "sessions"}
+FOR_REQUESTS = {"downstream", "plain", "exchange", "sending", "responses", "raw", "scope", "sessions"}
 ABOVE_THE_STORE = {"doors", "jobs", "tools", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
 
 

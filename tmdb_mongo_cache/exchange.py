@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -14,7 +15,7 @@ from requests import PreparedRequest, Response
 from requests.auth import AuthBase
 from requests.hooks import dispatch_hook
 
-from . import network, responses
+from . import downstream, network, responses, sessions
 from .asking import Outcome
 from .cache import TMDBCache
 from .errors import OfflineError
@@ -56,9 +57,32 @@ def send(
         OfflineError: ``offline`` is set and the answer is not in the cache.
         Exception: whatever ``original`` raises, where no stored answer can stand in.
     """
+    if not sessions.is_downstream(session):
+        return _send(cache, rules, session, request, original, options)
+    oldest = downstream.longest(session, request)
+    if oldest is not None and oldest < 0:
+        return original(request, **options)
+    limit = partial(downstream.limited, request=request, oldest=oldest)
+    return downstream.handed_over(_send(cache, rules, session, request, original, options, limit), session)
+
+
+let_go = downstream.let_go
+
+
+def _send(
+    cache: TMDBCache,
+    rules: Policy,
+    session: requests.Session,
+    request: PreparedRequest,
+    original: Original,
+    options: Mapping[str, Any],
+    limit: Callable[[Call], Call] | None = None,
+) -> Response:
     try:
         pending = take_pending(cache, session, request)
         call = _call(cache, request, options, pending)
+        if call is not None and limit is not None:
+            call = limit(call)
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
         logger.debug("a request that cannot be classified goes straight through: %s", type(error).__name__)
         pending = call = None

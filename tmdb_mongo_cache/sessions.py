@@ -45,9 +45,14 @@ def is_own(function: Any) -> bool:
 
 
 def has_own_cache(session: Any) -> bool:
-    """Say whether a session does its own caching: a TMDBSession, or requests-cache's."""
+    """Say whether a session asks our caches by itself: a TMDBSession, or requests-cache's with a MongoBackend."""
     if getattr(session, "_tmdb_own_cache", False):
         return True
+    return is_downstream(session) and getattr(session.cache, "_tmdb_own_cache", False)
+
+
+def is_downstream(session: Any) -> bool:
+    """Say whether a session is one of requests-cache's, which keeps what it gets by its own rules."""
     module = sys.modules.get("requests_cache.session")
     # () while another thread is importing it.
     return module is not None and isinstance(session, getattr(module, "CacheMixin", ()))

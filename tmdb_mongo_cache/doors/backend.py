@@ -71,6 +71,8 @@ class MongoBackend(BaseCache):
         ConfigError: an option that cannot be used.
     """
 
+    _tmdb_own_cache = True
+
     def __init__(
         self,
         db_name: str | None = None,

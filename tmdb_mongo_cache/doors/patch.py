@@ -168,6 +168,8 @@ def release() -> None:
             current = vars(_SESSION)[name]
             if sessions.is_ours(current):
                 setattr(_SESSION, name, current.__wrapped__)
+        if _exchange is not None:
+            _exchange.let_go()
 
 
 def install(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> TMDBCache:
