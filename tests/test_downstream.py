@@ -18,7 +18,7 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import TMDBCache, enabled, install, uninstall
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import KEY, MOVIE, get, now
+from .flowkit import API_KEY, KEY, MOVIE, get, now, warnings
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Make = Callable[..., requests_cache.CachedSession]
@@ -201,7 +201,7 @@ def test_streams(tmdb: StandIn, cache: TMDBCache, make: Make, stream: bool) -> N
             assert kept(session).content == kept(alone).content
 
 
-def test_redirects(tmdb: StandIn, cache: TMDBCache, make: Make) -> None:
+def test_redirects(tmdb: StandIn, cache: TMDBCache, make: Make, caplog: Any) -> None:
     """A redirected answer is stored and served with its history."""
     tmdb.answer("/3/movie/1", status=301, headers={"Location": f"{MOVIE}?api_key=any"})
     found = []
@@ -210,6 +210,20 @@ def test_redirects(tmdb: StandIn, cache: TMDBCache, make: Make) -> None:
             found += [get(tmdb, "/3/movie/1", session=session) for _ in range(2)]
     assert tmdb.count == 2
     assert {(r.json()["id"], r.history[0].status_code, len(r.history)) for r in found} == {(550, 301, 1)}
+    assert warnings(caplog) == []
+
+
+def test_what_a_redirect_finds_in_its_store_is_not_ours(
+    tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make
+) -> None:
+    """Where a redirect ends in the session's own store its answer, of whatever age, does not get into MongoDB."""
+    tmdb.answer("/3/movie/1", status=301, headers={"Location": f"{MOVIE}?api_key={API_KEY}"})
+    session = make()
+    get(tmdb, session=session)
+    with enabled(cache):
+        assert get(tmdb, "/3/movie/1", session=session).json()["id"] == 550
+    assert tmdb.count == 2
+    assert collection.count_documents({}) == 0
 
 
 @pytest.mark.parametrize(

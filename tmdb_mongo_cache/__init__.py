@@ -86,7 +86,7 @@ _HOMES = {
     "EntryInfo": "store.document",
     "Explanation": "tools.explaining",
     "ImportReport": "tools.importing",
-    "MongoBackend": "doors.backend",
+    "MongoBackend": "doors.any_backend",
     "OfflineError": "errors",
     "StoreError": "errors",
     "StoreUnavailable": "errors",

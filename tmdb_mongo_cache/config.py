@@ -12,12 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from .environment import read_environment
 from .errors import ConfigError
 from .tmdb import expiration
 from .tmdb.expiration import Wanted
+from .tmdb.patterns import matches
 from .tmdb.rules import Policy
 
 if TYPE_CHECKING:
@@ -265,9 +266,6 @@ def _url_expiration(patterns: Any) -> Callable[[str], Wanted | None] | None:
         normal[pattern] = expiration.wanted(value, f"urls_expire_after[{shown!r}]")
 
     def find(url: str) -> Wanted | None:
-        # requests-cache's own matching, so that a pattern means here what it means there.
-        from requests_cache.policy.expiration import get_url_expiration
-
-        return cast("Wanted | None", get_url_expiration(url, normal))
+        return next((wanted for pattern, wanted in normal.items() if matches(url, pattern)), None)
 
     return find

@@ -48,9 +48,10 @@ def longest(session: Any, request: PreparedRequest) -> float | None:
     an answer's age: then it is left alone.
     """
     try:
-        library = sys.modules["requests_cache"]
-        if not _take_hold(sys.modules["requests_cache.session"].CacheActions):
+        actions = sys.modules["requests_cache.session"].CacheActions
+        if not _take_hold(actions):
             return _NEVER_SERVED
+        library = sys.modules[actions.__module__]  # has all of this in every version
         settings = getattr(session, "settings", session)  # attributes of the session before 0.9.3
         wanted = library.get_url_expiration(request.url, settings.urls_expire_after)
         wanted = settings.expire_after if wanted is None else wanted
@@ -83,19 +84,20 @@ def handed_over(response: Response, session: requests.Session) -> Response:
     Of what the cache says ``Age`` stays. ``Cache-Status`` does not: the session
     would give it out again, with what it says of this call.
     """
+    limit = None
+    _drop_status(response)
     if not isinstance(response, TMDBResponse):
+        if not hasattr(type(response), "from_cache"):
+            _drop_attributes(response)
         return response
-    source, limit = response._source, None
+    if response._source is None:  # TMDB's own response
+        _drop_attributes(response)
+        response.__class__ = requests.Response  # type: ignore[assignment]
+        return response
     if response.from_cache and not response.revalidated and response.expires and response.created_at:
         now = datetime.now(timezone.utc)
         whole = timedelta(seconds=int(response.headers.get("Age", 0)))
         limit = _Limit(response.expires, max(now - response.created_at, timedelta(0)), whole)
-    _drop_status(response)
-    if source is None:  # TMDB's own response
-        for name in _OURS:
-            vars(response).pop(name, None)
-        response.__class__ = requests.Response  # type: ignore[assignment]
-        return response
     plain = requests.Response()
     names = ("_content", "_content_consumed", "_next", "raw", *requests.Response.__attrs__)
     vars(plain).update({name: getattr(response, name) for name in names})
@@ -104,6 +106,11 @@ def handed_over(response: Response, session: requests.Session) -> Response:
     if limit is not None:
         setattr(plain, _LIMIT, limit)
     return plain
+
+
+def _drop_attributes(response: Response) -> None:
+    for name in _OURS:
+        vars(response).pop(name, None)
 
 
 def _drop_status(response: Response) -> None:
@@ -128,8 +135,8 @@ def let_go() -> None:
     """Leave requests-cache as it was."""
     actions = getattr(sys.modules.get("requests_cache.session"), "CacheActions", None)
     found = getattr(actions, _METHOD, None)
-    if is_ours(found):
-        setattr(actions, _METHOD, found.__wrapped__)  # type: ignore[union-attr]
+    if found is not None and is_ours(found):
+        setattr(actions, _METHOD, found.__wrapped__)
 
 
 def _limiting(update: Callable[..., Any]) -> Callable[..., Any]:

@@ -232,6 +232,10 @@ def annotate(
     """Add what the cache has to say to TMDB's own response, in place."""
     if type(response) is requests.Response:
         response.__class__ = TMDBResponse
+    elif hasattr(type(response), "from_cache"):
+        # requests-cache's, at the end of a redirect of one of its sessions: it says all that by itself.
+        _add_status(response.headers, status)
+        return response
     # Somebody else's class of response (a mock's, an adapter's) keeps it; the attributes go on the instance.
     extra: Any = response
     extra.from_cache, extra.created_at, extra.expires = False, now, expires
@@ -256,6 +260,8 @@ def to_reply(response: requests.Response, *, stream: bool) -> Reply:
             Hop(_text(hop.url), hop.status_code, hop.reason or "", dict(hop.headers), hop.content or b"")
             for hop in response.history
         ),
+        # A redirect may have ended in the store of a session of requests-cache: nobody knows how old that is.
+        keepable=not any(getattr(each, "from_cache", False) for each in (response, *response.history)),
     )
     if stream:
         request_url = response.request.path_url if response.request is not None else None

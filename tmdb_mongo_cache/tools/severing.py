@@ -16,8 +16,6 @@ from requests import PreparedRequest, Response
 from requests_cache.models.response import CachedResponse
 from requests_cache.session import CacheMixin
 
-import tmdb_mongo_cache
-
 from .. import exchange, plain
 from ..cache import TMDBCache
 from ..errors import ConfigError, OfflineError
@@ -79,7 +77,7 @@ def _kept_here(send: Callable[..., Any], hint: str) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         backend = self.cache
-        if not isinstance(backend, tmdb_mongo_cache.MongoBackend):
+        if not getattr(backend, "_tmdb_own_cache", False):
             return send(self, request, actions, cached_response, **options)
         call = classify("GET", request.url, {}, hosts=backend.responses.hosts)
         if call is None:

@@ -1,0 +1,34 @@
+"""``MongoBackend``; where requests-cache is older than it wants, what says so."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from ..errors import ConfigError
+
+OLDEST = (1, 2)
+"""The requests-cache that :class:`MongoBackend` is made for; all else in this package takes 0.9 as well."""
+
+_FOUND = version("requests-cache")
+
+if tuple(int(part) for part in _FOUND.split(".")[:2] if part.isdigit()) >= OLDEST:
+    from .backend import MongoBackend
+else:
+
+    class MongoBackend:  # type: ignore[no-redef]
+        """A requests-cache backend, for a newer requests-cache than there is here.
+
+        Raises:
+            ConfigError: always; it says which one is wanted.
+        """
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            wanted = ".".join(map(str, OLDEST))
+            raise ConfigError(
+                f"MongoBackend wants requests-cache {wanted} or newer, and here is {_FOUND}: "
+                f"pip install 'requests-cache>={wanted}'"
+            )
+
+
+__all__ = ["MongoBackend"]
