@@ -136,4 +136,6 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 _VARIABLES = tuple(PREFIX + name.upper() for name in _READERS)
 # The last one is tmdbv3api's, for what it keeps in its process.
-_OTHER_VARIABLES = frozenset({f"{PREFIX}MONGOD", f"{PREFIX}RUN_FIRST", logs.VARIABLE, f"{PREFIX}ENABLED"})
+_OTHER_VARIABLES = frozenset(
+    {f"{PREFIX}MONGOD", f"{PREFIX}RUN_FIRST", f"{PREFIX}RUN_PATH", logs.VARIABLE, f"{PREFIX}ENABLED"}
+)

@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from importlib.resources import as_file, files
 from pathlib import Path
 from time import perf_counter
 
 from ..cache import TMDBCache
 from ..config import CacheConfig
+from ..doors.runner import ROOT, is_archive
 from ..environment import PREFIX
 from ..errors import CacheError
 from ..store.client import Connection
 from ..tmdb.secrets import redact
 
-SCRIPT = Path(__file__).with_name("legacy_script.py")
+SCRIPT = files(__package__) / "legacy_script.py"
 DATABASE = "tmdb_cache_demo"
 LATENCY = 0.08
 """Seconds the stand-in waits before each answer, as a server on the other side of an ocean would."""
@@ -75,7 +77,10 @@ def run_twice(uri: str) -> Result:
     config = CacheConfig(uri=uri, database=DATABASE, collection=f"run_{os.getpid()}")
     with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _dropped(config):
         env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE, f"{PREFIX}COLLECTION": config.collection}
-        return Result(_run(env, count), _run(env, count), real)
+        if is_archive():
+            env["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, env.get("PYTHONPATH")]))
+        with as_file(SCRIPT) as script:
+            return Result(_run(script, env, count), _run(script, env, count), real)
 
 
 @contextmanager
@@ -122,10 +127,10 @@ def _upstream(cache: TMDBCache, *, real: bool) -> Iterator[tuple[dict[str, str],
         yield {**clean, **standin.env}, count
 
 
-def _run(env: Mapping[str, str], count: Callable[[datetime], int]) -> Run:
+def _run(script: Path, env: Mapping[str, str], count: Callable[[datetime], int]) -> Run:
     now = datetime.now(timezone.utc)
     since = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    command = [sys.executable, "-m", "tmdb_mongo_cache", "run", str(SCRIPT)]
+    command = [sys.executable, "-m", "tmdb_mongo_cache", "run", str(script)]
     lines: list[str] = []
     times: list[float] = []
     with subprocess.Popen(  # noqa: S603  our own script

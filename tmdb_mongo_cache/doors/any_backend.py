@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import ConfigError
@@ -10,9 +10,12 @@ from ..errors import ConfigError
 OLDEST = (1, 2)
 """The requests-cache that :class:`MongoBackend` is made for; all else in this package takes 0.9 as well."""
 
-_FOUND = version("requests-cache")
+try:
+    _FOUND = version("requests-cache")
+except PackageNotFoundError:  # in an archive without metadata
+    _FOUND = ""
 
-if tuple(int(part) for part in _FOUND.split(".")[:2] if part.isdigit()) >= OLDEST:
+if not _FOUND or tuple(int(part) for part in _FOUND.split(".")[:2] if part.isdigit()) >= OLDEST:
     from .backend import MongoBackend
 else:
 

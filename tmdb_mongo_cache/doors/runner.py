@@ -12,14 +12,22 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import site
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ConfigError
 
-SITE = Path(__file__).with_name("site")
+_HERE = Path(__file__).absolute()
+
+SITE = _HERE.with_name("site")
+"""What is put on the path; in an archive it need not be unpacked, for Python imports from a folder in one."""
+
+ROOT = str(_HERE.parents[2])
+"""Where this package is imported from: a folder, or an archive."""
 
 FIRST = "TMDB_CACHE_RUN_FIRST"
 """Set for the first Python under ``run``, which says so if it has not this package."""
@@ -27,6 +35,17 @@ FIRST = "TMDB_CACHE_RUN_FIRST"
 
 class CommandNotFound(ConfigError):
     """Raised when there is nothing to run by the name given."""
+
+
+BEHIND = "TMDB_CACHE_RUN_PATH"
+"""Where the Pythons under ``run`` find this package, if they have it not by themselves: an archive, behind all else."""
+
+
+def is_archive() -> bool:
+    """Say whether this program is an archive (zipapp, shiv, pex), whose packages no other Python finds by itself."""
+    if not os.path.isfile(sys.path[0]) and not zipfile.is_zipfile(sys.argv[0]):
+        return False
+    return ROOT not in {*site.getsitepackages(), site.getusersitepackages()}  # else a launcher of Windows
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:
@@ -63,6 +82,8 @@ def environment(base: Mapping[str, str]) -> dict[str, str]:
     rest = [entry for entry in before.split(os.pathsep) if entry != str(SITE)] if before else []
     found["PYTHONPATH"] = os.pathsep.join([str(SITE), *rest])
     found[FIRST] = "1"
+    if is_archive():
+        found[BEHIND] = ROOT
     return found
 
 

@@ -10,12 +10,12 @@ import hashlib
 import json
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-WORDS: dict[str, Any] = json.loads(Path(__file__).with_name("words.json").read_text("utf-8"))
+WORDS: dict[str, Any] = json.loads((files(__package__) / "words.json").read_text("utf-8"))
 PLACES: list[str] = WORDS["places"]
 KEYWORDS: list[str] = WORDS["keywords"]
 CERTIFICATIONS: list[str] = WORDS["certifications"]

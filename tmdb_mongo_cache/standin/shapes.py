@@ -16,7 +16,7 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any
 
 from . import catalog, reference
@@ -24,7 +24,7 @@ from .catalog import mix
 from .fields import Place, leaf
 
 Shape = Any
-_FILE: dict[str, dict[str, Shape]] = json.loads(Path(__file__).with_name("shapes.json").read_text("utf-8"))
+_FILE: dict[str, dict[str, Shape]] = json.loads((files(__package__) / "shapes.json").read_text("utf-8"))
 NAMED = _FILE["shapes"]
 OPERATIONS = tuple(_FILE["paths"])
 WORDED = frozenset(

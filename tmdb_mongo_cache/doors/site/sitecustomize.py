@@ -30,6 +30,10 @@ def _chain() -> None:
 
 def _install() -> None:
     first = os.environ.pop("TMDB_CACHE_RUN_FIRST", None)
+    # An archive (zipapp, shiv) that "run" came from: behind all else, for the program has its own packages.
+    behind = os.environ.get("TMDB_CACHE_RUN_PATH")
+    if behind and behind not in sys.path:
+        sys.path.append(behind)
     try:
         from tmdb_mongo_cache.doors import startup
     except Exception:  # noqa: BLE001  whatever is wrong with it, this program is not to suffer
