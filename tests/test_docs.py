@@ -100,7 +100,10 @@ def test_every_class_of_endpoints_is_documented() -> None:
 def test_set_up_commands() -> None:
     """The README has the two commands by which everybody begins."""
     assert "python3 -m venv .venv && .venv/bin/pip install '.[embedded]' && .venv/bin/tmdb-mongo-cache demo\n" in README
-    assert "python3 -m venv .venv && .venv/bin/pip install -c tests/constraints.txt -e '.[test]' && .venv/bin/pytest\n" in README
+    assert (
+        "python3 -m venv .venv && .venv/bin/pip install -c tests/constraints.txt -e '.[test]' && .venv/bin/pytest\n"
+        in README
+    )
 
 
 def test_attribution() -> None:
