@@ -21,7 +21,7 @@ from ..errors import ConfigError
 from ..stats import Counters
 from ..store.client import client_options
 from ..store.guard import Guard
-from ..store.mapping import TMDB_PREFIX, MongoStorage, is_of_tmdb
+from ..store.mapping import MongoStorage
 from ..tmdb import calls, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
 from .kept import Follow, is_whole, kept_for, without_credentials
@@ -144,7 +144,7 @@ class MongoBackend(BaseCache):
         if match_headers is not None:
             # requests-cache compares keys by the headers that an answer's Vary names. TMDB names
             # Accept-Encoding and Origin, and its bodies are the same for all of them.
-            return TMDB_PREFIX
+            return keys.FIRST
         if self._settings.key_fn is not None:
             return str(super().create_key(request, match_headers, **kwargs))
         return self._variant(call, request)
@@ -194,7 +194,7 @@ class MongoBackend(BaseCache):
 
     def _read(self, key: str, *, probing: bool = False) -> Any:
         with self.responses.bounded(probing=probing):
-            return self.responses.get(key) if is_of_tmdb(key) else super().get_response(key)
+            return self.responses.get(key) if keys.is_of_tmdb(key) else super().get_response(key)
 
     def _probe(self, key: str) -> None:
         self._read(key, probing=True)
@@ -227,7 +227,7 @@ class MongoBackend(BaseCache):
     ) -> None:
         with self.responses.bounded(writing=True, probing=probing):
             cached = without_credentials(response, self._settings)
-            if cache_key and is_of_tmdb(cache_key) and getattr(response, "revalidated", False):
+            if cache_key and keys.is_of_tmdb(cache_key) and getattr(response, "revalidated", False):
                 cached.expires = expires
                 self.responses.confirm(cache_key, cached)
             else:
@@ -248,7 +248,7 @@ class MongoBackend(BaseCache):
     def recreate_keys(self) -> None:
         """Recreate the keys of other hosts' answers; TMDB's are what they are."""
         for key in list(self.responses.keys()):
-            if is_of_tmdb(key):
+            if keys.is_of_tmdb(key):
                 continue
             response = self.responses.get(key)
             if not is_whole(response):

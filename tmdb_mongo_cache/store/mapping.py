@@ -29,7 +29,7 @@ from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.header_fields import storable
-from ..tmdb.keys import START
+from ..tmdb.keys import is_of_tmdb
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
 from ..tmdb.writes import Touched
@@ -40,14 +40,6 @@ from .document import CODEC, RAW, UNREADABLE, from_document, readable, to_bson
 from .failures import EMBEDDED, failed
 from .indexes import INDEXES, Indexes
 from .staleness import Staleness
-
-TMDB_PREFIX = f"{START}/"
-"""How the keys of TMDB's answers begin; requests-cache's are hexadecimal digests."""
-
-
-def is_of_tmdb(key: object) -> bool:
-    """Say whether an ``_id``, which may be of any type, is the key of one of TMDB's answers."""
-    return type(key) is str and key.startswith(TMDB_PREFIX)
 
 
 class MongoStorage(MongoDict):

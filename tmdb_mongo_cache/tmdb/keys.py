@@ -24,6 +24,11 @@ KEY_LENGTH = 512
 _VALUE_SAFE = "/:,|!*()'$;@~?"
 
 
+def is_of_tmdb(key: object) -> bool:
+    """Say whether an ``_id``, which may be of any type, is the key of one of TMDB's answers."""
+    return type(key) is str and key.startswith(FIRST)
+
+
 def key_of_url(url: str | bytes, params: urls.Params = None, hosts: frozenset[str] = frozenset()) -> str | None:
     """Return the key of a GET with these arguments, as given to ``requests.get``; None if it is not TMDB's."""
     return _key_of(urls.split_arguments(url, params), hosts)
