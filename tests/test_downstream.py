@@ -243,10 +243,69 @@ def test_who_wants_tmdbs_word_gets_it(
     assert tmdb.count == 3
 
 
-@pytest.mark.parametrize("way", ["disabled", "do not cache", "always revalidate", "expired"])
+def end(session: requests_cache.CachedSession) -> None:
+    """Let the time be up of what a session has stored."""
+    (key,) = session.cache.responses.keys()
+    stored = session.cache.responses[key]
+    stored.expires = datetime.now(timezone.utc) - HOUR
+    session.cache.responses[key] = stored
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+@pytest.mark.parametrize("changed", [True, False])
+def test_when_its_time_is_up(
+    tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make, fresh: bool, changed: bool
+) -> None:
+    """What has expired in the session's store is confirmed or replaced from MongoDB, and TMDB is asked for both."""
+    session = make(expire_after=DAY)
+    with enabled(cache):
+        before = get(tmdb, session=session).json()
+        end(session)
+        if changed:
+            tmdb.change(MOVIE)
+            collection.delete_many({})
+            cache.clear()
+            get(tmdb)
+        aged(collection, 20 * HOUR if fresh else 30 * HOUR)
+        calls = tmdb.count
+        got = get(tmdb, session=session)
+        again = get(tmdb, session=session)
+    assert [call.status for call in tmdb.calls[calls:]] == ([] if fresh else [304])
+    assert got.from_cache is not changed
+    assert (got.json() != before) is changed
+    assert again.json() == got.json()
+    assert about(left(kept(session).expires), 4 * HOUR if fresh else DAY)
+    if not fresh:
+        assert collection.find_one({"_id": KEY})["expires_at"] > now() + 20 * HOUR
+
+
+def test_its_condition_and_nothing_in_mongodb(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make) -> None:
+    """Where MongoDB has nothing the answer is stored there, and the session hears that its own is as good."""
+    session = make(expire_after=DAY)
+    get(tmdb, session=session)
+    end(session)
+    with enabled(cache):
+        got = get(tmdb, session=session)
+    assert (got.from_cache, tmdb.count, collection.count_documents({})) == (True, 2, 1)
+    assert about(left(kept(session).expires), DAY)
+
+
+def test_its_condition_and_tmdb_failing(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make) -> None:
+    """A stale answer is no confirmation: what the session has stays expired."""
+    session = make(expire_after=DAY)
+    with enabled(cache):
+        get(tmdb, session=session)
+        end(session)
+        aged(collection, 2 * DAY)
+        tmdb.fail("503")
+        assert get(tmdb, session=session).status_code == 200
+    assert kept(session).is_expired
+
+
+@pytest.mark.parametrize("way", ["disabled", "do not cache", "always revalidate"])
 def test_left_alone(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make, way: str) -> None:
     """What a session does not cache, and what it asks TMDB to confirm, goes to TMDB as without us."""
-    settings: dict[str, Any] = {"always revalidate": {"always_revalidate": True}, "expired": {"expire_after": DAY}}
+    settings: dict[str, Any] = {"always revalidate": {"always_revalidate": True}}
     settings["do not cache"] = {"expire_after": requests_cache.DO_NOT_CACHE}
     session = make(**settings.get(way, {}))
     with enabled(cache):
@@ -254,14 +313,10 @@ def test_left_alone(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make
             with session.cache_disabled():
                 assert [get(tmdb, session=session).status_code for _ in range(2)] == [200, 200]
         else:
-            got = get(tmdb, session=session)
-            if way == "expired":
-                stored = kept(session)
-                stored.expires = datetime.now(timezone.utc) - HOUR
-                session.cache.responses[got.cache_key] = stored
+            get(tmdb, session=session)
             found = get(tmdb, session=session)
             assert found.from_cache is (way != "do not cache")
-    assert [call.status for call in tmdb.calls] == [200, 304 if way in ("always revalidate", "expired") else 200]
+    assert [call.status for call in tmdb.calls] == [200, 304 if way == "always revalidate" else 200]
     assert collection.count_documents({}) == (0 if way in ("disabled", "do not cache") else 1)
 
 

@@ -19,11 +19,14 @@ from typing import Any, NamedTuple
 
 import requests
 from requests import PreparedRequest, Response
+from requests.structures import CaseInsensitiveDict
 
+from .raw import make_raw
 from .responses import TMDBResponse
 from .sessions import is_ours, marked
 from .tmdb.calls import Call
 from .tmdb.directives import parse
+from .tmdb.entry import Entry, Reply
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -31,6 +34,9 @@ _METHOD = "update_from_response"
 _LIMIT = "_tmdb_mongo_cache_limit"
 _OURS = ("from_cache", "created_at", "expires", "cache_key", "revalidated", "is_expired")
 _NEVER_SERVED = -1.0
+_CONDITIONS = ("If-None-Match", "If-Modified-Since")
+_OF_304 = frozenset({"age", "cache-control", "content-location", "date", "etag", "expires", "vary"})
+"""What a 304 says (RFC 9110 section 15.4.5), and how old that is."""
 
 
 class _Limit(NamedTuple):
@@ -78,6 +84,46 @@ def limited(call: Call, request: PreparedRequest, oldest: float | None) -> Call:
     return call._replace(ask=call.ask._replace(directives=asked))
 
 
+def without_condition(session: Any, request: PreparedRequest) -> PreparedRequest:
+    """Return a request without the condition that a session has put on it because what it has is stale.
+
+    With the condition it would pass by our cache, and neither find what somebody
+    has fetched meanwhile nor tell it that nothing has changed. What the program
+    wants confirmed by TMDB (``always_revalidate``, ``cache_control``) stays as it is.
+    """
+    settings = getattr(session, "settings", session)
+    if (
+        "If-None-Match" not in request.headers
+        or settings.cache_control
+        or getattr(settings, "always_revalidate", False)
+    ):
+        return request
+    plain = request.copy()
+    for name in _CONDITIONS:
+        plain.headers.pop(name, None)
+    return plain
+
+
+def answer_condition(response: Response, request: PreparedRequest) -> Response:
+    """Return a 304 where an answer is what the session has, by the ETag in its request (RFC 9111 section 4.3.2)."""
+    wanted = request.headers.get("If-None-Match")
+    etag = response.headers.get("ETag")
+    limit: _Limit | None = vars(response).get(_LIMIT)
+    stale = limit is not None and limit.expires <= datetime.now(timezone.utc)
+    if response.status_code != 200 or not etag or wanted is None or stale or response.history:
+        return response
+    said = wanted if isinstance(wanted, str) else wanted.decode("latin-1")
+    if etag.removeprefix("W/") not in {one.strip().removeprefix("W/") for one in said.split(",")}:
+        return response
+    response.close()
+    response.status_code, response.reason = 304, "Not Modified"
+    response.headers = CaseInsensitiveDict({k: v for k, v in response.headers.items() if k.lower() in _OF_304})
+    response._content, response._content_consumed = b"", True
+    response.raw = make_raw(Reply(304, response.reason, response.headers), request.path_url)
+    response.request = request
+    return response
+
+
 def handed_over(response: Response, session: requests.Session) -> Response:
     """Return an answer as requests itself would give it, with what it may be kept for.
 
@@ -94,10 +140,10 @@ def handed_over(response: Response, session: requests.Session) -> Response:
         _drop_attributes(response)
         response.__class__ = requests.Response  # type: ignore[assignment]
         return response
-    if response.from_cache and not response.revalidated and response.expires and response.created_at:
-        now = datetime.now(timezone.utc)
+    entry = response._source.entry
+    if response.from_cache and not response.revalidated and isinstance(entry, Entry):
         whole = timedelta(seconds=int(response.headers.get("Age", 0)))
-        limit = _Limit(response.expires, max(now - response.created_at, timedelta(0)), whole)
+        limit = _Limit(entry.expires_at, entry.age(datetime.now(timezone.utc)), whole)
     plain = requests.Response()
     names = ("_content", "_content_consumed", "_next", "raw", *requests.Response.__attrs__)
     vars(plain).update({name: getattr(response, name) for name in names})

@@ -63,7 +63,9 @@ def send(
     if oldest is not None and oldest < 0:
         return original(request, **options)
     limit = partial(downstream.limited, request=request, oldest=oldest)
-    return downstream.handed_over(_send(cache, rules, session, request, original, options, limit), session)
+    sent = downstream.without_condition(session, request)
+    response = downstream.handed_over(_send(cache, rules, session, sent, original, options, limit), session)
+    return response if sent is request else downstream.answer_condition(response, request)
 
 
 let_go = downstream.let_go
