@@ -211,3 +211,21 @@ def test_an_entry_is_purged_when_it_is_of_no_more_use() -> None:
     assert expiration.purge_at(expires, NOW, 0) == expires
     assert retention(CacheConfig().policy) == 7 * DAY
     assert retention(CacheConfig(stale_if_error=5, stale_while_revalidate=60).policy) == 60
+
+
+PATTERNS = [
+    *("*", "api.themoviedb.org", "https://api.themoviedb.org/3/movie", "api.themoviedb.org/3/movie/*", "*/movie/*"),
+    *("http://*/tv", "api.themoviedb.org/3/tv/1", "*.org", "[a-c]pi.*", "?pi.themoviedb.org/3/tv", "", "movie"),
+    *(re.compile("movie/[0-9]+"), re.compile("^https"), re.compile("$"), re.compile("tv.*language")),
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS, ids=str)
+@pytest.mark.parametrize("path", ["/3/movie/550", "/3/movie/550/credits?language=de", "/3/tv/1?language=en", ""])
+def test_a_pattern_means_what_it_means_in_requests_cache(pattern: str | re.Pattern[str], path: str) -> None:
+    """A pattern of urls_expire_after matches the URLs that requests-cache matches with it."""
+    url = f"https://api.themoviedb.org{path}"
+    theirs = requests_cache.get_url_expiration(url, {pattern: 60})
+    config = CacheConfig(urls_expire_after={pattern: 60})
+    found = lifetime(Ask(sent_url=url, kind="details"), urls_expire_after=config.urls_expire_after)
+    assert (found == 60) is (theirs == 60)

@@ -48,7 +48,7 @@ def has_own_cache(session: Any) -> bool:
     """Say whether a session asks our caches by itself: a TMDBSession, or requests-cache's with a MongoBackend."""
     if getattr(session, "_tmdb_own_cache", False):
         return True
-    return is_downstream(session) and getattr(session.cache, "_tmdb_own_cache", False)
+    return is_downstream(session) and getattr(getattr(session, "cache", None), "_tmdb_own_cache", False)
 
 
 def is_downstream(session: Any) -> bool:
