@@ -50,22 +50,25 @@ _NONE_LEFT = re.compile(r"(?:^|[,;\s])(?:r|remaining)\s*=\s*\"?-?0+(?![0-9.])")
 _ZERO = re.compile(r"(?:^|,)\s*\"?(?:0+|-[0-9]+)(?![0-9.])")
 
 
-@lru_cache(maxsize=512)
 def is_of_one_exchange(name: str) -> bool:
     """Say whether a field of this name speaks of one exchange, in any spelling of the name."""
     lower = name.strip().lower()
     return lower in HOP_BY_HOP or lower in OF_ONE_REQUEST or bool(_KINDS.search(_folded(name)))
 
 
-def storable(headers: Mapping[str, str]) -> dict[str, str]:
+def storable(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the fields of an answer that may be kept and served again."""
+    gone = _of_one_exchange(tuple(headers))
+    if not gone:
+        return headers  # as nearly always when it is served: whoever reads the headers of a hit comes by here
     connection = header(headers, "connection")
     named = {item.strip().lower() for item in connection.split(",")} if connection else ()
-    return {
-        name: value
-        for name, value in headers.items()
-        if not (is_of_one_exchange(name) or name.strip().lower() in named)
-    }
+    return {name: value for name, value in headers.items() if not (name in gone or name.strip().lower() in named)}
+
+
+@lru_cache(maxsize=64)  # answers of one host have the same names
+def _of_one_exchange(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(filter(is_of_one_exchange, names))
 
 
 def without_exchange(entry: Entry) -> Entry:
