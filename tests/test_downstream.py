@@ -404,6 +404,57 @@ def test_a_mongo_backend_goes_its_own_way(
     assert (tmdb.count, cache.stats().calls) == (1, 0)
 
 
+def test_private_calls(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make) -> None:
+    """What is private goes to TMDB and comes back as without us: the session's business, and never in MongoDB."""
+    alone, session = make(), make()
+    path, params = "/3/account", {"session_id": "0123456789abcdef"}
+    plain = get(tmdb, path, session=alone, params=params)
+    with enabled(cache):
+        found = get(tmdb, path, session=session, params=params)
+    assert (type(found), set(vars(found))) == (type(plain), set(vars(plain)))
+    assert {*found.headers} - {"Age"} == {*plain.headers} - {"Age"}  # the stand-in's own, of its second answer
+    assert (tmdb.count, collection.count_documents({})) == (2, 0)
+
+
+def test_its_writes_are_seen(tmdb: StandIn, cache: TMDBCache, collection: Any, make: Make) -> None:
+    """A rating that is sent by such a session makes the film stale, as any other does."""
+    with enabled(cache):
+        get(tmdb)
+        session = make()
+        url, params = f"{tmdb.url}{MOVIE}/rating", {"api_key": API_KEY, "session_id": "0123456789abcdef"}
+        assert session.post(url, params=params, json={"value": 8}, timeout=5).ok
+    assert collection.find_one({"_id": KEY})["expires_at"] <= now()
+
+
+def test_offline(tmdb: StandIn, make_cache: Callable[..., TMDBCache], cache: TMDBCache, make: Make) -> None:
+    """With offline set such a session calls TMDB no more than any other, and gets what is here."""
+    with enabled(cache):
+        get(tmdb)
+    with enabled(make_cache(offline=True)):
+        session = make()
+        assert get(tmdb, session=session).json()["id"] == 550
+        with pytest.raises(tmdb_mongo_cache.OfflineError):
+            get(tmdb, "/3/movie/1", session=session)
+    assert tmdb.count == 1
+
+
+@pytest.mark.parametrize("fault", ["refuse", "timeout", "503", "429"])
+def test_failures_are_those_of_requests(tmdb: StandIn, cache: TMDBCache, make: Make, fault: str) -> None:
+    """Where TMDB fails and nothing is here the session gets the error or the answer that it gets without us."""
+    tmdb.fail(fault)
+
+    def outcome(session: requests_cache.CachedSession) -> Any:
+        try:
+            found = get(tmdb, session=session, timeout=0.2)
+        except requests.RequestException as error:
+            return type(error)
+        return found.status_code, found.content, found.from_cache, len(session.cache.responses)
+
+    without = outcome(make())
+    with enabled(cache):
+        assert outcome(make()) == without
+
+
 def test_other_hosts_are_none_of_it(tmdb: StandIn, make_cache: Any, collection: Any, make: Make) -> None:
     """Another host's answers are the session's alone."""
     cache = make_cache(hosts=[])
