@@ -50,7 +50,7 @@ def main() -> None:
         print(f"{len(chosen)} changes of seed {seed}; {len(found)} tests, {time.monotonic() - began:.0f} s", flush=True)
         waiting = ((change, choose(change, sources[change.module], found, given.most)) for change in chosen)
         tried = []
-        for item in _tried(copies, waiting):
+        for item in _tried(copies, found[0].name, waiting):
             tried.append(item)
             by = f"noticed by {item.by}" if item.by else "NOT NOTICED"
             where = f"{len(tried)}/{len(chosen)} {item.change.module}:{item.change.line}"
@@ -81,12 +81,12 @@ def _sample(module: str, source: bytes, number: int | None, seed: int) -> list[C
     return list(islice((change for change in possible if is_python(change.apply(source))), number))
 
 
-def _tried(copies: list[Copy], todo: Iterator[tuple[Change, list[Chosen]]]) -> Iterator[Tried]:
+def _tried(copies: list[Copy], test: str, todo: Iterator[tuple[Change, list[Chosen]]]) -> Iterator[Tried]:
     """Try changes, one in each copy at a time."""
     fork = multiprocessing.get_context("fork")
     waiting: multiprocessing.Queue[tuple[Change, list[Chosen]] | None] = fork.Queue()
     done: multiprocessing.Queue[Tried | None] = fork.Queue()
-    workers = [fork.Process(target=work, args=(copy, waiting, done)) for copy in copies]
+    workers = [fork.Process(target=work, args=(copy, test, waiting, done)) for copy in copies]
     for worker in workers:
         worker.start()
     for item in (*islice(todo, 2 * len(workers)),):

@@ -105,7 +105,7 @@ class _Finder:
                 yield *self._at(node), self._text(node.operand)
             case ast.Constant():
                 yield from self._constant(node)
-            case ast.JoinedStr():
+            case ast.JoinedStr() if not _is_sentence(node):
                 yield *self._at(node), '"XX"'
             case ast.If() | ast.While() | ast.IfExp():
                 yield *self._at(node.test), f"(not ({self._text(node.test)}))"
@@ -144,7 +144,7 @@ class _Finder:
             yield *self._at(node), repr(not value)
         elif isinstance(value, int | float):
             yield *self._at(node), repr(value + 1)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and not _is_sentence(node):
             yield *self._at(node), repr(f"XX{value}XX" if value else "XX")
         elif isinstance(value, bytes):
             yield *self._at(node), repr(b"XX" + value)
@@ -170,7 +170,7 @@ class _Finder:
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     """Yield what of a node may be changed."""
-    for name, value in ast.iter_fields(node):
+    for name, value in ast.iter_fields(node) if not isinstance(node, ast.JoinedStr) else ():
         if name in ("annotation", "returns", "decorator_list", "bases", "type_params"):
             continue
         items = value if isinstance(value, list) else [value]
@@ -183,7 +183,7 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 
 def _is_left_alone(node: ast.AST) -> bool:
     match node:
-        case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.JoinedStr(values=[]):
+        case ast.Import() | ast.ImportFrom() | ast.Assert() | ast.FormattedValue():
             return True
         case ast.Expr(value=ast.Constant() | ast.Call(func=ast.Attribute(value=ast.Name(id="logger"), attr="debug"))):
             return True
@@ -210,6 +210,13 @@ def _is_for_people(call: ast.Call) -> bool:
         case ast.Name(id=name):
             return name.endswith("Error")
     return False
+
+
+def _is_sentence(node: ast.Constant | ast.JoinedStr) -> bool:
+    """Say whether a text is words for people, which are nobody's to assert."""
+    parts = node.values if isinstance(node, ast.JoinedStr) else [node]
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return any(re.search(r"[A-Za-z],? [A-Za-z]|: ", text) for text in texts)
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import Queue
@@ -78,6 +79,13 @@ class Copy:
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # programs that its tests started
         return result.read_text()
+
+    def check(self, test: str) -> None:
+        """Raise an error where not even the unchanged tree passes a test."""
+        failed = self.fails([test], 120.0)
+        if failed:
+            log = self.folder.with_suffix(".log").read_text()
+            raise RuntimeError(f"the unchanged tree fails in {failed}:\n{log}")
 
     def try_out(self, change: Change, chosen: Sequence[Chosen]) -> Tried:
         """Make a change, see which of the tests fails, and unmake it."""
@@ -212,15 +220,19 @@ def _run(folder: Path, uri: str, names: list[str], result: Path) -> None:
     options = [*OPTIONS, "-x", f"--basetemp={folder.with_suffix('.tmp')}", "--rootdir", str(folder)]
     try:
         pytest.main([*options, *files], plugins=[_Only(names, result)])
+    except BaseException:
+        traceback.print_exc()
     finally:
+        sys.stdout.flush()
         os._exit(0)
 
 
-def work(copy: Copy, waiting: Queue[tuple[Change, list[Chosen]] | None], done: Queue[Tried | None]) -> None:
+def work(copy: Copy, test: str, waiting: Queue[tuple[Change, list[Chosen]] | None], done: Queue[Tried | None]) -> None:
     """Try what is waiting until there is nothing more, in a process with a copy of its own."""
-    for name in ("bson", "django", "hypothesis", "pymongo", "requests", "requests_cache", "rich", "trustme"):
+    for name in ("bson", "django", "pymongo", "requests", "requests_cache", "rich", "trustme"):
         with suppress(ImportError):
             __import__(name)  # once for all the processes that are forked from this one
+    copy.check(test)
     while (item := waiting.get()) is not None:
         done.put(copy.try_out(*item))
     done.put(None)
