@@ -76,6 +76,8 @@ class TestPauses:
     def test_growing(self):
         """The first failure is forgiven, from the second on the pauses grow to half a minute."""
         pauses = [pause_after(failures) for failures in range(1, 20)]
+        assert pauses[:9] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
+        assert pause_after(0) == pause_after(-1) == 0
         assert pauses[:3] == [0, 0.5, 1]
         assert pauses == sorted(pauses)
         assert (pauses[-1], pause_after(10**9)) == (30, 30)

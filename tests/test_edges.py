@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import bson
 import pytest
 import requests
@@ -113,6 +115,32 @@ class TestStored:
             (entry,) = one.entries(media_type="movie", tmdb_id=number)
             assert (type(entry.tmdb_id), entry.tmdb_id) == (int, number)
             assert one.invalidate(media_type="movie", tmdb_id=number) == 1
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            *((0, 0), (550, 550), (2**63 - 1, 2**63 - 1), (2**63, None), (2**64, None), (-1, None)),
+            *((True, None), (False, None), (1.5, None), ("550", None), (None, None), ([1], None)),
+        ],
+    )
+    def test_labelled_by_the_answer(self, tmdb, cache, collection, given, kept):
+        """What is asked for by another database's id is labelled with the answer's own, if that has 64 bits at most."""
+        path = "/3/movie/tt0137523/credits"
+        tmdb.answer(path, body=json.dumps({"id": given, "cast": []}).encode())
+        with enabled(cache):
+            get(tmdb, path)
+        found = collection.find_one({"media_type": "movie"})
+        assert (found["tmdb_id"], found["endpoint"]) == (kept, "/3/movie/{movie_id}/credits")
+
+    def test_redirected(self, tmdb, cache, collection):
+        """After a redirect whose Location repeats params a hit names all of them, with the caller's own credential."""
+        there = f"{tmdb.url}{MOVIE}?language=de&api_key={{}}&region=US&empty="
+        tmdb.answer("/3/movie/1", status=301, headers={"Location": there.format(SECRET)})
+        with enabled(cache):
+            live, hit = (get(tmdb, "/3/movie/1", params={"api_key": key}) for key in (SECRET, "another"))
+        assert (live.url, live.from_cache) == (there.format(SECRET), False)
+        assert (hit.url, hit.from_cache) == (there.format("another"), True)
+        assert SECRET not in str(list(collection.find()))
 
     def test_not_to_be_stored(self, tmdb, cache, collection):
         """An answer that MongoDB does not take says neither that it was stored nor how long it is fresh."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from .changes import Change, changes, is_python
 from .covering import PACKAGE, ROOT, covered
-from .trying import Chosen, Copy, Tried, choose, work
+from .trying import Chosen, Copy, Tried, choose, lines_about, work
 
 _SERVER = """
 import sys
@@ -46,9 +46,11 @@ def main() -> None:
             for module, source in sources.items()
             for change in _sample(module, source, None if given.all else given.each, seed)
         ]
-        found = covered(copies[0].folder, uri, given.workers, sources.keys(), settings["without"], anew=given.anew)
+        found = covered(copies[0].folder, uri, given.workers, settings["without"], anew=given.anew)
         print(f"{len(chosen)} changes of seed {seed}; {len(found)} tests, {time.monotonic() - began:.0f} s", flush=True)
-        waiting = ((change, choose(change, sources[change.module], found, given.most)) for change in chosen)
+        waiting = (
+            (change, choose(change, lines_about(change, copies[0].folder), found, given.most)) for change in chosen
+        )
         tried = []
         for item in _tried(copies, found[0].name, waiting):
             tried.append(item)

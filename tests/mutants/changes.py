@@ -225,6 +225,9 @@ def _is_text(node: ast.AST) -> bool:
 
 def _bound(statement: ast.stmt) -> str:
     match statement:
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+        case (
+            ast.Assign(targets=[ast.Name(id=name) | ast.Tuple(elts=[ast.Name(id=name), *_])])
+            | ast.AnnAssign(target=ast.Name(id=name))
+        ):
             return name
     return "" if isinstance(statement, ast.FunctionDef | ast.ClassDef) else "?"

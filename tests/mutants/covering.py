@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,24 +22,21 @@ OPTIONS = ["-n0", "-q", "-p", "no:cacheprovider", "--timeout=60"]
 
 
 class Covered(NamedTuple):
-    """A test that passed: how long it took, how many lines of the package it ran, and which of each module."""
+    """A test that passed: how long it took, how many lines of the package it ran, and which of each module, as bits."""
 
     name: str
     seconds: float
     lines: int
-    modules: dict[str, set[int]]
+    modules: dict[str, int]
 
 
-def covered(
-    copy: Path, uri: str, workers: int, names: Set[str], without: Sequence[str], *, anew: bool
-) -> list[Covered]:
+def covered(copy: Path, uri: str, workers: int, without: Sequence[str], *, anew: bool) -> list[Covered]:
     """Return all tests that are not slow, with what they run.
 
     Args:
         copy: a copy of the tree, to run them there.
         uri: of a mongod.
         workers: how many to run at once.
-        names: the modules whose lines are of interest.
         without: patterns of the files to leave out.
         anew: run all; else those in files that have changed. Lines are followed through what has changed around them.
     """
@@ -61,7 +58,7 @@ def covered(
             old.unlink()
     followed = _Followed(copy)
     return [
-        Covered(name, test["seconds"], test["lines"], followed.lines(one["sources"], test["modules"], names))
+        Covered(name, test["seconds"], test["lines"], followed.lines(one["sources"], test["modules"]))
         for one in found
         for name, test in one.get("tests", {}).items()
     ]
@@ -74,12 +71,12 @@ class _Followed:
         self._package = copy / PACKAGE
         self._moved: dict[tuple[str, str], dict[int, int]] = {}
 
-    def lines(self, sources: dict[str, str], modules: dict[str, list[int]], names: Set[str]) -> dict[str, set[int]]:
-        """Return the lines of some modules that are still there."""
+    def lines(self, sources: dict[str, str], modules: dict[str, list[int]]) -> dict[str, int]:
+        """Return the lines of the modules that are still there."""
         return {
-            module: {moved[line] for line in lines if line in moved}
+            module: bits(moved[line] for line in lines if line in moved)
             for module, lines in modules.items()
-            if module in names and (moved := self._of(module, sources[module]))
+            if (moved := self._of(module, sources[module]))
         }
 
     def _of(self, module: str, digest: str) -> dict[int, int]:
@@ -91,6 +88,14 @@ class _Followed:
             moved = {a + at + 1: b + at + 1 for a, b, size in blocks for at in range(size)}
             self._moved[module, digest] = moved
         return self._moved[module, digest]
+
+
+def bits(lines: Iterable[int]) -> int:
+    """Return lines as the bits of a number."""
+    found = bytearray(1250)
+    for line in lines:
+        found[line // 8] |= 1 << line % 8
+    return int.from_bytes(found, "little")
 
 
 def _read(kept: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from .changes import Change
-from .covering import OPTIONS, PACKAGE, ROOT, Covered
+from .covering import OPTIONS, PACKAGE, ROOT, Covered, bits
 
 _COPIED = ("tests", PACKAGE, "docs", "examples", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 _CONFIGURATION = ("pyproject.toml", "setup.cfg", "MANIFEST.in", "LICENSE")
@@ -128,20 +128,20 @@ def _in_turns(chosen: Sequence[Chosen]) -> list[list[Chosen]]:
     return [group for group in (first, [test for test in chosen if test not in first]) if group]
 
 
-def choose(change: Change, source: bytes, tests: Sequence[Covered], most: float) -> list[Chosen]:
+def choose(change: Change, lines: dict[str, set[int]], tests: Sequence[Covered], most: float) -> list[Chosen]:
     """Return the tests that run what a change is about, those first that run little else.
 
     Args:
-        change: in a function: its lines; at the module's level: those that name what it binds.
-        source: of its module.
+        change: what is changed.
+        lines: of modules, those that it is about.
         tests: all there are.
         most: seconds that they may take together.
     """
-    lines = _lines_of(change, source)
-    found = [test for test in tests if lines & test.modules.get(change.module, set())]
+    wanted = {module: bits(found) for module, found in lines.items()}
+    found = [test for test in tests if any(mask & test.modules.get(module, 0) for module, mask in wanted.items())]
     if not found:
         found = [test for test in tests if change.module in test.modules]
-    found.sort(key=lambda test: -len(test.modules[change.module]) / test.lines)
+    found.sort(key=lambda test: -test.modules.get(change.module, 0).bit_count() / test.lines)
     chosen, seconds = list[Chosen](), 0.0
     for test in found:
         if test.seconds < _SLOWEST and seconds + test.seconds <= most:
@@ -150,14 +150,24 @@ def choose(change: Change, source: bytes, tests: Sequence[Covered], most: float)
     return chosen
 
 
-def _lines_of(change: Change, source: bytes) -> set[int]:
-    tree = ast.parse(source)
-    if change.scope:
-        return _lines_naming(change.scope, tree)
+def lines_about(change: Change, folder: Path) -> dict[str, set[int]]:
+    """Return the lines that a change is about: its own, or those that name what it binds, in whatever module."""
+    path = folder / PACKAGE / change.module
+    if not change.scope:
+        return {change.module: _lines_around(change.line, ast.parse(path.read_bytes()))}
+    names = {change.scope}
+    own = _lines_naming(names, ast.parse(path.read_bytes()))
+    others = {
+        other.relative_to(folder / PACKAGE).as_posix(): _lines_naming(set(names), ast.parse(other.read_bytes()))
+        for other in (folder / PACKAGE).rglob("*.py")
+        if other != path and path.stem in (text := other.read_text()) and any(name in text for name in names)
+    }
+    return {change.module: own, **others}
+
+
+def _lines_around(line: int, tree: ast.Module) -> set[int]:
     around = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.stmt) and node.lineno <= change.line <= (node.end_lineno or 0)
+        node for node in ast.walk(tree) if isinstance(node, ast.stmt) and node.lineno <= line <= (node.end_lineno or 0)
     ]
     inner = max(around, key=lambda node: (node.lineno, -(node.end_lineno or 0)))
     first, last = inner.lineno, inner.end_lineno or 0
@@ -168,16 +178,17 @@ def _lines_of(change: Change, source: bytes) -> set[int]:
     return set(range(first, last + 1))
 
 
-def _lines_naming(name: str, tree: ast.Module) -> set[int]:
-    """Return the lines that name what the module's level binds, or what is made of it there."""
-    names, lines = {name}, set[int]()
+def _lines_naming(names: set[str], tree: ast.Module) -> set[int]:
+    """Return the lines in functions that name what a module binds, or what is made of it, which is added."""
+    lines = set[int]()
     for statement in tree.body:
-        found = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        nodes = [node for node in ast.walk(statement) if isinstance(node, ast.Name | ast.Attribute)]
+        found = [(node.lineno, node.id if isinstance(node, ast.Name) else node.attr, node) for node in nodes]
         if isinstance(statement, ast.Assign | ast.AnnAssign):
-            if any(node.id in names for node in found):
-                names |= {node.id for node in found if isinstance(node.ctx, ast.Store)}
+            if any(name in names for _, name, _ in found):
+                names |= {name for _, name, node in found if isinstance(node.ctx, ast.Store)}
         else:
-            lines |= {node.lineno for node in found if node.id in names}
+            lines |= {line for line, name, _ in found if name in names}
     return lines
 
 
