@@ -59,6 +59,46 @@ def test_for_ever(tmdb, make_cache):
     assert reasons.allowed(3600) == "1 h"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        *((0, "0 s"), (59.6, "60 s"), (119, "119 s"), (119.6, "2 min"), (120, "2 min"), (121, "2 min 1 s")),
+        *((3599, "59 min 59 s"), (3599.6, "1 h"), (3600, "1 h"), (3629, "1 h"), (3660, "1 h 1 min"), (7170, "2 h")),
+        *(
+            (48 * 3600 - 61, "47 h 59 min"),
+            (48 * 3600, "2 days"),
+            (48 * 3600 + 1800, "2 days"),
+            (51 * 3600, "2 days 3 h"),
+        ),
+        *((26.2 * 3600, "26 h 12 min"), (27 * DAY + 4 * 3600, "27 days 4 h"), (180 * DAY, "180 days")),
+    ],
+)
+def test_lengths(seconds, text):
+    """A length of time is written in its two largest units, rounded to the smaller one."""
+    assert reasons.length(seconds) == text
+
+
+def test_longest():
+    """What TMDB's terms cut short says so, and what they do not cut does not."""
+    assert reasons.allowed(180 * DAY - 1) == "180 days"
+    assert reasons.allowed(180 * DAY) == "180 days, as long as TMDB's terms allow"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({}, "the table of classes (here 'details'; expire_after is not set)"),
+        ({"expire_after": 60}, "expire_after, which is for everything"),
+        ({"expire_after": {"details": 60}}, "expire_after['details']"),
+        ({"expire_after": {"search": 60}}, "the table of classes (here 'details'; expire_after does not have it)"),
+        ({"urls_expire_after": {"*/3/movie/*": 60}}, "urls_expire_after['*/3/movie/*']"),
+    ],
+)
+def test_rules(tmdb, make_cache, settings, name):
+    """The setting that decides is named as it was written."""
+    assert name in make_cache(**settings).explain(tmdb.url + MOVIE).rule
+
+
 def test_nothing_stands_in_past_the_six_months(tmdb, make_cache):
     """Where an answer is fresh until its entry is deleted, it does not stand in, and the reason is said."""
     said = make_cache(expire_after=-1).explain(tmdb.url + MOVIE)
