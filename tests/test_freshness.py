@@ -61,11 +61,17 @@ SERVE, VALIDATE, FETCH, GIVE_UP, BEHIND = (
         (entry(100, age=50), 'max-age="51"', SERVE),
         (entry(-5, age=50), "max-age=1000", VALIDATE),
         (entry(100, age=50), "max-age=nonsense", SERVE),
+        (entry(100, age=50), "max-age=50", VALIDATE),
         (entry(100), "min-fresh=99", SERVE),
+        (entry(100), "min-fresh=100", VALIDATE),
+        (entry(100), "min-fresh=0", SERVE),
         (entry(100), "min-fresh=101", VALIDATE),
         (entry(100, etag=None), "min-fresh=101", FETCH),
         (entry(-50), "max-stale=51", SERVE),
+        (entry(-50), "max-stale=50", VALIDATE),
         (entry(-50), "max-stale=49", VALIDATE),
+        (entry(0), "max-stale=1", SERVE),
+        (entry(-0.5), "max-stale=0", VALIDATE),
         (entry(-50), "max-stale", SERVE),
         (entry(-50), "max-stale=51, no-cache", VALIDATE),
         (entry(-50, age=150), "max-stale=51, max-age=1000", SERVE),
@@ -92,6 +98,7 @@ def test_what_the_caller_asks_of_the_cache_is_honoured(found: Entry | None, cach
         (100, "only-if-cached, max-age=10", GIVE_UP),
         (100, "only-if-cached, min-fresh=200", GIVE_UP),
         (100, "only-if-cached", SERVE),
+        (100, "only-if-cached, max-age=1000", GIVE_UP),
     ],
 )
 def test_only_if_cached_goes_with_the_other_directives(left: float, cache_control: str, expected: Step) -> None:
@@ -146,12 +153,16 @@ def test_age_counts_from_the_last_validation() -> None:
         (None, {"offline": True}, GIVE_UP),
         (None, {"offline": True, "refresh": True}, GIVE_UP),
         (entry(-5), {"stale_while_revalidate": 10.0}, BEHIND),
+        (entry(0), {"stale_while_revalidate": 10.0}, BEHIND),
+        (entry(-10), {"stale_while_revalidate": 10.0}, VALIDATE),
         (entry(-15), {"stale_while_revalidate": 10.0}, VALIDATE),
         (entry(5), {"stale_while_revalidate": 10.0}, SERVE),
         (entry(-5), {"stale_while_revalidate": 10.0, "refresh": True}, VALIDATE),
         (entry(-5), {"stale_while_revalidate": 10.0, "force_refresh": True}, FETCH),
         (entry(100, age=50), {"call_expire_after": 40.0}, VALIDATE),
+        (entry(100, age=50), {"call_expire_after": 50.0}, VALIDATE),
         (entry(100, age=50), {"call_expire_after": 60.0}, SERVE),
+        (entry(100, age=50), {"call_expire_after": NOW}, VALIDATE),
         (entry(100, age=50), {"call_expire_after": 0.0}, VALIDATE),
         (entry(100, age=50), {"call_expire_after": NOW - timedelta(seconds=1)}, VALIDATE),
         (entry(100, age=50), {"call_expire_after": NOW + timedelta(seconds=1)}, SERVE),
@@ -179,6 +190,12 @@ def test_no_cache_of_the_answer_counts_only_with_cache_control(headers: dict[str
         (entry(-5, purge_at=NOW - timedelta(seconds=1)), False),
         (entry(5, age=181 * DAY, purge_at=NOW + timedelta(days=900)), False),
         (entry(5, age=179 * DAY), True),
+        (entry(5, age=180 * DAY, purge_at=NOW + timedelta(days=900)), False),
+        (entry(5, age=180 * DAY - 1, purge_at=NOW + timedelta(days=900)), True),
+        (entry(5000, age=-900), True),
+        (entry(5000, age=-901), False),
+        (entry(5000, validated_at=NOW + timedelta(seconds=900)), True),
+        (entry(5000, validated_at=NOW + timedelta(seconds=901)), False),
     ],
 )
 def test_nothing_is_used_past_its_purge_or_after_six_months(found: Entry, is_usable: bool) -> None:
@@ -192,6 +209,29 @@ def test_an_answer_behind_a_redirect_is_for_callers_that_follow_them() -> None:
     found = entry(history=(Hop("https://api.themoviedb.org/3/x", 301, "Moved", {}, b""),))
     assert usable(found, asked(), NOW) is found
     assert usable(found, asked()._replace(follows_redirects=False), NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (entry(100, age=-2), SERVE),
+        (entry(100, age=-2.1), VALIDATE),
+        (entry(100, age=-60, validated_at=NOW), SERVE),
+        (entry(100, validated_at=NOW + timedelta(seconds=2)), SERVE),
+        (entry(100, validated_at=NOW + timedelta(seconds=2.1)), VALIDATE),
+    ],
+)
+def test_what_is_to_come_is_not_fresh(found: Entry, expected: Step) -> None:
+    """What was fetched, or last confirmed, more than two seconds from now is not fresh."""
+    assert step(found) is expected
+
+
+@pytest.mark.parametrize(
+    ("late", "limit", "expected"), [(9, 10, SERVE), (10, 10, GIVE_UP), (0, 10, SERVE), (0, 0, GIVE_UP)]
+)
+def test_what_stands_in_does_so_for_less_than_its_limit(late: float, limit: float, expected: Step) -> None:
+    """An entry stands in from the moment of its expiry on, for less than stale_if_error."""
+    assert step(entry(-late), "only-if-cached", rules=policy(stale_if_error=limit)) is expected
 
 
 def test_seconds_left_is_floored() -> None:

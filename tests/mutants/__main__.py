@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,7 @@ def main() -> None:
     """Change the code in many places, one at a time, and say which changes no test notices."""
     settings = tomllib.loads(Path(__file__).with_name("modules.toml").read_text())
     given = _given(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # tidied up all the same
     seed = random.randrange(10000) if given.seed is None else given.seed
     began = time.monotonic()
     with _folder() as folder, _server(folder) as uri:
@@ -88,7 +90,7 @@ def _tried(copies: list[Copy], test: str, todo: Iterator[tuple[Change, list[Chos
     fork = multiprocessing.get_context("fork")
     waiting: multiprocessing.Queue[tuple[Change, list[Chosen]] | None] = fork.Queue()
     done: multiprocessing.Queue[Tried | None] = fork.Queue()
-    workers = [fork.Process(target=work, args=(copy, test, waiting, done)) for copy in copies]
+    workers = [fork.Process(target=work, args=(copy, test, waiting, done), daemon=True) for copy in copies]
     for worker in workers:
         worker.start()
     for item in (*islice(todo, 2 * len(workers)),):
