@@ -193,9 +193,15 @@ def test_what_is_wrong_is_named(runner):
     assert "TMDB_CACHE_EXPIRE_AFTER: cannot" in done.stderr
 
 
+HINTS = {
+    **{"36h": "timedelta(hours=36)", "1.5d": "timedelta(days=1.5)", "2w": "timedelta(weeks=2)", "60": "write 60,"},
+    **{"5 m": "timedelta(minutes=5)", "90s": "timedelta(seconds=90)"},
+}
+
+
 def test_durations_in_python():
     """What the environment takes is told as what a program has to write."""
-    for given, hint in (("36h", "timedelta(hours=36)"), ("1.5d", "timedelta(days=1.5)"), ("60", "write 60,")):
+    for given, hint in HINTS.items():
         for name in ("expire_after", "stale_if_error", "not_found_expire_after"):
             with pytest.raises(ConfigError, match="in Python write") as caught:
                 CacheConfig(**{name: given})
