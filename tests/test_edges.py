@@ -8,7 +8,8 @@ import bson
 import pytest
 import requests
 
-from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache import CacheConfig, enabled
+from tmdb_mongo_cache.tmdb.rules import Policy
 
 from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of
 
@@ -80,6 +81,21 @@ class TestStraight:
             response = requests.get(f"{tmdb.url}/3/search/movie", params={**ANY_KEY, "query": "100 %0"}, timeout=5)
         assert response.from_cache
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range", "Origin"),
+            *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
+        ],
+    )
+    def test_headers(self, tmdb, installed, stored, name):
+        """A call that asks for something other than the plain answer, in capitals or not, goes straight through."""
+        for spelt in (name, name.upper(), name.lower()):
+            before = tmdb.count
+            response = get(tmdb, headers={spelt: "x"})
+            assert status_of(response) == {"fwd": "bypass"}
+            assert tmdb.count == before + 1
+
 
 class TestStored:
     @pytest.mark.parametrize(
@@ -149,6 +165,11 @@ class TestStored:
             response = get(tmdb)
         assert response.status_code == 200
         assert status_of(response) == {"fwd": "uri-miss"}
+
+
+def test_the_rules_by_themselves():
+    """Where no settings are given the rules are those of the settings' defaults."""
+    assert Policy() == CacheConfig().policy
 
 
 class TestStaleIfError:

@@ -13,6 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from tmdb_mongo_cache import MongoBackend, enabled
 
 from .flowkit import KEY, MOVIE, expire, get, status_of
+from .transferkit import lines_of
 
 OTHER, OTHER_KEY = "/3/movie/1", "GET api.themoviedb.org/3/movie/1"
 
@@ -116,10 +117,17 @@ class TestTMDBCache:
         assert {entry.key for entry in remembering.entries()} == keys | {*TEXTS}
         assert remembering.count_entries() == 2 + len(TEXTS)
         remembering.export_entries(tmp_path / "all")
+        assert len(lines_of(tmp_path / "all")) == 1 + 2
         other = make_cache(collection="other")
         other.import_entries(tmp_path / "all")
         assert {entry.key for entry in other.entries()} == keys
         assert remembering.purge(everything=True) == 2 + len(ODD)
+
+    def test_purged(self, remembering, collection):
+        """purge() deletes what lies under TMDB's keys or is marked as ours, and nothing of others."""
+        collection.insert_many([*({"_id": one} for one in ODD), {"_id": f"{KEY}?damaged"}, {"_id": "z", "schema": 2}])
+        assert remembering.purge(everything=True) == 2 + 2
+        assert collection.count_documents({}) == len(ODD)
 
     def test_changed(self, tmdb, remembering, collection):
         """What a change made stale is fetched again from among documents of any kind."""

@@ -230,4 +230,6 @@ def _bound(statement: ast.stmt) -> str:
             | ast.AnnAssign(target=ast.Name(id=name))
         ):
             return name
-    return "" if isinstance(statement, ast.FunctionDef | ast.ClassDef) else "?"
+        case ast.ClassDef(name=name):  # what is in it and in none of its functions
+            return name
+    return "" if isinstance(statement, ast.FunctionDef) else "?"
