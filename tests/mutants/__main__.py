@@ -22,13 +22,15 @@ from .covering import PACKAGE, ROOT, covered
 from .trying import Chosen, Copy, Tried, choose, lines_about, work
 
 _SERVER = """
-import sys
+import signal, sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 with EmbeddedServer(Path(sys.argv[1])) as server:
     print(server.uri, flush=True)
-    sys.stdin.read()
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 """
 
 
@@ -40,19 +42,18 @@ def main() -> None:
     seed = random.randrange(10000) if given.seed is None else given.seed
     began = time.monotonic()
     with _folder() as folder, _server(folder) as uri:
+        tree = Copy(folder / "tree", uri).folder  # stays as it is
         copies = [Copy(folder / str(number), uri) for number in range(given.workers)]
         names = given.modules or settings["modules"]
-        sources = {name: (copies[0].folder / PACKAGE / name).read_bytes() for name in names}
+        sources = {name: (tree / PACKAGE / name).read_bytes() for name in names}
         chosen = [
             change
             for module, source in sources.items()
             for change in _sample(module, source, None if given.all else given.each, seed)
         ]
-        found = covered(copies[0].folder, uri, given.workers, settings["without"], anew=given.anew)
+        found = covered(tree, uri, given.workers, settings["without"], anew=given.anew)
         print(f"{len(chosen)} changes of seed {seed}; {len(found)} tests, {time.monotonic() - began:.0f} s", flush=True)
-        waiting = (
-            (change, choose(change, lines_about(change, copies[0].folder), found, given.most)) for change in chosen
-        )
+        waiting = ((change, choose(change, lines_about(change, tree), found, given.most)) for change in chosen)
         tried = []
         for item in _tried(copies, found[0].name, waiting):
             tried.append(item)
@@ -140,13 +141,12 @@ def _folder() -> Iterator[Path]:
 def _server(folder: Path) -> Iterator[str]:
     """Run one mongod for all, in a process of its own: this one must not import the package."""
     line = [sys.executable, "-c", _SERVER, str(folder / "mongod")]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        assert server.stdin is not None
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
         assert server.stdout is not None
         try:
             yield server.stdout.readline().strip()
         finally:
-            server.stdin.close()
+            server.send_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":
