@@ -57,17 +57,17 @@ def test_command_and_children(runner: Runner, tls_tmdb: StandIn, tmp_path: Path)
 
 @pytest.mark.soak
 def test_children_of_children(runner: Runner, tls_tmdb: StandIn) -> None:
-    """Multiprocessing and subprocess children of a script are cached."""
+    """Multiprocessing, by whichever method, and subprocess children of a script are cached."""
     code = (
         "import subprocess, sys, multiprocessing\n"
         f"code = {CALL!r}\n"
         "if __name__ == '__main__':\n"
         "    subprocess.run([sys.executable, '-c', code], check=True)\n"
-        "    for method in ('fork', 'spawn'):\n"
+        "    for method in ('fork', 'spawn', 'forkserver'):\n"
         "        process = multiprocessing.get_context(method).Process(target=exec, args=(code,))\n"
         "        process.start(); process.join()\n"
     )
-    assert runner.run("-c", code).stdout == "1\n1\n1\n"
+    assert runner.run("-c", code).stdout == "1\n1\n1\n1\n"
     assert tls_tmdb.count == 1
 
 
