@@ -64,7 +64,7 @@ def test_help_and_version() -> None:
     runner = Runner({})
     assert __version__ in runner.start("-m", "tmdb_mongo_cache", "--version").stdout
     for command in ([], ["run"], ["demo"]):
-        assert "Usage" in runner.here(*command, "--help").stdout
+        assert "tmdb-mongo-cache" in runner.here(*command, "--help").stdout
     done = runner.here("nonsense", check=False)
     assert done.returncode == 2
     assert "No such command" in done.stderr

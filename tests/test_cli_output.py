@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import pty
@@ -47,7 +48,7 @@ def test_a_full_disk(filled, env):
         code, said = shell(f"{COMMAND} {line} >/dev/full", env)
         assert (code, said.splitlines()[-1]) == (
             1,
-            "tmdb-mongo-cache: the output cannot be written: No space left on device",
+            f"tmdb-mongo-cache: the output cannot be written: {os.strerror(errno.ENOSPC)}",
         )
         assert "Traceback" not in said
 
@@ -96,17 +97,15 @@ def asked(env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]
 def test_ctrl_c_at_a_question(asked, filled, env):
     """Ctrl-C at the question has the code 130 and deletes nothing; the question says how much, and where."""
     process = asked("purge", "--all")
-    said = ""
-    while "[y/N]" not in said:
-        said += process.stderr.read(1)
-    assert f"Delete all of TMDB's answers, 5 of them, in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at mongodb" in said
+    question = f"Delete all of TMDB's answers, 5 of them, in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at mongodb"
+    assert process.stderr.read(len(question)) == question
     for _ in range(60):  # one that comes just before it begins to read waits for a key, as any program does
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(timeout=1)
             break
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out.strip(), err.strip(" :\n")) == (130, "", "interrupted")
+    assert (process.returncode, out.strip(), err.endswith("\ninterrupted\n")) == (130, "", True)
     assert filled.count_documents({}) == 5
 
 

@@ -401,7 +401,7 @@ class TestPatience:
             took = time.monotonic() - began
             assert not leader.done()
         assert type(error) is type(direct) is requests.ReadTimeout
-        assert "read timeout=0.3" in str(error)
+        assert "0.3" in str(error)
         assert error.request.url == direct.request.url
         assert (0.29 < took < 2, tmdb.count) == (True, 2)
 

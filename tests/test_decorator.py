@@ -61,7 +61,7 @@ def test_a_function(decorate, ask, tmdb):
 
     check(program, ask, tmdb)
     assert echo(1, 2, 3, c=4, d=5) == (1, 2, (3,), 4, {"d": 5})
-    with pytest.raises(TypeError, match="missing"):
+    with pytest.raises(TypeError):
         echo(1)
 
 

@@ -76,7 +76,7 @@ class TestResponses:
             assert requests.get(URL, params=ANY_KEY).status_code == 401
             with pytest.raises(requests.ConnectTimeout, match="mine"):
                 requests.get(URL + "1", params=ANY_KEY)
-            with pytest.raises(requests.ConnectionError, match="refused by Responses"):
+            with pytest.raises(requests.ConnectionError):
                 requests.get(URL + "2", params=ANY_KEY)
         assert cache.stats().stored == 0
 

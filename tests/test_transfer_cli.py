@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -116,7 +117,7 @@ WRONG = [
     (["export", "{folder}/none/x"], "cannot be written"),
     (["export", "{folder}/x", "--type", "film"], "film"),
     (["export", "-", "--json"], "--json goes with a file"),
-    (["export"], "Missing argument"),
+    (["export"], "FILE"),
     (["import", "{there}"], "is no export"),
     (["import", "{folder}/none"], "cannot be read"),
     (["import", "{folder}"], "cannot be read"),
@@ -166,14 +167,16 @@ def test_streams_that_fail(env: dict[str, str], films: int, tmp_path: Path) -> N
         done = start(env, "export", "-", stdout=stream, preexec_fn=limit)
         _, err = done.communicate(timeout=60)
     assert (done.returncode, full.stat().st_size) == (1, 1000)
-    assert err == b"Error: standard output cannot be written: File too large\n"
+    assert err.decode().endswith(f"standard output cannot be written: {os.strerror(errno.EFBIG)}\n")
+    assert err.count(b"\n") == 1
     for command, number, code, says in (
-        ("export", 1, 1, b"Error: standard output cannot be written: it is closed\n"),
+        ("export", 1, 1, b"standard output cannot be written: it is closed\n"),
         ("import", 0, 2, b"tmdb-mongo-cache: standard input is empty, and no export of tmdb-mongo-cache\n"),
     ):
         done = start(env, command, "-", preexec_fn=lambda number=number: os.close(number))
         _, err = done.communicate(timeout=60)
-        assert (done.returncode, err.partition(b"Exception ignored")[0]) == (code, says)
+        first, *_ = err.splitlines(keepends=True)  # Python may have something to say of its own
+        assert (done.returncode, first.endswith(says)) == (code, True)
 
 
 def test_going_on_is_said(env: dict[str, str], films: int, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ SLOW = partial(pytest.param, marks=pytest.mark.soak)
         (["movie", "1"], {"TMDB_API_KEY": ""}, 2, "TMDB_API_KEY"),
         (["movie", "1"], {"TMDB_API_KEY": "invalid"}, 1, "does not accept the key"),
         SLOW(["movie", "1"], {"TMDB_CACHE_URI": "mongodb://127.0.0.1:9/"}, 1, "does not answer"),
-        SLOW(["--export", "/none/movie_ids_.json"], {}, 2, "No such file"),
+        SLOW(["--export", "/none/movie_ids_.json"], {}, 2, "/none/movie_ids_.json cannot be read"),
     ],
     ids=lambda value: " ".join(value)[:30] if isinstance(value, list) else None,
 )
@@ -351,11 +351,11 @@ def test_purge_command(commands: Commands, collection: Any, filled: Any) -> None
         assert (code, out, said in err) == (wanted, "", True)
         assert collection.count_documents({}) == len(filled) + 3
     code, out, err = ended(commands.start("purge", "--all"), "y\n")
-    assert (code, out, err.endswith("[y/N]: ")) == (0, "3 answers deleted\n", True)
+    assert (code, out, err.startswith("Delete")) == (0, "3 answers deleted\n", True)
     assert commands.run("purge", "--all", "--yes") == (0, "0 answers deleted\n", "")
 
 
 def test_purge_wrong(commands: Commands) -> None:
     """A mistake in what is given is one sentence and 2."""
     found, out, err = commands.run("purge", "--everything")
-    assert (found, out, "no such option" in err.lower()) == (2, "", True), err
+    assert (found, out, "--everything" in err) == (2, "", True), err

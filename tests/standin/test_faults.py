@@ -10,6 +10,15 @@ import requests
 from tmdb_mongo_cache.standin.faults import BROKEN, NAMES
 
 
+def behind(error):
+    """Return the classes of the errors that led to one."""
+    found = set()
+    while error is not None:
+        found.add(type(error))
+        error = error.__cause__ or error.__context__
+    return found
+
+
 class TestFaults:
     @pytest.mark.parametrize(("name", "code"), [("500", 11), ("503", 9), ("504", 24), ("401", 7), ("404", 34)])
     def test_status(self, tmdb, get, name, code):
@@ -64,14 +73,15 @@ class TestFaults:
     def test_reset_connection(self, tmdb, get):
         """A reset is a reset, not an end."""
         tmdb.fail("reset")
-        with pytest.raises(requests.ConnectionError, match="reset"):
+        with pytest.raises(requests.ConnectionError) as caught:
             get("/3/movie/1")
+        assert ConnectionResetError in behind(caught.value)
         assert [call.status for call in tmdb.calls] == [0]
 
     def test_truncated(self, tmdb, get):
         """A body can end before its Content-Length."""
         tmdb.fail("truncated")
-        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
             get("/3/movie/1")
 
     def test_timeout(self, tmdb, http_session):
@@ -92,8 +102,9 @@ class TestFaults:
         tmdb.fail("refuse")
         tmdb.fail("refuse")
         for _ in range(2):
-            with pytest.raises(requests.ConnectionError, match="refused"):
+            with pytest.raises(requests.ConnectionError) as caught:
                 get("/3/movie/1")
+            assert ConnectionRefusedError in behind(caught.value)
         tmdb.heal()
         assert get("/3/movie/1").status_code == 200
         assert tmdb.count == 2
