@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from tmdb_mongo_cache import TMDBCache, TMDBSession
 from tmdb_mongo_cache.standin import StandIn
@@ -44,3 +49,25 @@ def test_no_thread_can_be_started(runner: Runner, tls_tmdb: StandIn) -> None:
     assert done.stdout == "200\n200\n"
     assert len(done.stderr.splitlines()) == 1
     assert "no thread can be started" in done.stderr
+
+
+def test_an_opening_that_takes_long(
+    make_cache: Callable[..., TMDBCache], tmdb: StandIn, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call waits for a slow opening as long as store_timeout allows, and not a second alone."""
+    pipe, ended, text = tmp_path / "ca.pem", threading.Event(), trustme.CA().cert_pem.bytes()
+    os.mkfifo(pipe)
+
+    def write_late() -> None:
+        while not ended.wait(1.3):  # it is opened more than once
+            with suppress(BrokenPipeError), pipe.open("wb") as stream:
+                stream.write(text)
+
+    threading.Thread(target=write_late, daemon=True).start()
+    cache = make_cache(uri=f"mongodb://127.0.0.1:9/?tls=true&tlsCAFile={pipe}", store_timeout=60)
+    with TMDBSession(cache) as session:
+        assert session.get(f"{tmdb.url}/3/movie/550?api_key=0123456789abcdef", timeout=60).status_code == 200
+    ended.set()
+    os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))  # for who waits to write
+    (said,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "does not answer" in said  # and not: is still starting

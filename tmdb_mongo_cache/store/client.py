@@ -204,7 +204,7 @@ class Connection(RenewedAfterFork):
     def _patience(self) -> float:
         # A server that has to be started may take longer than one that is there, or is not.
         embedded = self._config.client is None and resolve_uri(self._config.uri) == "embedded"
-        return PATIENCE if embedded else CONNECT_TIMEOUT
+        return max(float(self._config.store_timeout), PATIENCE if embedded else CONNECT_TIMEOUT)  # type: ignore[arg-type]
 
     def _make(self) -> _Open:
         client, close = self._config.client, None
