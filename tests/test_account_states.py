@@ -50,6 +50,7 @@ def make_backed(
 ) -> Callable[..., requests_cache.CachedSession]:
     """Make requests-cache sessions on MongoBackend that take the stand-in for TMDB."""
     monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
+    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
     return make_session
 
 

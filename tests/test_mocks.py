@@ -332,6 +332,7 @@ def test_backend(
 ) -> None:
     """A session on MongoBackend neither stores a mock's answer as TMDB's nor answers in a mock's place."""
     monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
+    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
     session = make_session()
     session.get(tmdb.url + MOVIE, params=ANY_KEY)
     monkeypatch.setattr(requests, "get", session.get)

@@ -231,14 +231,10 @@ def _connect(options: Mapping[str, Any]) -> tuple[MongoClient[dict[str, Any]], s
 
 def _to_cached(entry: Entry) -> CachedResponse:
     """Build what requests-cache serves from an entry; its URL is free of credentials."""
-    first = f"https://{entry.key.removeprefix('GET ').partition('#')[0]}"
-    if entry.url is not None and not entry.history:
-        first = entry.url
-    history = []
-    for index, hop in enumerate(entry.history):
-        history.append(_cached(hop, first if index == 0 else hop.url))
+    by_key = f"https://{entry.key.removeprefix('GET ').partition('#')[0]}"
+    first = by_key if entry.url is None or entry.history else entry.url
     response = _cached(entry, entry.url or first)
-    response.history = history
+    response.history = [_cached(hop, hop.url if index else first) for index, hop in enumerate(entry.history)]
     now = datetime.now(timezone.utc)
     response.created_at = entry.timestamp
     response.expires = entry.expires_at if policy.is_fresh_by_time(entry, now) else min(entry.expires_at, now)
@@ -265,16 +261,14 @@ def _to_entry(
     """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
     if call.straight:
         return None, None
+    hops = tuple(Hop(h.url, h.status_code, h.reason or "", dict(h.headers), h.content or b"") for h in value.history)
     reply = Reply(
         status=value.status_code,
         reason=value.reason or "",
         headers=dict(value.headers),
         body=value.content or b"",
         url=value.url,
-        history=tuple(
-            Hop(hop.url, hop.status_code, hop.reason or "", dict(hop.headers), hop.content or b"")
-            for hop in value.history
-        ),
+        history=hops,
         of_a_user=any(calls.may_be_for_a_user(step.request.url, step.request.headers) for step in value.history),
     )
     fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
