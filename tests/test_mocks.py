@@ -319,7 +319,10 @@ def test_wrappers_are_no_mocks(cache: TMDBCache, tmdb: StandIn, put_on: Callable
 
 
 def test_warming_under_a_mock(cache: TMDBCache, tmdb: StandIn, collection: Any) -> None:
-    """What the cache fetches by itself is not stored either where a mock answers."""
+    """What the cache fetches by itself is not stored either where a mock answers, or calls the network in the end."""
+    with mock.patch.object(HTTPAdapter, "send", autospec=True, side_effect=_REAL) as send:
+        cache.warm([550], api_key="0" * 32, base_url=tmdb.url)
+        assert send.call_count == tmdb.count == 1
     with responses.RequestsMock() as mocked:
         mocked.get(tmdb.url + MOVIE, json={"id": 550, "title": "mine"})
         cache.warm([550], api_key="0" * 32, base_url=tmdb.url)
