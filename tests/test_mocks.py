@@ -16,10 +16,11 @@ import requests_mock
 import responses
 import urllib3
 import wrapt
+from cachecontrol import CacheControlAdapter
 from requests.adapters import BaseAdapter, HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool
 
-from tmdb_mongo_cache import TMDBCache, cached_tmdb, enabled
+from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, enabled
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY, MOVIE, status_of
@@ -59,6 +60,21 @@ class CannedHTTP(HTTPAdapter):
 
     def send(self, *args: Any, **kwargs: Any) -> requests.Response:
         return self._canned.send(*args, **kwargs)
+
+
+class OfItsOwn(HTTPAdapter):
+    """An adapter that does what many do: another timeout, and a response of its own class."""
+
+    class Response(requests.Response):
+        """A response of its own class."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        return super().send(request, *args, **{**kwargs, "timeout": 5})
+
+    def build_response(self, *args: Any) -> requests.Response:
+        found = super().build_response(*args)
+        found.__class__ = self.Response
+        return found
 
 
 def by_responses(url: str, text: str) -> Any:
@@ -219,6 +235,16 @@ class TestAdapters:
                 assert plain_session.get(TMDB + MOVIE, params=ANY_KEY).json() == {"id": 550}
         assert collection.count_documents({}) == 0
 
+    @pytest.mark.parametrize("kind", [CacheControlAdapter, OfItsOwn, functools.partial(HTTPAdapter, max_retries=3)])
+    def test_derived_from_requests_own(
+        self, cache: TMDBCache, tmdb: StandIn, plain_session: requests.Session, kind: Callable[[], Any]
+    ) -> None:
+        """One that is derived from requests' own, and calls the network, is cached as that is."""
+        plain_session.mount("http://", kind())
+        with enabled(cache):
+            assert [plain_session.get(tmdb.url + MOVIE, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
+        assert tmdb.count == 1
+
     def test_one_for_something_else(self, cache: TMDBCache, tmdb: StandIn, plain_session: requests.Session) -> None:
         """An adapter that is mounted for something else is no reason to leave TMDB's calls alone."""
         plain_session.mount("file://", Canned())
@@ -327,6 +353,18 @@ def test_warming_under_a_mock(cache: TMDBCache, tmdb: StandIn, collection: Any) 
         mocked.get(tmdb.url + MOVIE, json={"id": 550, "title": "mine"})
         cache.warm([550], api_key="0" * 32, base_url=tmdb.url)
     assert collection.count_documents({}) == 0
+
+
+def test_a_session_of_ours(session: TMDBSession, tmdb: StandIn, collection: Any) -> None:
+    """A TMDBSession leaves a mock's calls alone as well."""
+    url = tmdb.url + MOVIE
+    stored = session.get(url).content
+    for title in ("first", "second"):
+        with responses.RequestsMock() as mocked:
+            mocked.get(url, json={"id": 550, "title": title})
+            assert session.get(url).json()["title"] == title
+    assert [document["body"] for document in collection.find()] == [stored]
+    assert session.get(url).from_cache  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("ask", [by_responses, by_requests_mock, "adapter", "canned"])

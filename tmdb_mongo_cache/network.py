@@ -171,18 +171,20 @@ def _beneath(thing: Any) -> Iterator[Any]:
         yield thing
         if _is_made_by_stand_in(thing):
             return
-        thing = next(_wrapped(thing), None)
+        thing = _below(thing)
 
 
-def _wrapped(thing: Any) -> Iterator[Any]:
-    for name in ("_tmdb_mongo_cache_below", "__wrapped__", "__func__", "func"):
+def _below(thing: Any) -> Any:
+    """Return what a wrapper says that it wraps; None where it says nothing."""
+    for name in ("__wrapped__", "__func__", "func"):
         with suppress(Exception):  # whatever its class makes of attributes that it has not
-            yield getattr(thing, name)
+            return getattr(thing, name)
+    return None
 
 
 def _held(thing: Any) -> Iterator[Any]:
     """Give the callables that something may call: what it wraps, its closure, its defaults, globals that it names."""
-    yield from _wrapped(thing)
+    yield _below(thing)
     if isinstance(thing, FunctionType):
         for cell in thing.__closure__ or ():
             with suppress(ValueError):  # empty yet
