@@ -19,7 +19,7 @@ from ..environment import PREFIX, read_environment, unknown_variables
 from ..errors import ConfigError
 from .verdicts import Verdict, package
 
-OLDEST: Mapping[str, str] = {"requests": "2.32", "requests-cache": "1.2", "pymongo": "4.9", "wrapt": "1.17"}
+OLDEST: Mapping[str, str] = {"requests": "2.32", "requests-cache": "0.9.6", "pymongo": "4.9", "wrapt": "1.17"}
 """What the package needs, as its metadata has it."""
 
 _OWN_MODULES = frozenset({"requests.sessions", "requests.adapters"})
