@@ -12,6 +12,7 @@ from tmdb_mongo_cache.store.copying import entry_of, item_of
 from tmdb_mongo_cache.tmdb import copies, vetting
 from tmdb_mongo_cache.tmdb.copies import Copy
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop
+from tmdb_mongo_cache.tmdb.header_fields import storable
 from tmdb_mongo_cache.tmdb.keys import key_of_url
 from tmdb_mongo_cache.tmdb.privacy import why_straight_by_query
 
@@ -19,7 +20,7 @@ from .keykit import BASE, PAIRS, fast
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20)
 BODY = st.one_of(st.binary(max_size=60), st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
-HEADERS = st.dictionaries(TEXT, TEXT, max_size=4)
+HEADERS = st.dictionaries(TEXT, TEXT, max_size=4).map(storable)
 MOMENT = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1)).map(
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000, tzinfo=timezone.utc)
 )
