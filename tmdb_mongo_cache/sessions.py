@@ -1,10 +1,8 @@
-"""Sessions of requests: its own class, wrappers on it, and which sessions do nothing unusual on the way to ``send``."""
+"""Sessions of requests: its own class, and which sessions do nothing unusual on the way to ``send``."""
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
 from operator import itemgetter
 from types import FunctionType
 from typing import Any
@@ -12,36 +10,35 @@ from typing import Any
 import requests.sessions
 from requests import PreparedRequest
 
+from .wrappers import below, is_ours
+
 
 def session_class() -> type[requests.Session]:
     """Return requests' own ``Session``, also while ``requests_cache.install_cache()`` has a subclass in its place."""
-    for candidate in requests.sessions.Session.__mro__:
+    found: type[requests.Session] = sys.modules["requests.sessions"].Session
+    for candidate in found.__mro__:
         if candidate.__module__ == "requests.sessions":
             return candidate
-    return requests.sessions.Session
+    return found
 
+
+def in_use() -> tuple[Any, ...]:
+    """Return the classes that a program gets which imports requests now: other ones once it has been reloaded."""
+    top, inner, adapters = (sys.modules[name] for name in ("requests", "requests.sessions", "requests.adapters"))
+    classes = (top.Response, top.PreparedRequest, top.RequestException, inner.PreparedRequest, adapters.Response)
+    return (session_class(), *classes)
+
+
+MADE_FOR = in_use()
+"""The classes that this module, and those that import it, are made for."""
 
 _SESSION = session_class()
 _MODULE, _REQUEST = vars(requests.sessions), vars(PreparedRequest)
-_MARK = "_tmdb_mongo_cache_wrapper"
-
-
-def marked(wrapper: Callable[..., Any], wrapped: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a wrapper look like what it wraps, and known as ours."""
-    functools.update_wrapper(wrapper, wrapped)
-    # Other people's wrappers copy our attributes; this one tells by whom it holds.
-    setattr(wrapper, _MARK, wrapper)
-    return wrapper
-
-
-def is_ours(method: Any) -> bool:
-    """Say whether a method is exactly a wrapper of ours."""
-    return getattr(method, _MARK, None) is method
 
 
 def is_own(function: Any) -> bool:
     """Say whether a function is of requests' sessions, and nobody's wrapper (wrapt's pass for what they wrap)."""
-    return type(function) is FunctionType and function.__globals__ is vars(requests.sessions)
+    return type(function) is FunctionType and function.__globals__ is _MODULE
 
 
 def has_own_cache(session: Any) -> bool:
@@ -112,5 +109,5 @@ def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
 
 def requests_as_usual() -> bool:
     """Say whether ``Session.request`` is requests' own, with nothing but a wrapper of ours on it."""
-    found = vars(_SESSION)["request"]
-    return is_own(found.__wrapped__ if is_ours(found) else found)
+    found = vars(_SESSION).get("request")
+    return is_own(below(found) if is_ours(found) else found)

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests.adapters
 
-from .. import sessions
+from .. import sessions, wrappers
 from ..config import CacheConfig, mask
 from ..environment import PREFIX, read_environment, unknown_variables
 from ..errors import ConfigError
@@ -138,9 +138,9 @@ def _wrappers(method: Any) -> list[str]:
     while method is not None and len(found) < 20:
         if type(method) is FunctionType and method.__globals__.get("__name__") in _OWN_MODULES:
             return found
-        if not sessions.is_ours(method):
+        if not wrappers.is_ours(method):
             found.append(_module_of(method))
-        method = getattr(method, "__wrapped__", None)
+        method = wrappers.below(method)
     return found
 
 
