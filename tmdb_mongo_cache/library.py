@@ -41,7 +41,7 @@ class Library:
     def renew(self) -> None:
         """Have the package's modules be made for the classes that are there now."""
         made: Any = sys.modules.get(self.sessions.__name__)
-        if made is self.sessions and made.MADE_FOR == sessions.in_use():
+        if made is self.sessions and sessions.in_use() == made.MADE_FOR:
             return
         for library in libraries:
             library.leave()

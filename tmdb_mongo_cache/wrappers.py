@@ -112,6 +112,11 @@ class _Standing:
             return type(below)
         if name == "__get__" and hasattr(type(below), name):
             return functools.partial(_Standing.__get__, self)
+        if name == "__signature__":
+            try:
+                return inspect.signature(below)
+            except (TypeError, ValueError):
+                raise AttributeError(name) from None
         return getattr(below, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -93,8 +93,9 @@ def _make_send(patched: Patched, wrapped: Callable[..., Any]) -> Callable[..., A
             patched.settle("request")
         if library.exchange is None and not library.load():
             return wrapped(self, *args, **kwargs)
-        kwargs.pop("request", None)
-        original = functools.partial(wrapped, self)
+        original: Callable[..., Any] = functools.partial(wrapped, self)
+        if kwargs.pop("request", None) is not None:  # what lies below is called in the caller's way
+            original = lambda request, **options: wrapped(self, request=request, **options)  # noqa: E731
         return library.exchange.send(found.cache, found.rules, self, request, original, kwargs)
 
     return send
