@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from . import pending
 from .cache import TMDBCache
 from .config import CacheConfig
 from .environment import config_environment
@@ -145,12 +146,14 @@ def set_installed(cache: TMDBCache | None) -> None:
 
 def installed_cache() -> TMDBCache | None:
     """Return the cache of the whole process, if there is one."""
+    pending.settle()
     return _installed
 
 
 def usual_cache() -> TMDBCache:
     """Return the cache that is meant when none is named: the one in force, or one made from the environment."""
     global _default
+    pending.settle()
     found = active()
     for cache in (None if found is None else found.cache, installed_cache()):
         if cache is not None and not cache.closed:

@@ -22,7 +22,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from .. import scope
+from .. import pending, scope
 from ..forks import ForkSafeLock
 from ..library import Library, current, libraries
 from ..wrappers import below, has_ours, is_mock, is_ours, wrap
@@ -46,10 +46,14 @@ class Patched:
         thing = vars(self.kind).get(name)
         if thing is None or has_ours(thing) or is_mock(thing):
             return
+        setattr(self.kind, name, self.wrapper(name, thing))
+
+    def wrapper(self, name: str, thing: Any) -> Any:
+        """Return the wrapper of ours for what stands in a method's place."""
         made = self._made.get(name)
         if made is None or made[0] is not thing:
             made = self._made[name] = (thing, wrap(thing, functools.partial(_MAKERS[name], self)))
-        setattr(self.kind, name, made[1])
+        return made[1]
 
     def unwrap(self, name: str) -> None:
         """Take a wrapper off that is exactly ours."""
@@ -156,9 +160,21 @@ def catch() -> None:
 def hold() -> None:
     """Patch requests, if nobody has yet; each ``hold`` needs its :func:`release`."""
     global _holders
+    pending.settle()
     with lock:
         catch()
         _holders += 1
+
+
+def wrapper_for(kind: type, name: str, thing: Any) -> Any:
+    """Return the wrapper of ours for what stands in a class of sessions; that itself where nobody holds the patch."""
+    with lock:
+        if _holders:
+            catch()
+        for patched in _patched:
+            if _holders and patched.kind is kind:
+                return patched.wrapper(name, thing)
+    return thing
 
 
 def release() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .. import scope
+from .. import pending, scope
 from ..cache import TMDBCache
 from ..config import CacheConfig
 from . import held
@@ -31,6 +31,7 @@ def install(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> TMDB
         TypeError: an unknown setting.
         ConfigError: a value that cannot be used.
     """
+    pending.settle()  # not within the lock: it is taken for that as well
     with held.lock:
         before = scope.installed_cache()
         same = cache is None and (not config or before is None or CacheConfig.from_env(**config) == before.config)
@@ -48,6 +49,7 @@ def install(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> TMDB
 
 def uninstall() -> None:
     """Undo :func:`install`; idempotent. The cache stays open: it may be in use elsewhere."""
+    pending.settle()  # not within the lock: it is taken for that as well
     with held.lock:
         if scope.installed_cache() is not None:
             scope.set_installed(None)
