@@ -110,9 +110,10 @@ def __getattr__(name: str) -> Any:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{home}", __name__), name)
-    globals()[name] = value
-    return value
+    module = import_module(f".{home}", __name__)
+    # With its neighbours: should a program import this package anew, the names of one copy stay together.
+    globals().update({other: getattr(module, other) for other, where in _HOMES.items() if where == home})
+    return globals()[name]
 
 
 def __dir__() -> list[str]:

@@ -29,6 +29,15 @@ from .tmdb.writes import is_unsafe, is_write
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
+_Offline: type[OfflineError] = OfflineError
+if not issubclass(OfflineError, requests.ConnectionError):  # requests has been imported anew
+
+    class _OfflineNow(OfflineError, requests.ConnectionError):
+        pass
+
+    _OfflineNow.__name__ = _OfflineNow.__qualname__ = "OfflineError"
+    _Offline = _OfflineNow
+
 
 def send(
     cache: TMDBCache,
@@ -109,7 +118,7 @@ def _send(
         logger.warning("%s: the cache failed (%s); the call goes on without it", call.key, type(error).__name__)
         logger.debug("%s: %s", call.key, _places(error))
         if rules.offline:
-            raise OfflineError(f"offline is set and the cache failed for {call.key}", request=request) from None
+            raise _Offline(f"offline is set and the cache failed for {call.key}", request=request) from None
         return transmission.without_the_cache()
     if response is None:
         if outcome.reply is not None and outcome.reply.error is not None:
@@ -118,7 +127,7 @@ def _send(
                 failure.request = request  # another caller's, if that made the call
             raise failure
         text = f"offline is set and the cache has no answer for {call.key}{cache.offline_hint}"
-        raise OfflineError(text, request=request)
+        raise _Offline(text, request=request)
     return _run_hooks(session, request, response, options)
 
 
@@ -174,7 +183,7 @@ def _send_straight(
 ) -> Response:
     if rules.offline:
         cache.flow.note_unanswered(call)
-        raise OfflineError("offline is set and this call is never cached: it cannot be answered", request=request)
+        raise _Offline("offline is set and this call is never cached: it cannot be answered", request=request)
     status, started = 0, perf_counter()
     try:
         with inside(session):

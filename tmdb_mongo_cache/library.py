@@ -20,6 +20,7 @@ from . import sessions
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _PACKAGE = __name__.rpartition(".")[0]
+_package = sys.modules[_PACKAGE]
 _MADE_FOR_REQUESTS = ("raw", "responses", "sessions", "sending", "plain", "exchange", "doors.session")
 _PUBLIC = ("TMDBResponse", "TMDBSession")
 
@@ -41,8 +42,11 @@ class Library:
     def renew(self) -> None:
         """Have the package's modules be made for the classes that are there now."""
         made: Any = sys.modules.get(self.sessions.__name__)
-        if made is self.sessions and sessions.in_use() == made.MADE_FOR:
+        is_there = made is self.sessions and vars(_package).get("sessions") is made
+        if is_there and sessions.in_use() == made.MADE_FOR:
             return
+        if sys.modules.get(_PACKAGE) is not _package:
+            return  # dropped as well: what the program imports next is another copy
         for library in libraries:
             library.leave()
         for name in _MADE_FOR_REQUESTS:
@@ -50,7 +54,7 @@ class Library:
             if sys.modules.pop(f"{parent}.{last}", None) is not None:
                 vars(sys.modules[parent]).pop(last, None)
         for name in _PUBLIC:
-            vars(sys.modules[_PACKAGE]).pop(name, None)
+            vars(_package).pop(name, None)
         self.sessions, self.plain, self.exchange = import_module(f"{_PACKAGE}.sessions"), None, None
         self._is_broken = False
 

@@ -24,9 +24,13 @@ def session_class() -> type[requests.Session]:
 
 def in_use() -> tuple[Any, ...]:
     """Return the classes that a program gets which imports requests now: other ones once it has been reloaded."""
-    top, inner, adapters = (sys.modules[name] for name in ("requests", "requests.sessions", "requests.adapters"))
-    classes = (top.Response, top.PreparedRequest, top.RequestException, inner.PreparedRequest, adapters.Response)
-    return (session_class(), *classes)
+    places = {
+        "requests": ("Response", "PreparedRequest", "RequestException"),
+        "requests.sessions": ("PreparedRequest",),
+        "requests.adapters": ("Response",),
+    }
+    found = [getattr(sys.modules.get(module), name, None) for module, names in places.items() for name in names]
+    return (session_class(), *found)
 
 
 MADE_FOR = in_use()

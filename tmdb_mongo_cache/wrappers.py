@@ -19,7 +19,9 @@ Call = Callable[..., Any]
 Make = Callable[[Call], Call]
 """Makes a function of (session, arguments) of what is to be called with them."""
 
-_MARK, _BELOW = "_tmdb_mongo_cache_wrapper", "_tmdb_mongo_cache_below"
+_COPY = object()
+# Of this copy of the package: a program may drop it from sys.modules and import it anew.
+_MARK, _BELOW = (f"_tmdb_mongo_cache_{name}_{id(_COPY):x}" for name in ("wrapper", "below"))
 
 
 def wrap(thing: Any, make: Make) -> Any:
