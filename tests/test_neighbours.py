@@ -8,7 +8,7 @@ import requests_cache
 import requests_mock
 import responses
 
-from tmdb_mongo_cache import cached_tmdb, enabled, install, uninstall
+from tmdb_mongo_cache import cached_tmdb, enabled, install, is_installed, uninstall
 
 from .flowkit import ANY_KEY
 
@@ -240,6 +240,30 @@ class TestMocks:
         with enabled(cache), mock.patch(target, return_value="mine"):
             call = requests.Session().get if target.endswith("Session.get") else requests.get
             assert call(URL, params=ANY_KEY) == "mine"
+
+    @pytest.mark.parametrize("target", ["requests.Session", "requests.sessions.Session", "requests.sessions"])
+    def test_mocks_of_the_class(self, cache, target, tmdb):
+        """With a mock in the place of the class of sessions, or of its module, every door opens and closes."""
+        with mock.patch(target):
+            install(cache)
+            assert isinstance(is_installed(), bool)
+            with enabled(cache):
+                cached_tmdb(cache=cache)(int)()
+            uninstall()
+        with enabled(cache):
+            url = tmdb.url + "/3/movie/1"
+            assert [requests.get(url, params=ANY_KEY).from_cache for _ in range(2)] == [False, True]
+
+    @pytest.mark.parametrize("name", ["requests", "requests.sessions", "requests.adapters"])
+    def test_mocks_of_modules(self, cache, name, tmdb):
+        """With something else in sys.modules in the place of requests, every door opens and closes."""
+        for fake in (mock.MagicMock(), None):
+            with mock.patch.dict("sys.modules", {name: fake}):
+                install(cache)
+                assert isinstance(is_installed(), bool)
+                with enabled(cache):
+                    cached_tmdb(cache=cache)(int)()
+                uninstall()
 
     def test_mock_adapter_send(self, cache):
         """A mock of HTTPAdapter.send is asked each time."""

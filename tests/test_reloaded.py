@@ -57,7 +57,12 @@ print(*look(requests, requests.get, new.get), *look(before, old.get))
 """
 
 
-@pytest.mark.parametrize("way", WAYS)
+SOME = [
+    way if way in ("sessions, api, requests", "anew") else pytest.param(way, marks=pytest.mark.soak) for way in WAYS
+]
+
+
+@pytest.mark.parametrize("way", SOME)
 def test_caught_again(runner: Runner, tls_tmdb: StandIn, way: str) -> None:
     """After a reload is_installed() says no; the next install() catches old sessions and new, each with its classes."""
     code = PROGRAM.format(begin=INSTALL, is_begun=True, way=WAYS[way])
@@ -67,7 +72,7 @@ def test_caught_again(runner: Runner, tls_tmdb: StandIn, way: str) -> None:
     assert done.stdout.splitlines() == expected
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME)
 @pytest.mark.parametrize("loaded", [True, False])
 def test_caught_by_the_first_install(runner: Runner, tls_tmdb: StandIn, way: str, loaded: bool) -> None:
     """What is reloaded before the first install(), this package being imported, is caught by that."""
@@ -78,7 +83,7 @@ def test_caught_by_the_first_install(runner: Runner, tls_tmdb: StandIn, way: str
     assert (done.stdout, done.stderr) == ("True True\n", "")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME)
 def test_doors_of_single_calls(runner: Runner, tls_tmdb: StandIn, way: str) -> None:
     """enabled() and cached_tmdb catch what has been reloaded, entered before or after it."""
     code = PROGRAM.format(begin="f = tmdb_mongo_cache.cached_tmdb(look)", is_begun=False, way=WAYS[way])
@@ -87,7 +92,7 @@ def test_doors_of_single_calls(runner: Runner, tls_tmdb: StandIn, way: str) -> N
     assert (done.stdout, done.stderr) == ("True\nTrue\n", "")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", SOME)
 def test_under_run(runner: Runner, tls_tmdb: StandIn, way: str) -> None:
     """Under run what is reloaded is caught without a line of the program's."""
     code = PROGRAM.format(begin="", is_begun=True, way=WAYS[way])

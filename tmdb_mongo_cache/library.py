@@ -15,6 +15,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import requests.sessions
+
 from . import sessions
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -81,7 +83,7 @@ class Library:
         return not self._is_broken
 
 
-libraries: list[Library] = []
+libraries = [Library(requests.sessions)]
 """All that were in use when somebody looked, the latest last."""
 
 
@@ -90,7 +92,7 @@ def current() -> Library:
     module: Any = None
     with suppress(Exception):  # a test has put something else in its place
         module = import_module("requests.sessions")
-    if not isinstance(getattr(module, "Session", None), type):
+    if not all(isinstance(one, type) for one in (module and module.Session, *sessions.in_use())):
         return libraries[-1]
     for library in libraries:
         if library.module is module:

@@ -15,7 +15,9 @@ from .wrappers import below, is_ours
 
 def session_class() -> type[requests.Session]:
     """Return requests' own ``Session``, also while ``requests_cache.install_cache()`` has a subclass in its place."""
-    found: type[requests.Session] = sys.modules["requests.sessions"].Session
+    found: Any = getattr(sys.modules.get("requests.sessions"), "Session", None)
+    if not isinstance(found, type):
+        return _SESSION  # a test has its mock there
     for candidate in found.__mro__:
         if candidate.__module__ == "requests.sessions":
             return candidate
@@ -33,10 +35,12 @@ def in_use() -> tuple[Any, ...]:
     return (session_class(), *found)
 
 
+_SESSION: type[requests.Session] = requests.Session
+_SESSION = session_class()
+
 MADE_FOR = in_use()
 """The classes that this module, and those that import it, are made for."""
 
-_SESSION = session_class()
 _MODULE, _REQUEST = vars(requests.sessions), vars(PreparedRequest)
 
 
