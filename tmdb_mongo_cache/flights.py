@@ -8,6 +8,7 @@ import threading
 from collections.abc import Hashable
 from typing import NamedTuple
 
+from . import greenlets
 from .forks import RenewedAfterFork
 from .tmdb.entry import Entry, Reply
 
@@ -36,13 +37,23 @@ class Flight:
     def __init__(self, key: Hashable) -> None:
         self.key = key
         self.thread = threading.get_ident()
+        self.greenlet = greenlets.current()
         self.asked = math.inf
         self.landed: Landed | None = None
         self._over = threading.Event()
 
     def wait(self, seconds: float) -> bool:
         """Wait until the call is over; say whether it is."""
+        if self.thread == threading.get_ident():
+            return greenlets.wait(self._over.is_set, seconds)
         return self._over.wait(seconds)
+
+    @property
+    def is_within(self) -> bool:
+        """Whether the caller would wait for itself."""
+        if self.thread != threading.get_ident():
+            return False
+        return self.greenlet == greenlets.current() or not greenlets.share_threads()
 
     def end(self, landed: Landed | None) -> None:
         """Let everybody who waits go on."""
@@ -65,14 +76,14 @@ class Flights(RenewedAfterFork):
     def join(self, key: Hashable) -> tuple[Flight | None, bool]:
         """Return the flight for a key, and whether the caller is to lead it.
 
-        None where the caller's own thread leads it already: a call within a call must not wait for itself.
+        None where the caller itself leads it already: a call within a call must not wait for its own end.
         """
         with self._lock:
             found = self._under_way.get(key)
             if found is None:
                 found = self._under_way[key] = Flight(key)
                 return found, True
-        return (None if found.thread == threading.get_ident() else found), False
+        return (None if found.is_within else found), False
 
     def leave(self, flight: Flight) -> None:
         """Give up waiting for a flight; who comes next does not wait for it either."""

@@ -1,5 +1,6 @@
-"""A program with a tool that traces requests: python tracing.py TOOL STEP… with the steps start, stop, install, uninstall.
+"""A program with a tool that traces requests, called with the tool, a MongoDB URI, a database and steps.
 
+The steps are start and stop (of the tool), install and uninstall (of the cache).
 After each step it makes calls, and it prints for each of them the spans that
 the tool made of it, and whether it came from the cache.
 """

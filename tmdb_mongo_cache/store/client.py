@@ -21,6 +21,7 @@ from pymongo.errors import (
 )
 from pymongo.write_concern import WriteConcern
 
+from .. import greenlets
 from ..config import CacheConfig, mask
 from ..environment import PREFIX
 from ..errors import CLOSED, ConfigError, StoreError
@@ -47,6 +48,9 @@ _DEFAULTS = {
     "retryWrites": False,
     "appname": "tmdb-mongo-cache",
 }
+
+# For greenlets that share a thread: who waits there for a connection stops those that have it.
+_UNLIMITED = {"maxConnecting": 1000, "maxPoolSize": 0}
 
 _GOODBYE = 0.25  # seconds
 
@@ -75,7 +79,8 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     given = {name.lower() for name in options}
     for one in [address] if isinstance(address, str) else address:
         given.update(option.partition("=")[0].lower() for option in one.partition("?")[2].split("&"))
-    defaults = {name: value for name, value in _DEFAULTS.items() if name.lower() not in given}
+    usual = {**_DEFAULTS, **_UNLIMITED} if greenlets.share_threads() else _DEFAULTS
+    defaults = {name: value for name, value in usual.items() if name.lower() not in given}
     try:
         return MongoClient(address, **{**defaults, **options})
     except UserWarning:  # where warnings are errors
