@@ -23,7 +23,10 @@ logger = logging.getLogger("tmdb_mongo_cache")
 
 _PACKAGE = __name__.rpartition(".")[0]
 _package = sys.modules[_PACKAGE]
-_MADE_FOR_REQUESTS = ("raw", "responses", "sessions", "sending", "plain", "exchange", "doors.session")
+_MADE_FOR_REQUESTS = (
+    *("raw", "responses", "sessions", "network", "downstream", "sending", "plain", "exchange"),
+    "doors.session",
+)
 _PUBLIC = ("TMDBResponse", "TMDBSession")
 
 

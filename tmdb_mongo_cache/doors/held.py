@@ -187,6 +187,9 @@ def release() -> None:
         for patched in _patched:
             for name in _MAKERS:
                 patched.unwrap(name)
+        for library in libraries:
+            if library.exchange is not None:
+                library.exchange.let_go()
 
 
 def forget() -> None:
