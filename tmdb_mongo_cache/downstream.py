@@ -23,10 +23,10 @@ from requests.structures import CaseInsensitiveDict
 
 from .raw import make_raw
 from .responses import TMDBResponse
-from .sessions import is_ours, marked
 from .tmdb.calls import Call
 from .tmdb.directives import parse
 from .tmdb.entry import Entry, Reply
+from .wrappers import below, is_ours, wrap
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -173,7 +173,7 @@ def _take_hold(actions: type) -> bool:
     if not callable(found) or not hasattr(actions, "expires"):
         return False
     if not is_ours(found):
-        setattr(actions, _METHOD, marked(_limiting(found), found))
+        setattr(actions, _METHOD, wrap(found, _limiting))
     return True
 
 
@@ -182,7 +182,7 @@ def let_go() -> None:
     actions = getattr(sys.modules.get("requests_cache.session"), "CacheActions", None)
     found = getattr(actions, _METHOD, None)
     if found is not None and is_ours(found):
-        setattr(actions, _METHOD, found.__wrapped__)
+        setattr(actions, _METHOD, below(found))
 
 
 def _limiting(update: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .sessions import session_class
 from .tmdb import urls
+from .wrappers import below
 
 _STAND_INS = frozenset(
     {
@@ -171,20 +172,12 @@ def _beneath(thing: Any) -> Iterator[Any]:
         yield thing
         if _is_made_by_stand_in(thing):
             return
-        thing = _below(thing)
-
-
-def _below(thing: Any) -> Any:
-    """Return what a wrapper says that it wraps; None where it says nothing."""
-    for name in ("__wrapped__", "__func__", "func"):
-        with suppress(Exception):  # whatever its class makes of attributes that it has not
-            return getattr(thing, name)
-    return None
+        thing = below(thing)
 
 
 def _held(thing: Any) -> Iterator[Any]:
     """Give the callables that something may call: what it wraps, its closure, its defaults, globals that it names."""
-    yield _below(thing)
+    yield below(thing)
     if isinstance(thing, FunctionType):
         for cell in thing.__closure__ or ():
             with suppress(ValueError):  # empty yet
