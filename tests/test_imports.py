@@ -94,17 +94,8 @@ def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
 
 
 FOR_REQUESTS = {
-    "downstream",
-    "plain",
-    "exchange",
-    "sending",
-    "responses",
-    "raw",
-    "scope",
-    "sessions",
-    "wrappers",
-    "library",
-    "network",
+    *("downstream", "plain", "exchange", "sending", "responses", "raw"),
+    *("scope", "sessions", "wrappers", "library", "network"),
 }
 ABOVE_THE_STORE = {"doors", "jobs", "tools", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
 
