@@ -77,6 +77,11 @@ def settled(kept, **wanted):
     assert eventually(lambda: kept.find_one({"_id": KEY, **wanted}) is not None, 10)
 
 
+def prolong(kept, field="until", seconds=5.0):
+    """Let a lease last longer than this machine, however busy, takes to ask for it."""
+    kept.update_one({"_id": KEY}, {"$set": {field: datetime.now(timezone.utc) + timedelta(seconds=seconds)}})
+
+
 def seconds_left(kept, field="until"):
     return (kept.find_one({"_id": KEY})[field] - datetime.now(timezone.utc)).total_seconds()
 
@@ -85,13 +90,16 @@ class TestTaking:
     def test_one(self, mine, other, kept):
         """Who comes first has it for three seconds, and everybody else is to wait."""
         assert mine.leases.take(KEY, False) == Taken(is_mine=True)
-        assert LEASE - 2 < seconds_left(kept) <= LEASE + 0.1
+        document = kept.find_one({"_id": KEY})
+        assert document["purge_at"] - document["until"] == timedelta(seconds=60 - LEASE)
+        prolong(kept)
         assert other.take(KEY, False) == other.take(KEY, True) == Taken(is_anothers=True)
         assert kept.find_one({"_id": KEY})["owner"] == mine.leases.owner
 
-    def test_twice(self, mine):
-        """Who has it already is neither to take it nor to wait for it, but to look: it may be on its way back."""
+    def test_twice(self, mine, kept):
+        """Who has it already is neither to take it nor to wait for it, but may find the answer there."""
         mine.leases.take(KEY, False)
+        prolong(kept)
         assert mine.leases.take(KEY, False) == Taken(after=0.0)
 
     def test_kept(self, mine, kept):
@@ -168,7 +176,9 @@ class TestGivingBack:
         mine.leases.drop(KEY)
         mine.leases.give_back(KEY, True, 0.0)
         settled(kept, open_until={"$ne": None})
-        assert 0 < seconds_left(kept, "open_until") <= 1.1
+        document = kept.find_one({"_id": KEY})
+        assert document["open_until"] - document["until"] == timedelta(seconds=1)
+        prolong(kept, "open_until", 1.9)
         assert other.take(KEY, False) == Taken()
         assert eventually(lambda: other.take(KEY, False).is_mine, 10)
 
@@ -196,6 +206,7 @@ class TestGivingBack:
         mine.leases.take(KEY, False)
         other.open(KEY)
         settled(kept, open_until={"$ne": None})
+        prolong(kept, "open_until", 1.9)
         assert other.take(KEY, False) == Taken()
         assert eventually(lambda: other.take(KEY, False).is_anothers, 10)
 
@@ -232,10 +243,10 @@ class TestRenewing:
 
     def test_due(self, mine):
         """A lease is renewed when it is half a second old, and until it is dropped."""
+        began = time.monotonic()
         mine.leases.take(KEY, False)
-        assert mine.leases.due() == []
-        time.sleep(0.55)
-        assert mine.leases.due() == [KEY]
+        assert eventually(lambda: mine.leases.due() == [KEY], 10)
+        assert time.monotonic() - began >= 0.5
         mine.leases.drop(KEY)
         mine.leases.drop(KEY)
         assert mine.leases.due() == []
