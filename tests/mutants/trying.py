@@ -145,7 +145,8 @@ def choose(change: Change, lines: dict[str, set[int]], tests: Sequence[Covered],
     found = [test for test in tests if any(mask & test.modules.get(module, 0) for module, mask in wanted.items())]
     if not found:
         found = [test for test in tests if change.module in test.modules]
-    found.sort(key=lambda test: -test.modules.get(change.module, 0).bit_count() / test.lines)
+    wanted[change.module] = -1  # all of it
+    found.sort(key=lambda test: -sum((wanted[at] & test.modules.get(at, 0)).bit_count() for at in wanted) / test.lines)
     chosen, seconds = list[Chosen](), 0.0
     for test in found:
         if test.seconds < _SLOWEST and seconds + test.seconds <= most:
