@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import bson
 import pytest
@@ -51,6 +52,34 @@ class TestKey:
     def test_a_path_that_ends_in_dots(self, cache, film, ending):
         """A path that ends in a dot segment is the one that ends in a slash."""
         assert cache.key(film + ending) in (cache.key(f"{film}/"), None)
+
+    @pytest.mark.parametrize("path", ["/..", "/%2E%2E", "/%2e%2e/..", "/x/%2E%2E/%2E%2E"])
+    def test_a_path_that_goes_above_the_root(self, tmdb, cache, path):
+        """What goes up from the root stays there."""
+        assert cache.key(f"{tmdb.url}{path}{MOVIE}") in (KEY, None)
+
+    @pytest.mark.parametrize("host", ["api.themoviedb.org", "api.tmdb.org", "API.TheMovieDB.org", "api.tmdb.org."])
+    @pytest.mark.parametrize(
+        ("port", "is_own"), [("", True), (":80", True), (":443", True), (":81", False), (":8443", False)]
+    )
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    def test_ports(self, cache, host, port, is_own, scheme):
+        """TMDB's own hosts are TMDB at the ports of HTTP, named or not, and at no other."""
+        assert cache.key(f"{scheme}://{host}{port}{MOVIE}") == (KEY if is_own else None)
+
+    @pytest.mark.parametrize("port", ["", ":443"])
+    @pytest.mark.parametrize("query", ["", "?language=de", "?language=de&api_key=another"])
+    def test_url_of_a_hit(self, tmdb, installed, port, query):
+        """A hit has the URL that was asked for, also that of TMDB's own host."""
+        get(tmdb)
+        get(tmdb, params={"language": "de"})
+        for params in (None, {"api_key": "more"}):
+            prepared = requests.Request(
+                "GET", f"https://api.themoviedb.org{port}{MOVIE}{query}", params=params
+            ).prepare()
+            response = requests.get(f"https://api.themoviedb.org{port}{MOVIE}{query}", params=params, timeout=5)
+            assert (response.from_cache, response.url) == (True, prepared.url)
+            assert response.request.url == prepared.url
 
     @pytest.mark.parametrize(
         "name", ["api_\N{KELVIN SIGN}ey", "\N{LATIN SMALL LETTER LONG S}ession_id", "API_\N{KELVIN SIGN}EY"]
@@ -147,6 +176,16 @@ class TestStored:
             get(tmdb, path)
         found = collection.find_one({"media_type": "movie"})
         assert (found["tmdb_id"], found["endpoint"]) == (kept, "/3/movie/{movie_id}/credits")
+
+    def test_the_longest_time(self, tmdb, make_cache, tmp_path):
+        """What is kept for as long as TMDB's terms allow, to the moment, may be imported."""
+        cache, other = make_cache(expire_after=-1, stale_if_error=True), make_cache(collection="other")
+        with enabled(cache):
+            get(tmdb)
+        cache.export_entries(tmp_path / "all")
+        other.import_entries(tmp_path / "all")
+        (entry,) = other.entries()
+        assert entry.expires_at == entry.purge_at == entry.timestamp + timedelta(days=180)
 
     def test_redirected(self, tmdb, cache, collection):
         """After a redirect whose Location repeats params a hit names all of them, with the caller's own credential."""

@@ -13,6 +13,7 @@ import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def main() -> None:
     """Change the code in many places, one at a time, and say which changes no test notices."""
     settings = tomllib.loads(Path(__file__).with_name("modules.toml").read_text())
     given = _given(settings)
+    if find_spec("coverage") is None:
+        sys.exit("coverage is needed: pip install -e '.[mutants]'")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # tidied up all the same
     seed = random.randrange(10000) if given.seed is None else given.seed
     began = time.monotonic()

@@ -111,6 +111,8 @@ def _run(copy: Path, path: Path, result: Path, uri: str) -> None:
     line = [sys.executable, copy / "tests/mutants/covering.py", path.relative_to(copy), result]
     env = {**os.environ, "PYTHONPATH": str(copy), "TESTS_MONGO_URI": uri, "COVERAGE_CORE": "ctrace"}
     subprocess.run([str(item) for item in line], cwd=copy, env=env, stdout=subprocess.DEVNULL, check=False)
+    if _read(result).get("digest") != _digest(path):
+        print(f"{path.name} could not be run, and is left out", flush=True)
 
 
 class _Contexts:
