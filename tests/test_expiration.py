@@ -48,7 +48,6 @@ def test_a_day_is_the_default() -> None:
         (60, 60),
         (0.5, 0.5),
         (0, 0),
-        (requests_cache.EXPIRE_IMMEDIATELY, 0),
         (timedelta(hours=2), 7200),
         (timedelta(0), 0),
         (NOW + timedelta(days=3), 3 * DAY),

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
+from tmdb_mongo_cache import ConfigError, TMDBCache
 
 pytestmark = pytest.mark.versions
 
@@ -83,12 +83,6 @@ def test_a_file_that_is_something_else(option: str, tmp_path: Path) -> None:
     text = said(f"{USER}?tls=true&{option}={tmp_path / 'film.txt'}")
     assert f"{option}={tmp_path / 'film.txt'}" in text
     assert "PEM" in text
-
-
-def test_a_file_of_the_backend(tmp_path: Path) -> None:
-    """A file that MongoBackend's own arguments name and that cannot be read is named."""
-    with pytest.raises(ConfigError, match=r"tlsCAFile names a file that cannot be read: '.*not there'"):
-        MongoBackend(host="mongodb://127.0.0.1:9", tls=True, tlsCAFile=str(tmp_path / "not there"))
 
 
 @pytest.mark.parametrize("password", ["s3cr3t?films=1", "s3cr3t?x=1&s3cr3t", "s3cr3t?tlsCAFile=s3cr3t"])
