@@ -56,7 +56,6 @@ def test_a_day_is_the_default() -> None:
         (NOW - timedelta(days=3), -3 * DAY),
         (-1, 180 * DAY),
         (-1.0, 180 * DAY),
-        (requests_cache.NEVER_EXPIRE, 180 * DAY),
         (math.inf, 180 * DAY),
         (timedelta.max, 180 * DAY),
         (timedelta(days=181), 180 * DAY),
@@ -75,6 +74,7 @@ def test_an_expiration_may_be_written_as_in_requests_cache(given_: Any, seconds:
 
 def test_do_not_cache_is_requests_caches() -> None:
     """DO_NOT_CACHE is the constant of requests-cache, and stays what it is."""
+    assert (requests_cache.NEVER_EXPIRE, requests_cache.EXPIRE_IMMEDIATELY) == (-1, 0)
     assert expiration.DO_NOT_CACHE == requests_cache.DO_NOT_CACHE
     assert expiration.normalise(requests_cache.DO_NOT_CACHE, "x") == requests_cache.DO_NOT_CACHE
 
