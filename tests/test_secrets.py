@@ -126,12 +126,13 @@ class TestSent:
         assert clean(logged(caplog))
 
     def test_private(self, tmdb, cache, everything, caplog):
-        """A private call leaves nothing at all in the database and no credential in the log."""
+        """A private call leaves no answer in the database and no credential in the log."""
         with enabled(cache):
             requests.get(f"{tmdb.url}/3/movie/1?session_id={SESSION}&api_key={KEY}", timeout=5)
             requests.get(f"{tmdb.url}/3/guest_session/{SESSION}/rated/movies?api_key={KEY}", timeout=5)
             requests.post(f"{tmdb.url}/3/authentication/session/new", json={"request_token": SESSION}, timeout=5)
-        assert everything() == b""
+        assert b"GET " not in everything()  # counts may be there
+        assert clean(everything())
         assert clean(logged(caplog))
 
     def test_long_key(self, tmdb, cache, everything):
@@ -179,7 +180,8 @@ class TestEchoed:
                 given = {"params": {"api_key": KEY}, "headers": {"Authorization": f"Bearer {TOKEN}"}, "timeout": 5}
                 response = requests.get(tmdb.url + MOVIE, **given)
                 assert (response.content, response.from_cache) == (body, False)
-        assert everything() == b""
+        assert b"GET " not in everything()  # counts may be there
+        assert clean(everything())
 
     @pytest.mark.parametrize("headers", [{}, {"Set-Cookie": f"s={COOKIE}"}, {"X-Echo": f"api_key={KEY}"}])
     def test_in_redirect(self, tmdb, cache, everything, headers):
