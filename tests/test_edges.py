@@ -10,8 +10,10 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import CacheConfig, enabled
+from tmdb_mongo_cache.store.document import to_bson
 from tmdb_mongo_cache.tmdb.rules import Policy
 
+from .entrykit import entry
 from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of
 
 SECRET = "5ecre7c0ffee5ecre7c0ffee5ecre7c0"
@@ -157,8 +159,8 @@ class TestStored:
         other = make_cache(collection="other")
         other.import_entries(tmp_path / "all")
         for one in (cache, other):
-            (entry,) = one.entries(media_type="movie", tmdb_id=number)
-            assert (type(entry.tmdb_id), entry.tmdb_id) == (int, number)
+            (found,) = one.entries(media_type="movie", tmdb_id=number)
+            assert (type(found.tmdb_id), found.tmdb_id) == (int, number)
             assert one.invalidate(media_type="movie", tmdb_id=number) == 1
 
     @pytest.mark.parametrize(
@@ -184,8 +186,8 @@ class TestStored:
             get(tmdb)
         cache.export_entries(tmp_path / "all")
         other.import_entries(tmp_path / "all")
-        (entry,) = other.entries()
-        assert entry.expires_at == entry.purge_at == entry.timestamp + timedelta(days=180)
+        (found,) = other.entries()
+        assert found.expires_at == found.purge_at == found.timestamp + timedelta(days=180)
 
     def test_redirected(self, tmdb, cache, collection):
         """After a redirect whose Location repeats params a hit names all of them, with the caller's own credential."""
@@ -204,6 +206,15 @@ class TestStored:
             response = get(tmdb)
         assert response.status_code == 200
         assert status_of(response) == {"fwd": "uri-miss"}
+
+
+def test_the_largest_document():
+    """A document is made as large as MongoDB takes it, with some room for the command around it."""
+    limit = 16 * 2**20
+    assert to_bson(entry(body=b"x" * (limit - 18 * 2**10)), None)[0] is not None
+    assert to_bson(entry(body=b"x" * (limit - 8 * 2**10)), None)[0] is None
+    raw, with_data = to_bson(entry(body=b"x" * (limit - 18 * 2**10)), {"x": "x" * 4000})
+    assert (raw is not None, with_data) == (True, False)
 
 
 def test_the_rules_by_themselves():
