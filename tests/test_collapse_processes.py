@@ -16,6 +16,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+import requests
 from bson import Decimal128, MaxKey, MinKey, Regex, Timestamp
 
 from tmdb_mongo_cache import TMDBCache, cached_tmdb, enabled
@@ -260,6 +261,19 @@ def test_said(tmdb, make_cache):
         {"fwd": "uri-miss", "stored": ""},
         {"fwd": "uri-miss", "collapsed": "", "detail": "mongodb"},
     ]
+
+
+def test_short_patience(tmdb, make_cache):
+    """Who has less patience than a lease lasts does not know that TMDB is slow, and asks it itself."""
+    one, other = make_cache(), make_cache()
+    tmdb.latency = 1.5
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(cached_tmdb(cache=one)(get), tmdb)
+        assert eventually(lambda: tmdb.count > 0 or first.done(), 10)
+        with pytest.raises(requests.ReadTimeout):
+            cached_tmdb(cache=other)(get)(tmdb, timeout=0.4)
+        assert tmdb.count == 2
+        assert first.result().status_code == 200
 
 
 class TestDocument:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -217,6 +218,7 @@ class TestFlights:
         assert elsewhere(flights.join, "a") == (flight, False)
         assert flights.join("a") == (None, False)
         assert elsewhere(flights.join, "b")[1]
+        assert flight.asked == math.inf  # TMDB has not been asked yet
 
     @pytest.mark.parametrize("end", ["leave", "leave_all", "land", "after_fork"])
     def test_over(self, end):
