@@ -6,13 +6,18 @@ import errno
 import socket
 import time
 from datetime import datetime, timezone
-from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    ConfigurationError,
+    ConnectionFailure,
+    NetworkTimeout,
+    OperationFailure,
+    ProtocolError,
+)
 
 from ..config import CacheConfig
 from ..errors import CacheError, ConfigError, EmbeddedServerError, StoreError
@@ -26,7 +31,7 @@ PATIENCE = 8.0
 _APPEARS = 5.0
 _ONE = 5.0  # seconds for one operation on a server that has answered before
 _SAMPLING = 2.0  # seconds of look-ups: enough of a distant server
-_AUTHENTICATION_FAILED = 18
+_AUTHENTICATION_FAILED = (18, 8000)  # 8000 is Atlas' own
 
 Kind = Literal[
     "refused",
@@ -96,12 +101,16 @@ class Health:
         if cause is None:
             return Trouble("other", str(error))
         if isinstance(cause, OperationFailure):
-            wrong = cause.code == _AUTHENTICATION_FAILED or kind_of(str(cause)) == "password"
-            return Trouble("password" if wrong else "other", str(error))
+            return Trouble("password" if cause.code in _AUTHENTICATION_FAILED else "other", str(error))
+        if isinstance(cause, ConfigurationError):
+            return Trouble("old", str(error))  # what can be wrong with a URI has been looked at before
         with self._connection.operation(bounded=False) as collection:
-            servers = collection.database.client.topology_description.server_descriptions().values()
-        said = [_error(server) for server in servers if server.error]
-        return Trouble(kind_of(" ".join([str(cause), *said])), str(error))
+            topology = collection.database.client.topology_description
+        servers = topology.server_descriptions()
+        if topology.replica_set_name and not servers:
+            return Trouble("replica-set", str(error))
+        kinds = {_kind(address, server.error) for address, server in servers.items() if server.error}
+        return Trouble(next((kind for kind in _ORDER if kind in kinds), "timeout"), str(error))
 
     def server(self) -> Server:
         """Ask the server what it is."""
@@ -167,49 +176,51 @@ def _wait_for_servers(client: MongoClient[dict[str, Any]]) -> None:
             return
         servers = found.server_descriptions().values()
         if found.replica_set_name and not servers:  # those that are no members are forgotten
-            raise ServerSelectionTimeoutError(_NO_MEMBER)
+            raise ConnectionFailure("no server is a member of the replica set")
         if servers and all(server.error for server in servers):
-            raise ServerSelectionTimeoutError(" ".join(_error(server) for server in servers))
+            raise ConnectionFailure("no server can be used")
         time.sleep(0.01)
 
 
-_NO_MEMBER = "not a member of the replica set"
+def _kind(address: tuple[str, int | None], error: BaseException) -> Kind:
+    """Tell by its class, and by a connection of our own, why a server cannot be used.
+
+    pymongo drops what its errors came of, and what it says of that changes between its versions.
+    """
+    if isinstance(error, ConfigurationError):
+        return "replica-set"  # the server is in another one than the URI names, or in none
+    if isinstance(error, ProtocolError):
+        return "no-mongodb"
+    if isinstance(error, NetworkTimeout) or not isinstance(error, ConnectionFailure):
+        return "timeout" if isinstance(error, NetworkTimeout) else "other"
+    host, port = address
+    try:
+        if port is None:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_ONE)
+                connection.connect(host)
+        else:
+            socket.create_connection((host, port), _ONE).close()
+    except OSError as refusal:
+        return kind_of(refusal)
+    return "tls"  # it takes a connection and closes it: one of the two speaks TLS, or TLS fails
 
 
-def _error(server: Any) -> str:
-    return f"{type(server.error).__name__}: {server.error}"
+def kind_of(error: OSError) -> Kind:
+    """Tell by the operating system's error why nothing can be reached at an address."""
+    if isinstance(error, socket.gaierror):
+        return "unknown-host"
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    return _NUMBERS.get(error.errno, "other")
 
 
-def kind_of(said: str) -> Kind:
-    """Tell by what pymongo says of each server why none of them can be used."""
-    lower = said.lower()
-    for kind, numbers, words in _KINDS:
-        if any(f"[errno {number}]" in lower for number in numbers) or any(word in lower for word in words):
-            return kind
-    return "other"
+_NUMBERS: dict[int | None, Kind] = {
+    **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), "unreachable"),
+    **dict.fromkeys((errno.ECONNREFUSED, errno.ENOENT), "refused"),
+}
 
-
-def _numbers(module: ModuleType, *names: str) -> list[int]:
-    return [getattr(module, name) for name in names if hasattr(module, name)]
-
-
-# In this order: what is said in the end of any of them is which time-outs there are.
-_KINDS: tuple[tuple[Kind, list[int], tuple[str, ...]], ...] = (
-    (
-        "unknown-host",
-        _numbers(socket, "EAI_NONAME", "EAI_AGAIN", "EAI_FAIL", "EAI_NODATA"),
-        ("name or service not known", "name resolution", "nodename nor servname", "getaddrinfo"),
-    ),
-    (
-        "unreachable",
-        _numbers(errno, "ENETUNREACH", "EHOSTUNREACH", "ENETDOWN", "EHOSTDOWN"),
-        ("network is unreachable", "no route to host", "unreachable network", "unreachable host"),
-    ),
-    ("password", [], ("authentication failed", "bad auth")),
-    ("replica-set", [], (_NO_MEMBER, "configured to connect to a replica set")),
-    ("no-mongodb", [], ("protocolerror",)),
-    ("tls", [], ("ssl", "tls", "certificate", "connection closed")),
-    ("refused", _numbers(errno, "ECONNREFUSED", "ENOENT"), ()),
-    ("old", [], ("wire version",)),
-    ("timeout", [], ("timed out", "timeout")),
+# Of several servers' kinds the first says most; a time-out may be the end of any of the others.
+_ORDER: tuple[Kind, ...] = (
+    *("unknown-host", "unreachable", "replica-set", "no-mongodb", "tls", "refused", "timeout", "other"),
 )
