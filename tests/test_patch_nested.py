@@ -133,11 +133,11 @@ def test_an_adapter_sees_misses_alone(installed, tmdb):
 @pytest.mark.parametrize("where", ["session", "request"])
 def test_hooks_see_every_answer(installed, tmdb, where):
     """Response hooks run once for a hit as for a miss, session's and request's, and may replace the response."""
-    seen = []
+    seen, mine = [], requests.Response()
 
     def hook(response, **_):
         seen.append(response.from_cache)
-        return "mine" if response.from_cache else None
+        return mine if response.from_cache else None
 
     with requests.Session() as session:
         options = {"hooks": {"response": hook}} if where == "request" else {}
@@ -145,7 +145,7 @@ def test_hooks_see_every_answer(installed, tmdb, where):
             session.hooks["response"].append(hook)
         first, second = (session.get(tmdb.url + "/3/movie/3", params=ANY_KEY, **options) for _ in range(2))
     assert seen == [False, True]
-    assert (first.status_code, second) == (200, "mine")
+    assert (first.status_code, second) == (200, mine)
 
 
 def test_an_exception_in_a_hook_is_the_callers(installed, tmdb):

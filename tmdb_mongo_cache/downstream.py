@@ -25,7 +25,7 @@ from .raw import make_raw
 from .responses import TMDBResponse
 from .tmdb.calls import Call
 from .tmdb.directives import parse
-from .tmdb.entry import Entry, Reply
+from .tmdb.entry import Reply
 from .wrappers import below, is_ours, wrap
 
 logger = logging.getLogger("tmdb_mongo_cache")
@@ -119,7 +119,7 @@ def answer_condition(response: Response, request: PreparedRequest) -> Response:
     response.status_code, response.reason = 304, "Not Modified"
     response.headers = CaseInsensitiveDict({k: v for k, v in response.headers.items() if k.lower() in _OF_304})
     response._content, response._content_consumed = b"", True
-    response.raw = make_raw(Reply(304, response.reason, response.headers), request.path_url)
+    response.raw = make_raw(Reply(304, response.reason, response.headers), request.url or "", None)
     response.request = request
     return response
 
@@ -136,14 +136,15 @@ def handed_over(response: Response, session: requests.Session) -> Response:
         if not hasattr(type(response), "from_cache"):
             _drop_attributes(response)
         return response
-    if response._source is None:  # TMDB's own response
+    source = getattr(response, "_source", None)
+    if source is None and not response.from_cache:  # TMDB's own response
         _drop_attributes(response)
         response.__class__ = requests.Response  # type: ignore[assignment]
         return response
-    entry = response._source.entry
-    if response.from_cache and not response.revalidated and isinstance(entry, Entry):
+    if response.from_cache and not response.revalidated and response.expires is not None:
         whole = timedelta(seconds=int(response.headers.get("Age", 0)))
-        limit = _Limit(entry.expires_at, entry.age(datetime.now(timezone.utc)), whole)
+        age = whole if source is None else source.entry.age(datetime.now(timezone.utc))
+        limit = _Limit(response.expires, age, whole)
     plain = requests.Response()
     names = ("_content", "_content_consumed", "_next", "raw", *requests.Response.__attrs__)
     vars(plain).update({name: getattr(response, name) for name in names})

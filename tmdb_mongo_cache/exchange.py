@@ -8,21 +8,22 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
-from requests import PreparedRequest, Response
-from requests.auth import AuthBase
-from requests.hooks import dispatch_hook
+from requests import PreparedRequest, Response, TooManyRedirects
 
-from . import downstream, network, responses, sessions
+from . import building, downstream, network, responses, sessions
 from .asking import Outcome
 from .cache import TMDBCache
+from .ending import Elsewhere, authenticates, finish, followed, note_next, response_hooks
 from .errors import OfflineError
+from .once import COLLAPSED
 from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
+from .tmdb.entry import Entry, Reply
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
 from .tmdb.writes import is_unsafe, is_write
@@ -90,45 +91,69 @@ def _send(
     limit: Callable[[Call], Call] | None = None,
 ) -> Response:
     try:
+        hooks = response_hooks(request)
         pending = take_pending(cache, session, request)
-        call = _call(cache, request, options, pending)
+        call = _call(cache, request, options, pending, hooked=bool(hooks))
         if call is not None and limit is not None:
             call = limit(call)
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
         logger.debug("a request that cannot be classified goes straight through: %s", type(error).__name__)
-        pending = call = None
+        call = None
     if call is None:
         return original(request, **options)
     instead = call.straight or network.why_not_asked(session, call.url, cache.hosts)
-    if instead or rules.call_expire_after == DO_NOT_CACHE or _authenticates(request):
+    if instead or rules.call_expire_after == DO_NOT_CACHE or authenticates(hooks):
         call = call._replace(straight=instead)
         return _send_straight(cache, rules, session, request, original, options, call)
-    started = perf_counter()
-    stream = bool(options.get("stream", session.stream))
-    transmission = Transmission(session, request, original, options, stream=stream, hosts=cache.hosts)
+    way = _Way(session, request, options, call, bool(options.get("stream", session.stream)), bool(hooks))
+    transmission = Transmission(
+        session, request, original, options, stream=way.stream, hooked=way.hooked, hosts=cache.hosts
+    )
+    response, outcome = None, None
     try:
+        started = perf_counter()
         outcome = cache.flow.fetch(call, rules, transmission, pending.looked if pending else None)
-        response = _response(outcome, request, call, stream=stream, started=started)
+        response = _response(outcome, way, started)
     except NoResponse as returned:
         return returned.value  # type: ignore[no-any-return]
+    except TooManyRedirects:
+        raise
+    except Elsewhere:
+        return _send_straight(cache, rules, session, request, original, options, call)
     except Exception as error:
         if error is transmission.raised:
             raise
         # The cache is never why a program fails.
         logger.warning("%s: the cache failed (%s); the call goes on without it", call.key, type(error).__name__)
         logger.debug("%s: %s", call.key, _places(error))
-        if rules.offline:
-            raise _Offline(f"offline is set and the cache failed for {call.key}", request=request) from None
-        return transmission.without_the_cache()
+        response = transmission.came
+        if response is None:
+            if rules.offline:
+                text = f"offline is set and the cache failed for {call.key}"
+                raise _Offline(text, request=request) from None
+            return transmission.without_the_cache()
+    finally:
+        transmission.release(response)
     if response is None:
-        if outcome.reply is not None and outcome.reply.error is not None:
-            failure = outcome.reply.error
-            if isinstance(failure, requests.RequestException):
-                failure.request = request  # another caller's, if that made the call
-            raise failure
+        if outcome is not None and outcome.reply is not None and outcome.reply.error is not None:
+            raise _own_error(outcome, outcome.reply.error, request)
         text = f"offline is set and the cache has no answer for {call.key}{cache.offline_hint}"
         raise _Offline(text, request=request)
-    return _run_hooks(session, request, response, options)
+    return finish(session, request, response, **options) if way.hooked else response
+
+
+class _Way(NamedTuple):
+    """One call of a session, as far as its response depends on it."""
+
+    session: requests.Session
+    request: PreparedRequest
+    options: Mapping[str, Any]
+    call: Call
+    stream: bool
+    hooked: bool
+
+    def __repr__(self) -> str:
+        return f"_Way({self.call!r})"
 
 
 def _places(error: BaseException) -> str:
@@ -138,9 +163,10 @@ def _places(error: BaseException) -> str:
 
 
 def _call(
-    cache: TMDBCache, request: PreparedRequest, options: Mapping[str, Any], pending: Pending | None
+    cache: TMDBCache, request: PreparedRequest, options: Mapping[str, Any], pending: Pending | None, *, hooked: bool
 ) -> Call | None:
-    follows_redirects = bool(options.get("allow_redirects", True))
+    # Hooks see every redirect, and may change it: they are followed when they were seen.
+    follows_redirects = bool(options.get("allow_redirects", True)) and not hooked
     if pending is not None:
         ask = pending.call.ask._replace(follows_redirects=follows_redirects)
         return pending.call._replace(ask=ask)
@@ -154,22 +180,41 @@ def _call(
     )
 
 
-def _response(
-    outcome: Outcome, request: PreparedRequest, call: Call, *, stream: bool, started: float
-) -> Response | None:
+def _response(outcome: Outcome, way: _Way, started: float) -> Response | None:
     """Return the caller's response; None where it gets an error."""
-    if outcome.entry is not None:
-        elapsed = timedelta(seconds=perf_counter() - started)
-        return responses.from_entry(outcome, outcome.entry, request, stream=stream, elapsed=elapsed)
-    if outcome.reply is None:
-        return None if outcome.offline else responses.not_cached(outcome, request, call.key)
-    if outcome.reply.error is not None:
+    session, reply, key, unread = way.session, outcome.reply, way.call.key, way.stream or way.hooked
+    if outcome.entry is None and reply is None:
+        return None if outcome.offline else building.not_cached(outcome, way.request, key)
+    if reply is not None and reply.native is not None:
+        expires = outcome.stored.expires_at if outcome.stored is not None else None
+        return responses.annotate(reply.native, outcome.status, now=outcome.now, key=key, expires=expires)
+    part: Entry | Reply | None = outcome.entry or reply
+    if part is None or (reply is not None and reply.error is not None):
         return None
-    if outcome.reply.native is None:
-        elapsed = timedelta(seconds=perf_counter() - started)
-        return responses.from_reply(outcome, outcome.reply, request, key=call.key, stream=stream, elapsed=elapsed)
-    expires = outcome.stored.expires_at if outcome.stored is not None else None
-    return responses.annotate(outcome.reply.native, outcome.status, now=outcome.now, key=call.key, expires=expires)
+    elapsed, request = timedelta(seconds=perf_counter() - started), way.request
+    history: list[Response] = []
+    if part.history:
+        hosts = way.call.hosts
+        history, request = followed(session, request, part, way.options, hosts=hosts, elapsed=elapsed)
+    adapter = session.get_adapter(request.url or "")
+    if isinstance(part, Entry):
+        response = building.from_entry(outcome, part, request, adapter, unread=unread, elapsed=elapsed)
+    else:
+        response = building.from_reply(outcome, part, request, adapter, key=key, unread=unread, elapsed=elapsed)
+        if not way.hooked and not way.options.get("allow_redirects", True):
+            note_next(session, response, request, **way.options)
+    if history:
+        response.history = history
+    return response
+
+
+def _own_error(outcome: Outcome, error: BaseException, request: PreparedRequest) -> BaseException:
+    """Return an error to raise; one of another caller's call speaks of this one's request."""
+    if outcome.kind == COLLAPSED and isinstance(error, requests.RequestException):
+        other = error.request
+        if isinstance(other, PreparedRequest):
+            error.request = request if other.url == request.url else other.copy()
+    return error
 
 
 def _send_straight(
@@ -200,33 +245,12 @@ def _send_straight(
         cache.flow.note_straight(call, status, perf_counter() - started)
     if not isinstance(response, Response):
         return response
-    steps = [(step.request, step.status_code) for step in (*response.history, response)]
-    changed = [sent.url for sent, status in steps if sent is not None and is_write(sent.method, status)]
-    if changed:
-        cache.flow.written(changed)
-    return responses.annotate(response, cache_status(fwd="bypass"), now=datetime.now(timezone.utc))
-
-
-def _run_hooks(
-    session: requests.Session, request: PreparedRequest, response: Response, options: Mapping[str, Any]
-) -> Response:
-    """Call the caller's response hooks, as ``Session.send`` does, for every redirect and the answer."""
-    if not request.hooks.get("response"):
+    try:
+        steps = [(step.request, step.status_code) for step in (*(response.history or ()), response)]
+        changed = [sent.url for sent, status in steps if sent is not None and is_write(sent.method, status)]
+        if changed:
+            cache.flow.written(changed)
+        return responses.annotate(response, cache_status(fwd="bypass"), now=datetime.now(timezone.utc))
+    except Exception as error:  # noqa: BLE001  somebody's own kind of response
+        logger.debug("a response stays as it is: %s", type(error).__name__)
         return response
-    given = {
-        "stream": session.stream,
-        "verify": session.verify,
-        "cert": session.cert,
-        "proxies": session.proxies,
-        **options,
-    }
-    given.pop("allow_redirects", None)
-    for hop in response.history:
-        dispatch_hook("response", request.hooks, hop, **given)
-    result: Response = dispatch_hook("response", request.hooks, response, **given)
-    return result
-
-
-def _authenticates(request: PreparedRequest) -> bool:
-    """Say whether a hook is part of an authentication (Digest), which must see every answer itself."""
-    return any(isinstance(getattr(hook, "__self__", None), AuthBase) for hook in request.hooks.get("response", ()))

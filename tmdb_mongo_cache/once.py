@@ -157,6 +157,8 @@ class Once:
         if landed.entry is not None or reply is None or landed.manner != manner:
             return None
         if reply.error is not None:
+            if reply.native is not None:
+                return None  # it came half, and whose it is reads that half
             copied = copy_of(reply.error)
             if copied is None:
                 return None

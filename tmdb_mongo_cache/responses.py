@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any, Protocol
 
 import requests
 from requests import PreparedRequest
+from requests.adapters import BaseAdapter
 from requests.cookies import cookiejar_from_dict
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import HTTPHeaderDict, HTTPResponse
+from urllib3 import HTTPResponse
 
-from .asking import Outcome
-from .raw import make_raw
-from .tmdb.calls import fill_url
+from .raw import accepts, codings_of, make_raw
 from .tmdb.entry import Entry, Hop, Reply, header
 from .tmdb.header_fields import storable
 from .tmdb.making import age_header
 
 _NO_TIME = timedelta(0)
+ADDED = ("from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated")
 
 
-class Source(NamedTuple):
-    """What the late attributes of an answer from the cache are made of.
+class Source(Protocol):
+    """What the late attributes of an answer from the cache are made of."""
 
-    ``url`` is where it came from; ``make_request`` gives the request, prepared;
-    ``now`` is when it was looked up; ``status`` gives what ``Cache-Status`` says.
-    """
+    @property
+    def entry(self) -> Entry | Hop | Reply:
+        """What was kept."""
 
-    entry: Entry | Hop
-    url: str
-    make_request: Callable[[], PreparedRequest]
-    now: datetime | None = None
-    status: Callable[[], str] | None = None
+    @property
+    def url(self) -> str:
+        """Where it came from."""
 
-    def __repr__(self) -> str:
-        return "Source(…)"  # the URL and the request carry the caller's credentials
+    @property
+    def sent(self) -> Mapping[str, str | bytes]:
+        """The headers of the request."""
+
+    @property
+    def now(self) -> datetime | None:
+        """When it was looked up; None where it has no age."""
+
+    def make_request(self) -> PreparedRequest:
+        """Return the request, prepared."""
+
+    def status(self) -> str:
+        """Return what ``Cache-Status`` says of it; empty where it says nothing."""
+
+
+_DICT: Any = vars(requests.Response)["__dict__"]
+_get_dict, _set_dict = _DICT.__get__, _DICT.__set__
 
 
 class TMDBResponse(requests.Response):
@@ -50,7 +63,8 @@ class TMDBResponse(requests.Response):
     read where this package is not installed.
 
     Of an answer from the cache ``headers``, ``request``, ``url``, ``cookies``,
-    ``encoding`` and ``raw`` are made when they are first asked for.
+    ``encoding`` and ``raw`` are made when they are first asked for, one by one
+    or all together (``vars()``).
     """
 
     from_cache: bool = False
@@ -59,8 +73,6 @@ class TMDBResponse(requests.Response):
     cache_key: str = ""
     revalidated: bool = False
 
-    _source: Source | None = None
-
     @property
     def is_expired(self) -> bool:
         """Whether the answer is past its expiry by now."""
@@ -68,38 +80,58 @@ class TMDBResponse(requests.Response):
 
     def __getattr__(self, name: str) -> Any:
         # Only called for what is not there: with a source, what has not been asked for yet.
-        make = _LATE.get(name)
-        if make is None or self._source is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        # Two threads may come here at once, and must get the same object.
-        return self.__dict__.setdefault(name, make(self, self._source))
+        found = _get_dict(self)
+        source = found.get("_source")
+        if source is not None and name in _LATE:
+            # Two threads may come here at once, and must get the same object.
+            return found.setdefault(name, _LATE[name](self, source))
+        if name in found:
+            return found[name]  # another thread has just made it
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
-    def __dir__(self) -> Iterable[str]:
-        return sorted({*super().__dir__(), *(_LATE if self._source is not None else ())})
+    @property
+    def __dict__(self) -> dict[str, Any]:
+        found: dict[str, Any] = _get_dict(self)
+        if "_source" in found:
+            for name in _LATE:
+                getattr(self, name)
+            found.setdefault("revalidated", False)
+            found.pop("_source", None)
+        return found
+
+    @__dict__.setter
+    def __dict__(self, value: dict[str, Any]) -> None:
+        _set_dict(self, value)
 
     def close(self) -> None:
         """Release the connection, as ``requests.Response.close`` does; an answer from the cache has none."""
-        if self._source is None or "raw" in self.__dict__ or not self._content_consumed:
+        if "raw" in _get_dict(self) or not self._content_consumed:
             super().close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = dict(self.__getstate__())
-        for name in ("from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated"):
-            state[name] = getattr(self, name)
-        return requests.Response, (), state
+        added = {name: getattr(self, name) for name in ADDED}
+        return object.__new__, (requests.Response,), {**self.__getstate__(), **added}
 
 
-def _late_headers(_: TMDBResponse, source: Source) -> CaseInsensitiveDict[str]:
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(storable(source.entry.headers))
+def _headers(source: Source) -> Mapping[str, str]:
+    """Return the headers as they are served: of what was stored, what speaks of one exchange is not."""
+    headers = source.entry.headers
+    return storable(headers) if isinstance(source.entry, Entry) else headers
+
+
+def _late_headers(response: TMDBResponse, source: Source) -> CaseInsensitiveDict[str]:
+    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(_headers(source))
+    codings = codings_of(source.entry.headers) if "content-encoding" in headers._store else []
+    if codings and not (response._content_consumed and accepts(source.sent.get("Accept-Encoding"), codings)):
+        sent = response.raw.headers  # packed otherwise than it was stored
+        for name in {"Content-Encoding", "Content-Length"} & {*headers}:
+            headers.pop(name) if name not in sent else headers.update({name: sent[name]})
     if source.now is not None and isinstance(source.entry, Entry):
         headers["Age"] = age_header(source.entry, source.now)
-    if source.status is not None:
-        _add_status(headers, source.status())
+    status = source.status()
+    if status:
+        add_status(headers, status)
     return headers
-
-
-def _late_request(_: TMDBResponse, source: Source) -> PreparedRequest:
-    return _redirected(source.make_request(), source.url)
 
 
 def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
@@ -111,7 +143,7 @@ def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
 
 
 def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
-    raw = make_raw(source.entry._replace(headers=storable(source.entry.headers)), response.request.path_url)
+    raw = make_raw(source.entry._replace(headers=_headers(source)), source.url, source.sent.get("Accept-Encoding"))
     if response._content_consumed:
         raw.read(decode_content=False)
     return raw
@@ -122,107 +154,51 @@ _LATE: dict[str, Callable[[TMDBResponse, Source], Any]] = {
     "encoding": _late_encoding,
     "headers": _late_headers,
     "raw": _late_raw,
-    "request": _late_request,
+    "request": lambda _, source: source.make_request(),
     "url": lambda _, source: source.url,
 }
 
 
-def from_entry(
-    outcome: Outcome, entry: Entry, request: PreparedRequest, *, stream: bool, elapsed: timedelta
-) -> TMDBResponse:
-    """Build the response to this caller's request from an entry.
-
-    Args:
-        outcome: what the flow gave.
-        entry: the entry in it.
-        request: as this caller sent it.
-        stream: whether the caller reads the body by itself.
-        elapsed: what the call took.
-    """
-    url = _text(request.url)
-    history: list[requests.Response] = []
-    for index, hop in enumerate(entry.history):
-        hop_url = url if index == 0 else fill_url(hop.url, url)
-        before = _built(hop, Source(hop, hop_url, lambda: request))
-        before.history = list(history)
-        location = hop.headers.get("Location")
-        if location is not None:
-            before.headers["Location"] = fill_url(location, url)
-        history.append(before)
-    final_url = fill_url(entry.url, url) if entry.history and entry.url else url
-    source = Source(entry, final_url, lambda: request, outcome.now, lambda: outcome.status)
-    response = from_source(entry, source, elapsed)
-    response.history, response.revalidated = history, outcome.revalidated
-    if stream:
-        response._content, response._content_consumed = False, False
-    return response
-
-
-def from_reply(
-    outcome: Outcome, reply: Reply, request: PreparedRequest, *, key: str, stream: bool, elapsed: timedelta
-) -> TMDBResponse:
-    """Build the response that a reply to another caller, who asked for the same, is to this one.
-
-    Args:
-        outcome: what the flow gave.
-        reply: the reply in it.
-        request: as this caller sent it.
-        key: of the call.
-        stream: whether the caller reads the body by itself.
-        elapsed: what the call took.
-    """
-    now = outcome.now
-    entry = Entry(key, reply.status, reply.reason, reply.headers, reply.body, now, now, now)
-    entry = entry._replace(url=reply.url, history=reply.history)
-    response = from_entry(outcome, entry, request, stream=stream, elapsed=elapsed)
-    response.from_cache, response.expires = False, None
-    # As it came: no cache has kept it, so it has no age.
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(reply.headers)
-    _add_status(headers, outcome.status)
-    response.headers = headers
-    return response
-
-
-def from_source(entry: Entry, source: Source, elapsed: timedelta) -> TMDBResponse:
+def from_source(entry: Entry, source: Source, adapter: BaseAdapter, elapsed: timedelta) -> TMDBResponse:
     """Build the response that an entry is, without redirects, to a caller whose request need not be prepared.
 
     Args:
         entry: the entry.
         source: what the rest is made of when it is asked for.
+        adapter: what would have sent it.
         elapsed: what the call took.
     """
-    response = _built(entry, source)
+    response = built(entry, source, adapter)
     response.elapsed = elapsed
     response.from_cache = True
     response.created_at, response.expires, response.cache_key = entry.timestamp, entry.expires_at, entry.key
     return response
 
 
-def _built(entry: Entry | Hop, source: Source) -> TMDBResponse:
-    """Do what ``requests.adapters.HTTPAdapter.build_response`` does, but for what can wait."""
+def built(part: Entry | Hop | Reply, source: Source, adapter: BaseAdapter) -> TMDBResponse:
+    """Do what ``requests.adapters.HTTPAdapter.build_response`` does, but for what can wait.
+
+    Args:
+        part: what has the status and the body.
+        source: what the rest is made of when it is asked for.
+        adapter: what would have sent the request.
+    """
     # Not by requests' __init__, which makes headers and a cookie jar.
     response = TMDBResponse.__new__(TMDBResponse)
-    response.__dict__ = {
-        "_content": entry.body,
-        "_content_consumed": True,
-        "_next": None,
-        "_source": source,
-        "status_code": entry.status,
-        "reason": entry.reason,
-        "history": [],
-        "elapsed": _NO_TIME,
-    }
-    return response
-
-
-def not_cached(outcome: Outcome, request: PreparedRequest, key: str) -> TMDBResponse:
-    """Build the 504 that answers ``only_if_cached`` (RFC 9111 section 5.2.1.7)."""
-    response = TMDBResponse()
-    response.status_code, response.reason = 504, "Not Cached"
-    response.url, response.request = _text(request.url), request
-    response._content, response._content_consumed = b"", True
-    _add_status(response.headers, outcome.status)
-    response.created_at, response.cache_key = outcome.now, key
+    _set_dict(
+        response,
+        {
+            "_content": part.body,
+            "_content_consumed": True,
+            "_next": None,
+            "_source": source,
+            "status_code": part.status,
+            "reason": part.reason,
+            "history": [],
+            "elapsed": _NO_TIME,
+            "connection": adapter,
+        },
+    )
     return response
 
 
@@ -230,11 +206,11 @@ def annotate(
     response: requests.Response, status: str, *, now: datetime, key: str = "", expires: datetime | None = None
 ) -> requests.Response:
     """Add what the cache has to say to TMDB's own response, in place."""
+    add_status(response.headers, status)
     if type(response) is requests.Response:
         response.__class__ = TMDBResponse
     elif hasattr(type(response), "from_cache"):
         # requests-cache's, at the end of a redirect of one of its sessions: it says all that by itself.
-        _add_status(response.headers, status)
         return response
     # Somebody else's class of response (a mock's, an adapter's) keeps it; the attributes go on the instance.
     extra: Any = response
@@ -242,42 +218,7 @@ def annotate(
     extra.cache_key, extra.revalidated = key, False
     if not isinstance(response, TMDBResponse):
         extra.is_expired = False
-    _add_status(response.headers, status)
     return response
-
-
-def to_reply(response: requests.Response, *, stream: bool) -> Reply:
-    """Take TMDB's response as the flow wants it, its body read, and still unread for a caller who streams."""
-    body = response.content or b""
-    reply = Reply(
-        status=response.status_code,
-        reason=response.reason or "",
-        headers=dict(header_items(response.headers)),
-        body=body,
-        native=response,
-        url=_text(response.url),
-        history=tuple(
-            Hop(_text(hop.url), hop.status_code, hop.reason or "", dict(hop.headers), hop.content or b"")
-            for hop in response.history
-        ),
-        # A redirect may have ended in the store of a session of requests-cache: nobody knows how old that is.
-        keepable=not any(getattr(each, "from_cache", False) for each in (response, *response.history)),
-    )
-    if stream:
-        request_url = response.request.path_url if response.request is not None else None
-        raw = response.raw
-        headers = getattr(raw, "headers", None)
-        response.raw = make_raw(reply, request_url, headers if isinstance(headers, HTTPHeaderDict) else None)
-        response._content, response._content_consumed = False, False
-    return reply
-
-
-def _redirected(request: PreparedRequest, url: str) -> PreparedRequest:
-    if url == request.url:
-        return request
-    redirected = request.copy()
-    redirected.url = url
-    return redirected
 
 
 def header_items(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -285,11 +226,13 @@ def header_items(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items())
 
 
-def _add_status(headers: CaseInsensitiveDict[str], status: str) -> None:
+def add_status(headers: CaseInsensitiveDict[str], status: str) -> None:
+    """Add what this cache did to the Cache-Status header."""
     # RFC 9211 section 2: each cache adds its member at the end.
     before = headers.get("Cache-Status")
     headers["Cache-Status"] = f"{before}, {status}" if before else status
 
 
-def _text(url: str | bytes | None) -> str:
+def text(url: str | bytes | None) -> str:
+    """Return an URL as text."""
     return url.decode("utf-8") if isinstance(url, bytes) else url or ""

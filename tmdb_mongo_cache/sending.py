@@ -14,8 +14,11 @@ from requests.exceptions import ChunkedEncodingError, ContentDecodingError, Prox
 from requests.hooks import default_hooks
 from requests.structures import CaseInsensitiveDict
 
-from . import network, responses
+from . import network
+from .ahead import read_ahead
 from .asking import Waited
+from .building import leave_unread, to_reply
+from .restoring import give_back, give_back_error
 from .scope import inside
 from .tmdb.calls import may_be_for_a_user
 from .tmdb.entry import Reply
@@ -50,7 +53,18 @@ class Transmission:
     """One call's way to TMDB; called by the flow, once or twice, with headers to add.
 
     ``raised`` is the caller's own error that it ended in, if it did: what the
-    flow raises besides is a fault of the cache.
+    flow raises besides is a fault of the cache. ``came`` is TMDB's response, as
+    far as it is one to the caller.
+
+    Args:
+        session: whose call it is.
+        request: as the caller sent it; it shows afterwards what the sending has changed in it.
+        original: what sends it.
+        options: the keyword arguments of ``send``.
+        stream: whether the caller reads the body by itself.
+        hooked: whether it has response hooks. They are not called here, for who calls must see neither
+            a 304 to a condition of ours nor a failure that a stored answer covers; redirects are not followed.
+        hosts: what counts as TMDB besides its own hosts.
     """
 
     def __init__(
@@ -61,44 +75,80 @@ class Transmission:
         options: Mapping[str, Any],
         *,
         stream: bool,
+        hooked: bool = False,
         hosts: frozenset[str] = frozenset(),
     ) -> None:
         self._session = session
         self._request = request
         self._original = original
-        self._options = options
-        self._stream = stream
-        self._hosts = hosts
-        self._last: Reply | None = None
+        self._given = options
+        self._options = {**options, "stream": True, "allow_redirects": False} if hooked else options
+        self._hooked, self._hosts = hooked, hosts
+        self._ahead = stream or hooked
+        self._unread: list[Response] = []
+        self._error: BaseException | None = None
+        self.came: Response | None = None
         self.raised: BaseException | None = None
 
     def __call__(self, headers: Mapping[str, str]) -> Reply:
         """Send the request with these headers added; failures of the other side come back in the reply."""
-        # A copy: the caller's request must not show our condition, and the caller's hooks
-        # must not see what the caller does not get (a 304, a failure that a stored answer covers).
+        self.release()
+        self.came = self._error = None
+        # A copy: the caller's request must not show our condition.
         outgoing = _copy(self._request)
         outgoing.hooks = default_hooks()
         outgoing.headers.update(headers)
         try:
             with inside(self._session):
                 response = self._original(outgoing, **self._options)
-            if not isinstance(response, Response):
-                raise NoResponse(response)
-            real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
-            reply = responses.to_reply(response, stream=self._stream)
-            reply = reply._replace(keepable=real, of_a_user=_is_of_a_user(response))
         except BaseException as error:
-            if isinstance(error, requests.RequestException) and error.request is not None:
-                error.request = self._request
+            give_back_error(error, self._request, outgoing, headers)
             if not isinstance(error, _FAILURES):
                 self.raised = error
                 raise
-            reply = Reply(error=error, keepable=not isinstance(error, ProxyError | SSLError))
-        else:
-            _give_back(self._request, response, headers)
+            self._error = error
+            return Reply(error=error, keepable=not isinstance(error, ProxyError | SSLError))
+        if not isinstance(response, Response):
+            self.raised = NoResponse(response)
+            raise self.raised
         # A 304 to a condition of ours is no answer to the caller.
-        self._last = None if reply.status == 304 and headers else reply
+        self.came = None if response.status_code == 304 and headers else response
+        give_back(response, self._request, outgoing, headers)
+        real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
+        reply = self._reply(response)
+        return reply._replace(keepable=reply.keepable and real, of_a_user=_is_of_a_user(response))
+
+    def _reply(self, response: Response) -> Reply:
+        if not self._ahead:
+            return to_reply(response, response.content or b"")
+        self._unread.append(response)
+        was_read = response._content_consumed
+        copy = read_ahead(response)
+        try:
+            body = (response if copy is None else copy).content or b""
+        except _FAILURES as error:
+            if copy is None:
+                self._error = error
+            # Else it is raised where the caller reads the body.
+            return Reply(error=error, native=None if copy is None else response)
+        reply = to_reply(response, body)
+        if copy is None and (not was_read or (self._hooked and response.is_redirect)):
+            leave_unread(response, reply)
         return reply
+
+    def release(self, kept: Response | None = None) -> None:
+        """Read what nobody will read, so that its connection can be used again.
+
+        Args:
+            kept: the response that the caller gets.
+        """
+        for response in self._unread:
+            if response is not kept:
+                try:
+                    response.content  # noqa: B018  reads it
+                except Exception:  # noqa: BLE001  whatever it ends in, nobody wants it
+                    response.close()
+        self._unread = []
 
     @property
     def patience(self) -> float | None:
@@ -127,6 +177,7 @@ class Transmission:
             repr(sorted(proxies.items())),
             repr((options.get("verify", session.verify), options.get("cert", session.cert))),
             bool(options.get("allow_redirects", True)),
+            self._ahead,  # what breaks off is raised elsewhere
         )
 
     def wait(self, wait: Callable[[float], Waited], seconds: float) -> Waited:
@@ -139,28 +190,42 @@ class Transmission:
 
     def late(self) -> Reply:
         """Return what requests would raise when the caller's patience is at an end."""
-        parts = urlsplit(self._request.url or "")
-        kind, port = ("HTTPS", 443) if parts.scheme == "https" else ("HTTP", 80)
-        pool = f"{kind}ConnectionPool(host={parts.hostname!r}, port={parts.port or port})"
-        text = f"{pool}: Read timed out. (read timeout={self.patience:g})"
-        return Reply(error=requests.ReadTimeout(text, request=self._request))
+        _, read = _connect_and_read(self._options.get("timeout"))
+        text = f"Read timed out. (read timeout={read})"
+        cause = urllib3.exceptions.ReadTimeoutError(self._pool(), self._request.path_url, text)
+        error = requests.ReadTimeout(cause, request=self._request)
+        error.__context__ = cause
+        return Reply(error=error)
+
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        """Return the connections that the request would have taken, for the text of an error."""
+        options, session = self._options, self._session
+        adapter: Any = session.get_adapter(self._request.url or "")
+        try:
+            proxies = options.get("proxies", session.proxies)
+            verify, cert = options.get("verify", session.verify), options.get("cert", session.cert)
+            found: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(
+                self._request, verify, proxies=proxies, cert=cert
+            )
+        except Exception:  # noqa: BLE001  an adapter without one, or with its own
+            parts = urlsplit(self._request.url or "")
+            kind = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
+            return kind(parts.hostname or "", parts.port)
+        return found
 
     def behind(self) -> Transmission:
         """Return what sends the same request when its caller has been answered already; it does not wait for ever."""
         connect, read = _connect_and_read(self._options.get("timeout"))
         longest = (min(connect or _BEHIND, _BEHIND), min(read or _BEHIND, _BEHIND))
-        options = {**self._options, "timeout": longest}
+        options = {**self._given, "timeout": longest, "stream": False}
         return Transmission(self._session, self._request, self._original, options, stream=False, hosts=self._hosts)
 
     def without_the_cache(self) -> Response:
-        """Return what the caller would have had without the cache; sends only if nothing has come yet."""
-        if self._last is None:
-            with inside(self._session):
-                return self._original(self._request, **self._options)
-        if self._last.error is not None:
-            raise self._last.error
-        response: Response = self._last.native
-        return response
+        """Return what the caller would have had without the cache; for where nothing has come that is its own."""
+        if self._error is not None:
+            raise self._error
+        with inside(self._session):
+            return self._original(self._request, **self._given)
 
 
 def _retries(adapter: HTTPAdapter) -> Any:
@@ -182,7 +247,7 @@ def _connect_and_read(timeout: Any) -> tuple[float | None, float | None]:
 
 
 def _least(*seconds: Any) -> float | None:
-    return min((float(found) for found in seconds if isinstance(found, int | float)), default=None)
+    return min((found for found in seconds if isinstance(found, int | float)), default=None)
 
 
 def _copy(request: PreparedRequest) -> PreparedRequest:
@@ -202,15 +267,3 @@ def _is_of_a_user(response: Response) -> bool:
         for step in (*response.history, response)
         if step.request is not None
     )
-
-
-def _give_back(request: PreparedRequest, response: Response, added: Mapping[str, str]) -> None:
-    """Make the response point at the caller's own request, without what was added to it."""
-    if not response.history:
-        response.request = request
-        return
-    response.history[0].request = request
-    for redirected in [*(hop.request for hop in response.history[1:]), response.request]:
-        redirected.hooks = request.hooks
-        for name in added:
-            redirected.headers.pop(name, None)

@@ -65,8 +65,10 @@ def is_downstream(session: Any) -> bool:
 
 # What a call passes through on its way to ``send``, and in it. Whoever changes one of these
 # is to be asked: such a call is not known by its arguments.
-_METHODS = frozenset({"__getattr__", "__getattribute__", "merge_environment_settings", "prepare_request", "send"})
-_of_session = itemgetter("merge_environment_settings", "prepare_request")
+_METHODS = frozenset(
+    {"__getattr__", "__getattribute__", "get_adapter", "merge_environment_settings", "prepare_request", "send"}
+)
+_of_session = itemgetter("get_adapter", "merge_environment_settings", "prepare_request")
 _NAMES = ("PreparedRequest", "Request", "get_netrc_auth", "merge_cookies", "merge_hooks", "merge_setting")
 _of_module = itemgetter(*_NAMES)
 for _name in _NAMES:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote_plus, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urlsplit
 
 from . import directives, endpoints, header_fields, keys, privacy, secrets, states, urls
 from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
 from .policy import Ask
-from .secrets import strip_url
+from .secrets import strip_location, strip_url
 
 
 class Said(NamedTuple):
@@ -164,22 +164,17 @@ def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
 def fill_url(stripped: str, url: str) -> str:
     """Put this caller's credentials into an URL that was stripped of another's; what it has none for goes."""
     own = {name: value for name, value in urls.pairs(urlsplit(url).query) if secrets.is_credential(name)}
-    try:
-        parts = urlsplit(stripped)
-    except ValueError:  # a Location that somebody else has written
-        return stripped
+    place, mark, fragment = stripped.partition("#")
+    place, question, query = place.partition("?")
     filled = []
-    for item in parts.query.split("&"):
+    for item in query.split("&"):
         name, _, value = item.partition("=")
         if not value and secrets.is_credential(name):
             if name not in own:
                 continue
             item = f"{name}={quote_plus(own[name], errors='surrogateescape')}"
         filled.append(item)
-    query = "&".join(filled)
-    if query == parts.query:
-        return stripped  # spelt as it came
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, query, parts.fragment))
+    return place + (question if filled else "") + "&".join(filled) + mark + fragment
 
 
 def kept_form(call: Call, reply: Reply) -> Reply:
@@ -205,6 +200,8 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     if keys.key_of_prepared(steps[-1], call.hosts) == call.key:
         # From http to https, or to the other host: the same call, and the next caller is there already.
         return kept._replace(url=None, history=())
+    if any(secrets.is_somebodys_location(header(hop.headers, "location") or "", own) for hop in reply.history):
+        return reply._replace(keepable=False)
     hops = tuple(_kept_hop(hop, own) for hop in reply.history)
     if any(secrets.body_mentions(hop.body, own) for hop in hops):
         return reply._replace(keepable=False)
@@ -212,9 +209,7 @@ def kept_form(call: Call, reply: Reply) -> Reply:
 
 
 def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:
-    others = {name: value for name, value in hop.headers.items() if name.lower() != "location"}
-    headers = secrets.keepable_headers(header_fields.storable(others), own)
-    location = header(hop.headers, "location")
-    if location is not None:
-        headers["Location"] = strip_url(location)
+    came = {name: strip_location(value) if name.lower() == "location" else value for name, value in hop.headers.items()}
+    keepable = secrets.keepable_headers(header_fields.storable(came), own)
+    headers = {name: value for name, value in came.items() if name in keepable or name.lower() == "location"}
     return Hop(strip_url(hop.url), hop.status, hop.reason, headers, hop.body)

@@ -66,8 +66,10 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
     """
     came = {k: v for k, v in kept_form(call, reply).headers.items() if k.lower() not in _NOT_UPDATED}
     # How old the answer was when it came has nothing to say of this one.
-    names = {"age", *(name.lower() for name in came)}
-    headers = {k: v for k, v in header_fields.storable(entry.headers).items() if k.lower() not in names} | came
+    kept = header_fields.storable(entry.headers)
+    new = {name.lower(): value for name, value in came.items()}
+    headers = {k: new.pop(k.lower(), v) for k, v in kept.items() if k.lower() != "age" or "age" in new}
+    headers |= {name: value for name, value in came.items() if name.lower() in new}
     confirmed = reply._replace(status=entry.status, headers=headers)
     adapts = policy.expiration_of(confirmed, call.ask, rules, now) == expiration.ADAPTIVE
     # Reading it for nothing would cost as much as all the rest.

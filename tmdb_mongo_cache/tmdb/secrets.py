@@ -63,6 +63,19 @@ def strip_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
+def strip_location(location: str) -> str:
+    """Return where a redirect leads without the values of its credentials, otherwise spelt as it came."""
+    url, mark, fragment = location.partition("#")
+    place, question, query = url.partition("?")
+    return place + question + "&".join(_without_value(item) for item in query.split("&")) + mark + fragment
+
+
+def is_somebodys_location(location: str, secrets: Iterable[str]) -> bool:
+    """Say whether a redirect leads to a place with a user or with a credential behind the ``#``: for nobody else."""
+    url, _, fragment = location.partition("#")
+    return "@" in urlsplit(url).netloc or mentions(fragment, secrets)
+
+
 def _without_value(item: str) -> str:
     name = item.partition("=")[0]
     decoded = urls.pairs(name)
