@@ -43,6 +43,7 @@ _NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "aut
 _INDIFFERENT = frozenset({"timeout", "allow_redirects", "verify", "cert"})
 # Of none where they say nothing.
 _EMPTY = frozenset({"auth", "data", "files"})
+_USUAL = ("https://", "http://")
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
 
 Pairs = tuple[tuple[str, str], ...]
@@ -196,8 +197,7 @@ def _known(
 def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
     """Return what ``session.get_adapter`` returns, in a fourth of the time where nothing else is mounted."""
     mounted = session.adapters
-    usual = len(mounted) == 2 and "http://" in mounted and known.mount in mounted and "https://" in mounted
-    return mounted[known.mount] if usual else session.get_adapter(known.call.url)
+    return mounted[known.mount] if tuple(mounted) == _USUAL else session.get_adapter(known.call.url)
 
 
 def _pairs(params: Any) -> Pairs | None:
