@@ -106,6 +106,14 @@ class TestStraight:
         assert tmdb.count == 2
         assert list(collection.find()) == []
 
+    @pytest.mark.parametrize(
+        "query", ["callback+=x", "+callback=x", "a=1&+jsonp+=x", "callback+[]=x", "a=1&%20callback%20=x"]
+    )
+    def test_callback_between_spaces(self, cache, film, query):
+        """A JSONP callback with spaces around its name is one, however they are written."""
+        assert cache.key(f"{film}?{query}") != KEY
+        assert not cache.explain(f"{film}?{query}").key
+
     def test_no_nul(self, tmdb, installed):
         """What only looks like one does not."""
         for _ in range(2):

@@ -24,14 +24,13 @@ from .trying import Chosen, Copy, Tried, choose, lines_about, work
 
 _SERVER = """
 import signal, sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 with EmbeddedServer(Path(sys.argv[1])) as server:
     print(server.uri, flush=True)
-    with suppress(KeyboardInterrupt):
-        signal.pause()
+    signal.pause()
 """
 
 
@@ -149,7 +148,7 @@ def _server(folder: Path) -> Iterator[str]:
         try:
             yield server.stdout.readline().strip()
         finally:
-            server.send_signal(signal.SIGINT)
+            server.terminate()
 
 
 if __name__ == "__main__":
