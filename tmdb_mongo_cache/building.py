@@ -37,7 +37,7 @@ class _Source(NamedTuple):
 
     @property
     def sent(self) -> Mapping[str, str | bytes]:
-        return self.request.headers
+        return self.request.headers or {}
 
     def make_request(self) -> PreparedRequest:
         return self.request

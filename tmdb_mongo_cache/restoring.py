@@ -53,7 +53,7 @@ def _take_over(request: PreparedRequest, outgoing: PreparedRequest, added: Mappi
     """Show in the caller's request what was done to the copy while it was sent (an adapter that signs it)."""
     ours = {name.lower() for name in added}
     sent = {name: value for name, value in outgoing.headers.items() if name.lower() not in ours}
-    if sent != dict(request.headers):
+    if request.headers is not None and sent != dict(request.headers):
         for name in [name for name in request.headers if name not in outgoing.headers]:
             del request.headers[name]
         request.headers.update(sent)
