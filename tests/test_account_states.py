@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
 import requests_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, enabled, install
@@ -56,6 +58,27 @@ def make_backed(
 
 def body_with(states: Any) -> bytes:
     return json.dumps({"id": 550, "title": "Film", "credits": {"cast": []}, "account_states": states}).encode()
+
+
+class AddsHeaders(HTTPAdapter):
+    """An adapter by which a program says who asks, in one of the ways that there are."""
+
+
+class AddsByMethod(AddsHeaders):
+    def add_headers(self, request: Any, **_: Any) -> None:
+        request.headers["Authorization"] = TOKEN
+
+
+class AddsAsItSends(AddsHeaders):
+    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+        request.headers["Authorization"] = TOKEN
+        return super().send(request, *args, **options)
+
+
+class AddsByAnAttribute(AddsHeaders):
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_headers = lambda request, **_: request.headers.update(Authorization=TOKEN)
 
 
 class TestNobody:
@@ -197,6 +220,13 @@ class TestSomebody:
             assert not get(tmdb, "/3/movie/1", params={"append_to_response": "account_states"}).from_cache
         assert collection.count_documents({}) == 0
 
+    @pytest.mark.parametrize("status", [200, 403, 404])
+    def test_no_json(self, tmdb: StandIn, installed: TMDBCache, caplog: Any, status: int) -> None:
+        """An answer that mentions account_states and is no JSON is passed on, and nothing fails."""
+        tmdb.answer(MOVIE, status=status, body=b"<p>account_states</p>")
+        assert get(tmdb, params=STATES).content == b"<p>account_states</p>"
+        assert "cache failed" not in caplog.text
+
     def test_callers_at_once(self, tmdb: StandIn, installed: TMDBCache) -> None:
         """What says something of somebody is not shared with a caller of another key who waits for the same call."""
         tmdb.latency = 0.3
@@ -218,6 +248,39 @@ class TestSomebody:
         tmdb.answer("/3/movie/1", body=body_with({"favorite": True}))
         assert not [session.get(tmdb.url + "/3/movie/1", params=params).from_cache for _ in range(2)][1]
         assert [document["_id"] for document in collection.find({}, {"_id": 1})] == [STATES_KEY]
+
+    @pytest.mark.parametrize("adds", AddsHeaders.__subclasses__())
+    def test_what_an_adapter_adds(
+        self, tmdb: StandIn, cache: TMDBCache, collection: Any, adds: type[HTTPAdapter]
+    ) -> None:
+        """An adapter that may add a token gets no stored answer, and its answers are not stored; other calls are."""
+        with enabled(cache):
+            get(tmdb, params=STATES)
+        for session in (requests.Session(), TMDBSession(cache)):
+            with session, enabled(cache):
+                session.mount("http://", adds())
+                assert [get(tmdb, path, session=session, params=STATES).from_cache for path in PATHS[:2]] == [False] * 2
+                assert "bypass" in status_of(get(tmdb, session=session, params=STATES)).values()
+                get(tmdb, "/3/person/287", session=session)
+        assert sorted(found["tmdb_id"] for found in collection.find({}, {"tmdb_id": 1})) == [287, 550]
+
+    @pytest.mark.parametrize("adds", AddsHeaders.__subclasses__())
+    def test_what_an_adapter_adds_below_the_backend(
+        self, tmdb: StandIn, make_backed: Callable[..., Any], collection: Any, adds: type[HTTPAdapter]
+    ) -> None:
+        """A session on MongoBackend whose adapter has added a token stores nothing."""
+        with make_backed() as session:
+            session.mount("http://", adds())
+            assert [get(tmdb, session=session, params=STATES).from_cache for _ in range(2)] == [False, False]
+        assert collection.count_documents({}) == 0
+
+    def test_other_adapters(self, tmdb: StandIn, installed: TMDBCache) -> None:
+        """An adapter that has its own connections, and nothing to say of a request, is as good as requests' own."""
+        with requests.Session() as session:
+            session.mount(
+                "http://", type("Pooled", (HTTPAdapter,), {"init_poolmanager": HTTPAdapter.init_poolmanager})()
+            )
+            assert [get(tmdb, session=session, params=STATES).from_cache for _ in range(2)] == [False, True]
 
     def test_imported(self, tmdb: StandIn, cache: TMDBCache, tmp_path: Path) -> None:
         """A stranger's file brings none of it in."""
@@ -263,6 +326,9 @@ affirmative = st.one_of(
     st.integers(min_value=1),
 )
 
+WHERE = ["there", "in results", "in a result", "in a season", "twice", "within what is there twice"]
+WHERE += ["escaped", "an underscore escaped", "a value of its own"]
+
 
 @fast
 @given(states=harmless)
@@ -276,9 +342,7 @@ def test_what_says_nothing_is_kept(states: Any) -> None:
     states=st.one_of(of_nobody, errors),
     name=st.sampled_from(["favorite", "watchlist", "rated", "success", "lists", "note", "account", "name"]),
     value=affirmative,
-    where=st.sampled_from(
-        ["there", "in results", "in a result", "in a season", "twice", "escaped", "a value of its own"]
-    ),
+    where=st.sampled_from(WHERE),
 )
 def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, value: Any, where: str) -> None:
     """One affirmative or unknown value anywhere in account_states, of the title or a season, keeps an answer out."""
@@ -294,6 +358,10 @@ def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, valu
     body = json.dumps(text)
     if where == "twice":
         body = f'{{"account_states": {json.dumps(said)}, "account_states": {json.dumps(states)}, "id": 1}}'
+    if where == "within what is there twice":
+        body = f'{{"id": 1, "season/1": {{"account_states": {json.dumps(said)}}}, "season/1": {{}}}}'
+    if where == "an underscore escaped":
+        body = body.replace("account_states", "account\\u005fstates")
     if where == "escaped":
         body = body.replace("account_states", "\\u0061ccount\\u005Fstates")
     assert not kept(body.encode())
@@ -301,6 +369,7 @@ def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, valu
 
 
 MARKS = ["session_id", "guest_session_id", "access_token", "request_token", "username", "password", "user", "token"]
+MARKS += ["sess", "sid", "uid", "email", "profile", "member", "identity", "pwd"]
 
 
 def straight(query: str, headers: dict[str, str] | None = None) -> bool:
@@ -332,6 +401,10 @@ def test_a_user_in_the_query(name: str, data: st.DataObject, value: str) -> None
             "X-Session",
             "Account",
             "X-User-Id",
+            "From",
+            "X-Forwarded-Email",
+            "DPoP",
+            "X-Client-Cert",
         ]
     ),
     value=st.sampled_from(["", "x", TOKEN, "session_id=abc"]),
@@ -342,10 +415,15 @@ def test_a_user_in_the_headers(name: str, value: str, upper: Callable[[str], str
     assert straight("", {upper(name): value})
 
 
-@pytest.mark.parametrize("value", [TOKEN, "Basic bmFtZTp3b3Jk", "session_id=abc", "a=1; request_token=abc"])
-def test_a_user_in_any_header(value: str) -> None:
-    """A token or a session in a header of any name makes account_states private."""
+@pytest.mark.parametrize(
+    "value",
+    [TOKEN, TOKEN.split()[1], "Token abcdef", "Basic bmFtZTp3b3Jk", "session_id=abc", "a=1; request_token=abc"],
+)
+def test_a_user_in_any_value(value: str) -> None:
+    """A token or a session in a header or a param of any name makes account_states private."""
     assert straight("", {"X-Forwarded": value})
+    assert straight(f"&x={quote(value)}")
+    assert straight(f"&api_key={quote(value)}")
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def _send(
         call = None
     if call is None:
         return original(request, **options)
-    instead = call.straight or network.why_not_asked(session, call.url, cache.hosts)
+    instead = call.straight or network.why_not_asked(session, call.url, cache.hosts, call.ask.appended)
     if instead or rules.call_expire_after == DO_NOT_CACHE or authenticates(hooks):
         call = call._replace(straight=instead)
         return _send_straight(cache, rules, session, request, original, options, call)

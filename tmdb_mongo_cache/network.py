@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import CodeType, FunctionType, MethodType
 from typing import Any
@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .sessions import session_class
-from .tmdb import urls
+from .tmdb import states, urls
 from .wrappers import below
 
 _STAND_INS = frozenset(
@@ -44,25 +44,33 @@ _STAND_INS = frozenset(
 _SESSION, _ADAPTER = vars(session_class()), vars(HTTPAdapter)
 _POOL, _TLS_POOL = vars(HTTPConnectionPool), vars(HTTPSConnectionPool)
 _GET_ADAPTER = _SESSION["get_adapter"]
+_ADDING = frozenset({"add_headers", "request_url", "send"})
+"""Methods by which an adapter of the program's own may change what is sent."""
 _MOST_STEPS = 100
 _MOCK = "a mock stands in for the network"
 
 _seen: tuple[tuple[Any, ...], bool] = ((), False)
 
 
-def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
+def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str], appended: Sequence[str] = ()) -> str:
     """Say what answers a call instead of the network, as far as that can be told before; empty where it does itself.
 
     An adapter that the program has mounted for a host of its own is a server in
-    the same process, and as good as one elsewhere.
+    the same process, and as good as one elsewhere. One that may add a header
+    (a token) is none that may be asked where the answer depends on who asks.
 
     Args:
         session: makes the call.
         url: is called.
         hosts: what counts as TMDB besides its own hosts.
+        appended: what is appended to the answer.
     """
     try:
-        return _MOCK if is_mocked() else _why_not_by_adapter(session, url, hosts)
+        if is_mocked():
+            return _MOCK
+        if appended and any(map(states.is_part, appended)) and _may_add(session.get_adapter(url)):
+            return "an adapter of the program's own may say whose account_states are asked for"
+        return _why_not_by_adapter(session, url, hosts)
     except Exception:  # noqa: BLE001  a session with something missing fails, if at all, where it sends
         return ""
 
@@ -204,9 +212,21 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def _is_http_adapter(adapter: Any) -> bool:
     """Say whether an adapter is requests' own or derived from it; by the name, for requests may have been reloaded."""
-    return any(
-        (kind.__name__, kind.__module__) == ("HTTPAdapter", "requests.adapters") for kind in type(adapter).__mro__
-    )
+    return any(map(_is_requests_own, type(adapter).__mro__))
+
+
+def _is_requests_own(kind: type) -> bool:
+    return (kind.__name__, kind.__module__) == ("HTTPAdapter", "requests.adapters")
+
+
+def _may_add(adapter: Any) -> bool:
+    """Say whether an adapter may change what it sends: it has a method for that which is not requests' own."""
+    own = [vars(adapter)]
+    for kind in type(adapter).__mro__:
+        if _is_requests_own(kind):
+            break
+        own.append(vars(kind))
+    return any(not _ADDING.isdisjoint(names) for names in own)
 
 
 def _is_listed(url: str, hosts: frozenset[str]) -> bool:

@@ -112,7 +112,7 @@ def answer(
         known = _known(active, session, args, options)
         if known is None:
             return None, None
-        if network.why_not_asked(session, known.call.url, active.cache.hosts):
+        if network.why_not_asked(session, known.call.url, active.cache.hosts, known.call.ask.appended):
             return None, None
         adapter = _adapter(session, known)
         looked = active.cache.flow.look_up(known.call, active.rules)

@@ -205,7 +205,7 @@ class MongoBackend(BaseCache):
             key = cache_key or self.create_key(response.request)
         except Exception:  # noqa: BLE001  the cache is never why a program fails
             return
-        if key == NOT_CACHED or not self._is_from_network(response):
+        if key == NOT_CACHED or not self._is_kept(response):
             return
         self._guard.write(
             self._write,
@@ -216,10 +216,13 @@ class MongoBackend(BaseCache):
             read_only=lambda: self.responses.has_secondaries_alone,
         )
 
-    def _is_from_network(self, response: Response) -> bool:
-        """Say whether what is to be kept of TMDB's came from there, and not from a test's mock."""
-        if isinstance(response, CachedResponse) or self._classify(response.request) is None:
+    def _is_kept(self, response: Response) -> bool:
+        """Say whether what is to be kept of TMDB's came from there, not from a test's mock, and is nobody's own."""
+        call = None if isinstance(response, CachedResponse) else self._classify(response.request)
+        if call is None:
             return True
+        if call.straight:  # what was sent in the end, with what an adapter has added
+            return False
         return network.is_from_network(response, response.request.url or "", self.responses.hosts)
 
     def _write(

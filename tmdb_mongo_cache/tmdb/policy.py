@@ -220,7 +220,7 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         return "set not to be cached"
     if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:
         return "its Cache-Control forbids it"
-    if states.tells_of_somebody(reply.body, data):
+    if states.tells_of_somebody(reply.body):
         return "account_states that say something of somebody are private"
     if reply.of_a_user and any(map(states.is_part, ask.appended)):
         return "account_states, sent for with something of a user's"

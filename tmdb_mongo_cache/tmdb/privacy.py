@@ -26,8 +26,15 @@ _CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
 
 # What may say who asks, by the name of a param or a header. Only where it makes a
 # difference who does is this asked: better once too often.
-_OF_A_USER = re.compile(r"account|auth|bearer|cookie|credential|jwt|login|passw|secret|session|token|user(?![-_]agent)")
-_USER_IN_VALUE = re.compile(r"\b(?:bearer|basic)\s+\S|" + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"})))
+_OF_A_USER = re.compile(
+    r"account|auth|bearer|client[-_]?cert|cookie|credential|dpop|e-?mail|identi|jwt|login|member|passw|profile|secret"
+    r"|sess|signature|token|user(?![-_]agent)|(?<![a-z])(?:from|pass|pin|pwd|sid|uid)(?![a-z])"
+)
+# "eyJ" begins the JSON in a JWT, as TMDB's tokens are.
+_USER_IN_VALUE = re.compile(
+    r"\b(?:bearer|basic|digest|token)[\s:]+\S|\beyj[\w-]+\.|"
+    + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"}))
+)
 
 # Headers that ask for something other than the plain answer (RFC 9110 sections
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
@@ -144,7 +151,7 @@ def why_states_straight(names_a_user: bool) -> str:
 
 
 def names_a_user(items: Iterable[tuple[str, str | bytes]]) -> bool:
-    """Say whether something among params or headers may say who asks: anything but an ``api_key``.
+    """Say whether something among params or headers may say who asks, by its name or as a token: no ``api_key`` does.
 
     An ``api_key`` is a program's. Answers that depend on the user (appended
     account_states) can be about nobody where nothing else is sent.

@@ -15,11 +15,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from .bodies import Outline
-
 NAME = "account_states"
 
 _PART = re.compile(rf"(?:[a-z0-9_]+/)*{NAME}")
+
+_ESCAPED = re.compile(rb"\\u00[4-7]")  # a letter or an underscore, which no writer of JSON has to escape
 
 _SAID = frozenset({"favorite", "rated", "watchlist"})
 _NUMBERS = frozenset({"episode_number", "id", "season_number"})
@@ -43,26 +43,25 @@ def without(parts: Iterable[str]) -> tuple[str, ...]:
     return tuple(part for part in parts if not is_part(part))
 
 
-def tells_of_somebody(body: bytes, data: Any) -> bool:
-    """Say whether an answer has account_states, wherever in it, that say something of somebody.
-
-    Args:
-        body: the answer.
-        data: the same, parsed.
-    """
-    # Hardly any answer has it. Its letters may be escaped, or of two bytes.
-    if not any(mark in body for mark in (b"ccount", b"CCOUNT", b"\\u00", b"\0")):
+def tells_of_somebody(body: bytes) -> bool:
+    """Say whether an answer has account_states, wherever in it, that say something of somebody."""
+    if not _may_be_in(body):
         return False
-    if isinstance(data, Outline):  # nested too deeply to be read
-        return True
-    if not any(_is_name(name) for name, _ in _members(data)):
-        return False
-    # Once more, for a reader may take the first of two members with one name where another takes the last.
     try:
+        # Member by member, for a reader may take the first of two with one name where another takes the last.
         written = json.loads(body, object_pairs_hook=_Members)
     except RecursionError:
         return True
+    except ValueError:  # no JSON: nothing that is kept
+        return False
     return not all(_says_nothing(value) for name, value in _members(written) if _is_name(name))
+
+
+def _may_be_in(body: bytes) -> bool:
+    """Say whether an answer may have the name, as hardly any has; its letters may be escaped, or of two bytes."""
+    if b"ccount_" in body or b"CCOUNT_" in body or b"\0" in body:
+        return True
+    return b"\\u00" in body and _ESCAPED.search(body) is not None
 
 
 def _is_name(name: str) -> bool:
@@ -74,10 +73,9 @@ def _members(data: Any) -> Iterator[tuple[str, Any]]:
     waiting = [data]
     while waiting:
         found = waiting.pop()
-        if isinstance(found, dict | _Members):
-            members = tuple(found.items()) if isinstance(found, dict) else tuple(found)
-            yield from members
-            waiting.extend(value for _, value in members)
+        if isinstance(found, _Members):
+            yield from found
+            waiting.extend(value for _, value in found)
         elif isinstance(found, list):
             waiting.extend(found)
 
