@@ -84,7 +84,7 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     try:
         return MongoClient(address, **{**defaults, **options})
     except UserWarning:  # where warnings are errors
-        raise ConfigError(why_warned(address)) from None
+        raise ConfigError(why_warned(address, options)) from None
     except (InvalidURI, ConfigurationError, OSError, ValueError, TypeError):
         # Not "from" it: pymongo's text may repeat a part of the password.
         raise ConfigError(why_refused(address, options)) from None

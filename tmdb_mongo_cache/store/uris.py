@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 from urllib.parse import unquote_plus
 
-from pymongo.common import VALIDATORS
+from pymongo.common import VALIDATORS, validate
 from pymongo.errors import ConfigurationError
 from pymongo.uri_parser import split_options
 
@@ -29,6 +30,9 @@ def why_refused(uri: str | Sequence[str], options: Mapping[str, Any]) -> str:
                 pass
         except OSError as error:
             return f"MongoDB's option {name} names a file that cannot be read: {path!r} ({_reason(error)})"
+    fault = _fault_given(options)
+    if fault:
+        return fault
     advice = (
         "the files that it names must be certificates and keys in PEM form"
         if files
@@ -38,12 +42,13 @@ def why_refused(uri: str | Sequence[str], options: Mapping[str, Any]) -> str:
     return f"MongoDB cannot be used with the URI {','.join(map(mask, uris))} and its options: {advice}"
 
 
-def why_warned(uri: str | Sequence[str]) -> str:
-    """Return, as a sentence without a credential, which option of a URI a client would do without."""
+def why_warned(uri: str | Sequence[str], options: Mapping[str, Any]) -> str:
+    """Return, as a sentence without a credential, which option, of a URI or given, a client would do without."""
     uris = [uri] if isinstance(uri, str) else uri
     fault = next((fault for one in uris for fault in map(_fault, _texts(one)) if fault), "")
     times = Counter(name.lower() for one in uris for name, _ in _options(one))
     twice = next((name for name, count in times.items() if count > 1 and name != _REPEATED), "")
+    fault = fault or _fault_given(options)
     fault = fault or (f"the option {twice} is in it twice" if twice else "one of its options cannot be used")
     return f"{','.join(map(mask, uris))}: {fault}"
 
@@ -51,8 +56,7 @@ def why_warned(uri: str | Sequence[str]) -> str:
 def _fault(option: str) -> str | None:
     name = option.partition("=")[0]
     if name.lower() not in VALIDATORS:
-        near = get_close_matches(name.lower(), VALIDATORS, 1, 0.8)
-        return f"MongoDB has no option {name}" + (f"; did you mean {near[0]}?" if near else "")
+        return _no_option(name)
     try:
         split_options(option, warn=False)
     except (UserWarning, ConfigurationError, ValueError, TypeError):
@@ -60,6 +64,26 @@ def _fault(option: str) -> str | None:
     except OSError:
         return None
     return None
+
+
+def _fault_given(options: Mapping[str, Any]) -> str:
+    """Say which of the options that are given beside a URI cannot be used; not its value, which may be a password."""
+    for name, value in options.items():
+        if name.lower() not in VALIDATORS:
+            return _no_option(name)
+        try:
+            with warnings.catch_warnings(action="error", category=UserWarning):
+                validate(name, value)
+        except (UserWarning, ConfigurationError, ValueError, TypeError):
+            return f"MongoDB's option {name} cannot be used with the value that is given"
+        except OSError:
+            continue
+    return ""
+
+
+def _no_option(name: str) -> str:
+    near = get_close_matches(name.lower(), VALIDATORS, 1, 0.8)
+    return f"MongoDB has no option {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _texts(uri: str) -> list[str]:
