@@ -368,6 +368,21 @@ def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, valu
     assert not kept(body.encode("utf-16"))
 
 
+@pytest.mark.parametrize("name", ["favorite", "rated", "watchlist"])
+@pytest.mark.parametrize("value", [0, 0.0, "", [], {}])
+def test_neither_false_nor_null(name: str, value: Any) -> None:
+    """What TMDB says of a user in favorite, rated and watchlist says nothing only where it is False or null."""
+    assert not kept(body_with({name: value}))
+    assert kept(body_with({"unheard_of": value}))
+
+
+@pytest.mark.parametrize("code", [1, 12, 13])
+def test_a_code_of_success(code: int) -> None:
+    """A status_code of TMDB's for what has succeeded is no error, and says something."""
+    assert not kept(body_with({"status_code": code, "status_message": "The item was updated."}))
+    assert kept(body_with({"status_code": 3, "status_message": "Authentication failed."}))
+
+
 MARKS = ["session_id", "guest_session_id", "access_token", "request_token", "username", "password", "user", "token"]
 MARKS += ["sess", "sid", "uid", "email", "profile", "member", "identity", "pwd"]
 

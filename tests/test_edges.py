@@ -53,12 +53,12 @@ class TestKey:
     @pytest.mark.parametrize("ending", ["/.", "/%2E", "/%2e", "/./", "/x/..", "/x/%2E%2e", "/x/../"])
     def test_a_path_that_ends_in_dots(self, cache, film, ending):
         """A path that ends in a dot segment is the one that ends in a slash."""
-        assert cache.key(film + ending) in (cache.key(f"{film}/"), None)
+        assert cache.key(film + ending) == f"{KEY}/"
 
     @pytest.mark.parametrize("path", ["/..", "/%2E%2E", "/%2e%2e/..", "/x/%2E%2E/%2E%2E"])
     def test_a_path_that_goes_above_the_root(self, tmdb, cache, path):
         """What goes up from the root stays there."""
-        assert cache.key(f"{tmdb.url}{path}{MOVIE}") in (KEY, None)
+        assert cache.key(f"{tmdb.url}{path}{MOVIE}") == KEY
 
     @pytest.mark.parametrize("host", ["api.themoviedb.org", "api.tmdb.org", "API.TheMovieDB.org", "api.tmdb.org."])
     @pytest.mark.parametrize(
