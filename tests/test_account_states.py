@@ -282,6 +282,15 @@ class TestSomebody:
             )
             assert [get(tmdb, session=session, params=STATES).from_cache for _ in range(2)] == [False, True]
 
+    @pytest.mark.parametrize(("api_key", "fetched"), [("0" * 32, 1), (TOKEN.split()[1], 0)])
+    def test_fetched_again(self, tmdb: StandIn, cache: TMDBCache, collection: Any, api_key: str, fetched: int) -> None:
+        """What a change has made stale is not fetched again with a token, which is no failure."""
+        with enabled(cache):
+            get(tmdb, params=STATES)
+        collection.update_one({}, {"$set": {"changed_at": now(), "expires_at": now()}})
+        report = cache.refresh_changes(prefetch=True, api_key=api_key, base_url=tmdb.url, rate=5000)
+        assert (report.fetched, report.failed) == (fetched, ())
+
     def test_imported(self, tmdb: StandIn, cache: TMDBCache, tmp_path: Path) -> None:
         """A stranger's file brings none of it in."""
         with enabled(cache):
@@ -327,7 +336,7 @@ affirmative = st.one_of(
 )
 
 WHERE = ["there", "in results", "in a result", "in a season", "twice", "within what is there twice"]
-WHERE += ["escaped", "an underscore escaped", "a value of its own"]
+WHERE += ["in capitals", "beside what is nested too deeply", "escaped", "an underscore escaped", "a value of its own"]
 
 
 @fast
@@ -360,6 +369,10 @@ def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, valu
         body = f'{{"account_states": {json.dumps(said)}, "account_states": {json.dumps(states)}, "id": 1}}'
     if where == "within what is there twice":
         body = f'{{"id": 1, "season/1": {{"account_states": {json.dumps(said)}}}, "season/1": {{}}}}'
+    if where == "in capitals":
+        body = body.replace("account_states", "ACCOUNT_STATES")
+    if where == "beside what is nested too deeply":
+        body = f'{body[:-1]}, "x": {"[" * 10**5}{"]" * 10**5}}}'
     if where == "an underscore escaped":
         body = body.replace("account_states", "account\\u005fstates")
     if where == "escaped":

@@ -158,8 +158,8 @@ class Upstream:
         return f"{self._base}{path}?{query}" if query else f"{self._base}{path}"
 
     def key(self, url: str) -> str:
-        """Return the key of the answer at an URL; empty where it is none that is ever cached."""
-        call = classify("GET", url, {}, hosts=self._hosts)
+        """Return the key of the answer at an URL; empty where it is none that is ever cached when this asks for it."""
+        call = classify("GET", url, self._session.headers, hosts=self._hosts)
         return "" if call is None else call.key
 
     def fetch(self, url: str) -> Outcome | None:
