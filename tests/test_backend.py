@@ -222,3 +222,15 @@ def test_a_file_of_the_backend(tmp_path: Path) -> None:
     """A file that MongoBackend's own arguments name and that cannot be read is named."""
     with pytest.raises(ConfigError, match=r"tlsCAFile names a file that cannot be read: '.*not there'"):
         MongoBackend(host="mongodb://127.0.0.1:9", tls=True, tlsCAFile=str(tmp_path / "not there"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("maxPoolSize", "x"), ("w", 1.5), ("readPreference", "film"), ("compressors", "film"), ("tlsCAFile", 5),
+     ("tz_aware", "maybe"), ("document_class", 5), ("authMechanism", "FOO"), ("tls", "s3cr3t")],
+)  # fmt: skip
+def test_an_option_given_beside_the_uri(name: str, value: object) -> None:
+    """An option that is given by itself and cannot be used is named, and its value is not repeated."""
+    with pytest.raises(ConfigError) as caught:
+        MongoBackend("films", host="mongodb://127.0.0.1:9/", connect=False, **{name: value})
+    assert str(caught.value).endswith(f"MongoDB's option {name} cannot be used with the value that is given")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
+from tmdb_mongo_cache import ConfigError, TMDBCache
 
 pytestmark = pytest.mark.versions
 
@@ -83,18 +83,6 @@ def test_a_file_that_is_something_else(option: str, tmp_path: Path) -> None:
     text = said(f"{USER}?tls=true&{option}={tmp_path / 'film.txt'}")
     assert f"{option}={tmp_path / 'film.txt'}" in text
     assert "PEM" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("maxPoolSize", "x"), ("w", 1.5), ("readPreference", "film"), ("compressors", "film"), ("tlsCAFile", 5),
-     ("tz_aware", "maybe"), ("document_class", 5), ("authMechanism", "FOO"), ("tls", "s3cr3t")],
-)  # fmt: skip
-def test_an_option_given_beside_the_uri(name: str, value: object) -> None:
-    """An option that is given by itself and cannot be used is named, and its value is not repeated."""
-    with pytest.raises(ConfigError) as caught:
-        MongoBackend("films", host="mongodb://127.0.0.1:9/", connect=False, **{name: value})
-    assert str(caught.value).endswith(f"MongoDB's option {name} cannot be used with the value that is given")
 
 
 @pytest.mark.parametrize("password", ["s3cr3t?films=1", "s3cr3t?x=1&s3cr3t", "s3cr3t?tlsCAFile=s3cr3t"])
