@@ -86,9 +86,10 @@ def test_delete_and_filter(make_session: Callable[..., Any], tmdb: StandIn, coll
 
 
 def test_redirects_are_pruned_in_one_query(
-    make_session: Callable[..., Any], tmdb: StandIn, mongo: Any, database: str
+    make_session: Callable[..., Any], tmdb: StandIn, mongo: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """delete() prunes the redirects whose answer is gone without asking for each."""
+    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")  # all of them are to be stored
     session = make_session()
     for number in range(10):
         tmdb.answer(f"/from/{number}", status=302, headers={"Location": f"/to/{number}"}, body=b"")

@@ -57,6 +57,8 @@ GONE = {
         "Request-Id": "|9f.",
     },
     **{"X-Amzn-Trace-Id": "Root=1", "traceparent": "00-1-2-01", "X-Correlation-ID": "1", "X-Timer": "S1.0,VS0,VE1"},
+    **{"tracestate": "a=1", "traceresponse": "00-1-2-01", "b3": "1-2", "X-Trace-Id": "1", "X-Throttled": "no"},
+    **{"X-Amz-Id-2": "a=", "X-Served-By": "cache-fra1", "X-Response-Time": "9ms", "Reporting-Endpoints": 'x="/r"'},
     **{"Server-Timing": "cdn-cache-miss", "X-Runtime": "0.1", "NEL": '{"max_age":1}', "Report-To": '{"group":"x"}'},
 }
 
