@@ -113,6 +113,27 @@ thread.join()
         )
         assert [call.path for call in tmdb.calls] == ["/3/movie/1", "/3/movie/2"]
 
+    def test_amid_the_imports_of_a_first_call(self, programs: Programs) -> None:
+        """A child forked while a thread makes the first call, for which this package imports the rest, does not hang."""
+        programs.run(
+            f"""
+{WAIT_FOR_CHILDREN}
+thread = threading.Thread(target=get, args=(1,))
+thread.start()
+children = []
+while thread.is_alive() and len(children) < 10:
+    children.append(fork(lambda: get(2)))
+    time.sleep(0.02)
+try:
+    wait_for(children, 15)
+finally:
+    for pid in children:
+        try: os.kill(pid, 9)
+        except ProcessLookupError: pass
+thread.join()
+"""
+        )
+
     def test_whatever_is_locked(self, programs: Programs) -> None:
         """A child forked while other threads hold every lock that this package has makes its calls all the same."""
         out = programs.run(
@@ -120,7 +141,8 @@ thread.join()
 {WAIT_FOR_CHILDREN}
 import gc
 {EVERYTHING}
-waiting = [sys.modules["tmdb_mongo_cache.store.locks"]]  # a fork waits for its lock, by design
+# A fork waits for their locks, by design.
+waiting = [sys.modules[f"tmdb_mongo_cache.{{name}}"] for name in ("forks", "store.locks")]
 kinds = (type(threading.Lock()), type(threading.RLock()))
 def ours():
     for found in gc.get_objects():

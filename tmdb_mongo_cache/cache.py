@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from .config import CacheConfig
 from .errors import ConfigError
-from .forks import ForkSafeLock
+from .forks import ForkSafeLock, importing
 from .jobs.methods import Jobs
 from .logs import log_as_the_environment_says
 from .recording import Recorder
@@ -64,7 +64,8 @@ class TMDBCache(Jobs, Tools):
         """The flow of this cache; made when it is first asked for."""
         flow = self._flow
         if flow is None:
-            from .flow import Flow
+            with importing():
+                from .flow import Flow
 
             with self._lock:
                 flow = self._flow

@@ -18,6 +18,7 @@ from typing import Any
 import requests.sessions
 
 from . import sessions
+from .forks import importing
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -80,7 +81,8 @@ class Library:
         if self._is_broken:
             return False
         try:
-            self.plain, self.exchange = (import_module(f"{_PACKAGE}.{name}") for name in ("plain", "exchange"))
+            with importing():
+                self.plain, self.exchange = (import_module(f"{_PACKAGE}.{name}") for name in ("plain", "exchange"))
         except Exception as error:  # noqa: BLE001  the cache is never why a program fails
             self._is_broken = True
             logger.warning("TMDB calls are not cached: %s", error or type(error).__name__)

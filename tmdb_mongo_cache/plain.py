@@ -11,6 +11,7 @@ no plain hit: what was looked up for it goes along.
 from __future__ import annotations
 
 import logging
+import netrc  # noqa: F401  requests imports it in the middle of a call, where a fork may leave it locked
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache

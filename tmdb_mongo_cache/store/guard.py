@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import CacheConfig
 from ..errors import CLOSED, StoreError, StoreUnavailable
-from ..forks import RenewedAfterFork
+from ..forks import RenewedAfterFork, importing
 from ..stats import Counters
 from ..tmdb.entry import Entry
 from ..tmdb.writes import Touched
@@ -154,7 +154,8 @@ class GuardedStore(RenewedAfterFork):
             raise StoreError(CLOSED)
         if self._store is None:
             # pymongo takes longer to import than all the rest: not before there is something to look up.
-            from .mongo import MongoStore
+            with importing():
+                from .mongo import MongoStore
 
             with self._lock:
                 if self._store is None:

@@ -171,7 +171,8 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     for shared in list(_shared_locks):
         shared.after_fork(child=False)
-    _fork_lock.release()
+    with contextlib.suppress(RuntimeError):  # imported while the fork was waiting
+        _fork_lock.release()
 
 
 def _after_fork_in_child() -> None:
