@@ -114,7 +114,7 @@ thread.join()
         assert [call.path for call in tmdb.calls] == ["/3/movie/1", "/3/movie/2"]
 
     def test_amid_the_imports_of_a_first_call(self, programs: Programs) -> None:
-        """A child forked while a thread makes the first call, for which this package imports the rest, does not hang."""
+        """A child forked while a thread makes the first call, which imports the rest of this package, does not hang."""
         programs.run(
             f"""
 {WAIT_FOR_CHILDREN}
