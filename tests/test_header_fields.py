@@ -140,8 +140,8 @@ def test_served_stale(told: StandIn, cache: TMDBCache, collection: Any, fault: s
         assert names(get(told)) == lower(KEPT)
 
 
-def test_redirects(told: StandIn, cache: TMDBCache, collection: Any) -> None:
-    """Nor have the redirects that led to an answer."""
+def test_redirects(told: StandIn, cache: TMDBCache, collection: Any, tmp_path: Path) -> None:
+    """Nor have the redirects that led to an answer, served or exported."""
     told.answer("/3/movie/1", status=301, headers={**GONE, "Location": MOVIE, "Date": "x", "Server": "x"})
     with enabled(cache):
         live, hit = get(told, "/3/movie/1"), get(told, "/3/movie/1")
@@ -151,6 +151,9 @@ def test_redirects(told: StandIn, cache: TMDBCache, collection: Any) -> None:
         assert lower(stored["history"][0]["headers"]) - {"content-length"} == {"location", "date", "server"}
         collection.update_one({"_id": stored["_id"]}, {"$set": {"history.0.headers": {**GONE, "Location": MOVIE}}})
         assert names(get(told, "/3/movie/1").history[0]) == {"location"}
+    cache.export_entries(tmp_path / "copy.jsonl")
+    _, line = lines_of(tmp_path / "copy.jsonl")
+    assert lower(line["history"][0]["headers"]) == {"location"}
 
 
 def test_not_found(tmdb: StandIn, cache: TMDBCache) -> None:
