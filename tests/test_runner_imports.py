@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import tmdb_mongo_cache
@@ -81,3 +83,34 @@ def test_asked_before_the_first_call(runner: Runner, tls_tmdb: StandIn, code: st
     """What a program does with the cache before its first call is as if it had been installed from the start."""
     code = f"import tmdb_mongo_cache as t\n{code}\nimport requests\nprint(t.is_installed())\n{SHOW}"
     assert runner.run("-c", code).stdout == f"{installed}\n" + ("False True\n" if installed else "None None\n")
+
+
+def test_threads_that_call_first(runner: Runner, tls_tmdb: StandIn) -> None:
+    """Threads that make a program's first calls together are cached, each of them."""
+    code = """
+import threading, requests
+barrier, found = threading.Barrier(6), []
+def call(number):
+    barrier.wait()
+    url = f"https://api.themoviedb.org/3/movie/{number}"
+    found.append(getattr(requests.get(url, params={"api_key": "any"}), "from_cache", None))
+threads = [threading.Thread(target=call, args=(number,)) for number in range(1, 7)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(found)
+"""
+    assert runner.run("-c", code).stdout.strip() == str([False] * 6)
+
+
+@pytest.mark.parametrize("how", ["sitecustomize.py", "already.pth"])
+def test_requests_before_the_program(runner: Runner, tls_tmdb: StandIn, tmp_path: Path, how: str) -> None:
+    """A program is cached whose own sitecustomize, or a .pth file, imports requests before its first line."""
+    (tmp_path / how).write_text("import requests\n")
+    if how.endswith(".pth"):
+        (tmp_path / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(tmp_path)!r})\n")
+    code = """
+import requests
+print(requests.get("https://api.themoviedb.org/3/movie/1", params={"api_key": "any"}).from_cache)
+"""
+    done = runner.run("-c", code, PYTHONPATH=str(tmp_path))
+    assert (done.stdout.strip(), done.stderr) == ("False", "")

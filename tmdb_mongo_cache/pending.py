@@ -8,12 +8,24 @@ of the environment until then.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from .forks import ForkSafeLock
 
 _lock = ForkSafeLock()
 _install: Callable[[], None] | None = None
 _is_under_way = False
+_standing_in: list[Any] = []
+
+
+def stands_in(thing: Any) -> None:
+    """Note that something stands in a class until the cache is installed."""
+    _standing_in.append(thing)
+
+
+def is_standing_in(thing: Any) -> bool:
+    """Say whether something is exactly such a thing, which a wrapper is to replace."""
+    return any(thing is one for one in _standing_in)
 
 
 def want(install: Callable[[], None]) -> None:

@@ -44,6 +44,8 @@ class Patched:
     def wrap(self, name: str) -> None:
         """Put a wrapper of ours on a method, unless there is one, or a test has its mock there."""
         thing = vars(self.kind).get(name)
+        if pending.is_standing_in(thing):
+            thing = below(thing)
         if thing is None or has_ours(thing) or is_mock(thing):
             return
         setattr(self.kind, name, self.wrapper(name, thing))

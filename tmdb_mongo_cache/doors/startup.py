@@ -33,6 +33,8 @@ def install_with_requests() -> None:
     """Install the cache at the first call that is made with ``requests``, and import nothing before."""
     pending.want(_install)
     sys.meta_path.insert(0, _Finder())
+    if "requests.sessions" in sys.modules:  # by the program's own sitecustomize, or a .pth file
+        _catch(sys.modules["requests.sessions"])
 
 
 def _install() -> None:
@@ -82,16 +84,21 @@ class _Loader(importlib.abc.Loader):
         if spec is not None and spec.loader is self:
             spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)
-        kind = getattr(module, "Session", None)
-        if isinstance(kind, type) and all(name in vars(kind) for name in _METHODS):
-            _First(kind).put()  # else it is the program's own module of this name
+        _catch(module)
+
+
+def _catch(module: ModuleType) -> None:
+    kind = getattr(module, "Session", None)
+    if isinstance(kind, type) and all(name in vars(kind) for name in _METHODS):
+        _First(kind).put()  # else it is the program's own module of this name
 
 
 class _First:
     """The first call of a class of sessions, which installs the cache.
 
-    What stands for that in the class counts as a wrapper of ours. It stays where
-    somebody's wrapper lies on it by then, and does what ours does.
+    What stands for that in the class counts as a wrapper of ours, which takes
+    its place: at once, so that threads that call meanwhile wait for it. It stays
+    where somebody's wrapper lies on it by then, and does what ours does.
     """
 
     def __init__(self, kind: type) -> None:
@@ -101,6 +108,7 @@ class _First:
 
     def put(self) -> None:
         for name, thing in self._put.items():
+            pending.stands_in(thing)
             setattr(self._kind, name, thing)
 
     def _maker(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -113,10 +121,10 @@ class _First:
         return make
 
     def _settled(self, name: str, wrapped: Callable[..., Any]) -> Callable[..., Any]:
-        for other, thing in self._put.items():
-            if vars(self._kind).get(other) is thing:
-                setattr(self._kind, other, self._before[other])
         pending.settle()
+        for other, thing in self._put.items():
+            if vars(self._kind).get(other) is thing:  # it could not be installed, or is not in force
+                setattr(self._kind, other, self._before[other])
         try:
             from .held import wrapper_for
         except Exception:  # noqa: BLE001  it has been said why
