@@ -473,3 +473,14 @@ def test_it_is_undone() -> None:
             assert get(tmdb, session=session).status_code == 200
         assert dict(vars(actions)) != before
     assert dict(vars(actions)) == before
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 2.5])
+def test_a_moment_that_is_over(
+    tmdb: StandIn, cache: TMDBCache, collection: Any, stored: Any, make: Make, seconds: float
+) -> None:
+    """A session that keeps answers until a moment which has just passed gets none of any age, but TMDB's own."""
+    aged(collection, 10 * HOUR, 30 * DAY)
+    with enabled(cache):
+        get(tmdb, session=make(expire_after=datetime.now(timezone.utc) - timedelta(seconds=seconds)))
+    assert tmdb.count == 2

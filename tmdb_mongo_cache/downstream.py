@@ -68,8 +68,8 @@ def longest(session: Any, request: PreparedRequest) -> float | None:
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
         logger.debug("a session of requests-cache is left alone: %s", type(error).__name__)
         return _NEVER_SERVED
-    # A datetime that is over gives less than nothing; -1 and None are "never".
-    return None if seconds is None or seconds == -1 else max(0.0, float(seconds))
+    # -1 and None are "never"; a datetime that is over gives less than nothing, which may be -1 as well.
+    return None if seconds is None or wanted in (None, -1) else max(0.0, float(seconds))
 
 
 def limited(call: Call, request: PreparedRequest, oldest: float | None) -> Call:
