@@ -183,6 +183,24 @@ def test_changed_by_the_program(tmdb, cache, stored):
     assert "headers" not in vars(response)
 
 
+class Own(requests.Response):
+    """A class of responses of the program's own."""
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_made_one_of_another_class(tmdb, reach, how):
+    """A response whose class a program sets to its own (locust does) has what it has without the cache."""
+
+    def ask():
+        response = get(tmdb)
+        response.__class__ = Own
+        return response
+
+    plain = fields(ask())
+    tmdb.calls.clear()
+    assert fields(reach(how, ask)) == plain
+
+
 class Tagging(HTTPAdapter):
     """An adapter that adds to each request and to each response."""
 
@@ -194,10 +212,6 @@ class Tagging(HTTPAdapter):
         response = super().build_response(req, resp)
         response.tag, response.raw_status = "mine", resp.status
         return response
-
-
-class Own(requests.Response):
-    """A class of responses of the program's own."""
 
 
 class Making(HTTPAdapter):

@@ -139,7 +139,7 @@ def handed_over(response: Response, session: requests.Session) -> Response:
     source = getattr(response, "_source", None)
     if source is None and not response.from_cache:  # TMDB's own response
         _drop_attributes(response)
-        response.__class__ = requests.Response  # type: ignore[assignment]
+        response.__class__ = requests.Response
         return response
     if response.from_cache and not response.revalidated and response.expires is not None:
         whole = timedelta(seconds=int(response.headers.get("Age", 0)))

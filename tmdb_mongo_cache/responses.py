@@ -50,6 +50,7 @@ class Source(Protocol):
 
 
 _DICT: Any = vars(requests.Response)["__dict__"]
+_set_class: Any = vars(object)["__class__"].__set__
 _get_dict, _set_dict = _DICT.__get__, _DICT.__set__
 
 
@@ -102,6 +103,15 @@ class TMDBResponse(requests.Response):
     @__dict__.setter
     def __dict__(self, value: dict[str, Any]) -> None:
         _set_dict(self, value)
+
+    @property
+    def __class__(self) -> type[TMDBResponse]:
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        vars(self)  # another class (locust's) does not know of what is made when it is asked for
+        _set_class(self, kind)
 
     def close(self) -> None:
         """Release the connection, as ``requests.Response.close`` does; an answer from the cache has none."""
