@@ -14,7 +14,7 @@ import pytest
 import requests
 import wrapt
 
-from tmdb_mongo_cache import enabled, install, is_installed, uninstall
+from tmdb_mongo_cache import TMDBCache, enabled, install, is_installed, uninstall
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
@@ -308,3 +308,31 @@ def test_in_a_subclass(kind: str, name: str, cache: Any, tmdb: StandIn) -> None:
         prepared = session.prepare_request(requests.Request("GET", f"{tmdb.url}/3/movie/2", params=ANY_KEY))
         found.append((answer.json()["id"], session.send(prepared).json()["id"], seen.seen))
     assert found[0] == found[1]
+
+
+def of_module(seen: Seen, below: Below) -> Any:
+    """Make a function that knows what it calls by a global name, as scripts have it."""
+    names = {"seen": seen, "original": below}
+    exec("def send(self, *args, **kwargs):\n seen()\n return original(self, *args, **kwargs)", names)
+    return names["send"]
+
+
+@pytest.mark.parametrize(
+    "kind", [*(kind for kind in KINDS if "mock" not in kind and kind != "autospec"), "of a module"]
+)
+def test_sees_hits(tmdb: StandIn, cache: TMDBCache, name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put there after install() sees every call, hits included, and stays on top."""
+    monkeypatch.setitem(KINDS, "of a module", of_module)
+    url = f"{tmdb.url}/3/movie/1?api_key=any"
+    install(cache)
+    other = Other(kind, name)
+    other.put()
+    top = vars(requests.Session)[name]
+    for number in range(1, 4):
+        assert requests.get(url).json()["id"] == 1
+        assert len(other.seen) == number
+        assert vars(requests.Session)[name] is top
+    assert tmdb.count == 1
+    other.remove()
+    assert requests.get(url).from_cache  # type: ignore[attr-defined]
+    assert len(other.seen) == 3

@@ -10,8 +10,7 @@ from __future__ import annotations
 import http.client
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from types import CodeType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 import requests.sessions
@@ -21,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from .sessions import session_class
 from .tmdb import states, urls
-from .wrappers import below
+from .wrappers import below, reached
 
 _STAND_INS = frozenset(
     {
@@ -157,18 +156,11 @@ def _calls_one_of(thing: Any, name: str, module: str) -> bool:
     A wrapper (wrapt's, one by ``functools.wraps``, a closure) calls in the end
     what it wraps; what has no hold of that answers by itself.
     """
-    waiting: list[Any] = [thing]
-    seen: list[Any] = []
-    while waiting and len(seen) < _MOST_STEPS:
-        found = waiting.pop(0)
-        if any(found is other for other in seen):
-            continue
-        seen.append(found)
+    for found in reached(thing):
         if _is_made_by_stand_in(found):
             return False
         if isinstance(found, FunctionType) and (found.__name__, found.__globals__.get("__name__")) == (name, module):
             return True
-        waiting.extend(_held(found))
     return False
 
 
@@ -181,33 +173,6 @@ def _beneath(thing: Any) -> Iterator[Any]:
         if _is_made_by_stand_in(thing):
             return
         thing = below(thing)
-
-
-def _held(thing: Any) -> Iterator[Any]:
-    """Give the callables that something may call: what it wraps, its closure, its defaults, globals that it names."""
-    yield below(thing)
-    if isinstance(thing, FunctionType):
-        for cell in thing.__closure__ or ():
-            with suppress(ValueError):  # empty yet
-                held = cell.cell_contents
-                yield from (held, *_attributes(held))
-        yield from (thing.__defaults__ or ())
-        yield from (thing.__kwdefaults__ or {}).values()
-        yield from (thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__)
-
-
-def _attributes(thing: Any) -> Iterator[Any]:
-    """Give the functions that an object in a closure keeps."""
-    if not isinstance(thing, type | FunctionType):
-        with suppress(Exception):
-            yield from (value for value in vars(thing).values() if callable(value))
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
 
 
 def _is_http_adapter(adapter: Any) -> bool:

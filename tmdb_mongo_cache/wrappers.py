@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from types import FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 Call = Callable[..., Any]
 Make = Callable[[Call], Call]
 """Makes a function of (session, arguments) of what is to be called with them."""
 
+_MOST_STEPS = 100
 _COPY = object()
 # Of this copy of the package: a program may drop it from sys.modules and import it anew.
 _MARK, _BELOW = (f"_tmdb_mongo_cache_{name}_{id(_COPY):x}" for name in ("wrapper", "below"))
@@ -64,12 +65,51 @@ def below(thing: Any) -> Any:
 
 
 def has_ours(thing: Any) -> bool:
-    """Say whether a wrapper of ours is somewhere in a chain of wrappers."""
-    for _ in range(50):
-        if thing is None or is_ours(thing):
-            return thing is not None
-        thing = below(thing)
-    return False
+    """Say whether a wrapper of ours is beneath something, or in its hands: then whatever it sends comes by there."""
+    return any(map(is_ours, reached(thing)))
+
+
+def reached(thing: Any) -> Iterator[Any]:
+    """Give something, and what it may call in the end: what it wraps or holds, and what that does in turn."""
+    waiting: list[Any] = [thing]
+    seen: list[Any] = []
+    while waiting and len(seen) < _MOST_STEPS:
+        found = waiting.pop(0)
+        if found is None or any(found is other for other in seen):
+            continue
+        seen.append(found)
+        yield found
+        if not is_mock(found):
+            waiting.extend(_held(found))
+
+
+def _held(thing: Any) -> Iterator[Any]:
+    """Give the callables that something may call: what it wraps or keeps, its closure, its defaults, named globals."""
+    yield below(thing)
+    if not isinstance(thing, FunctionType):
+        yield from _attributes(thing)
+        return
+    for cell in thing.__closure__ or ():
+        with suppress(ValueError):  # empty yet
+            held = cell.cell_contents
+            yield from (held, *_attributes(held))
+    yield from (thing.__defaults__ or ())
+    yield from (thing.__kwdefaults__ or {}).values()
+    yield from (thing.__globals__[name] for name in _names(thing.__code__) if name in thing.__globals__)
+
+
+def _attributes(thing: Any) -> Iterator[Any]:
+    """Give the functions that an object keeps."""
+    if not isinstance(thing, type | FunctionType | ModuleType):
+        with suppress(Exception):
+            yield from (value for value in vars(thing).values() if callable(value))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def is_mock(thing: Any) -> bool:

@@ -40,6 +40,8 @@ class Patched:
         self.library = library
         # The last wrapper of each method, with what it wraps: a decorated function wraps them anew at each call.
         self._made: dict[str, tuple[Any, Any]] = {}
+        # What was found last that has ours in its hands, or is a mock: to look takes longer than a hit.
+        self._above: dict[str, Any] = {}
 
     def wrap(self, name: str) -> None:
         """Put a wrapper of ours on a method, unless there is one, or a test has its mock there."""
