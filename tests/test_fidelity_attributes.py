@@ -17,6 +17,8 @@ from tmdb_mongo_cache import enabled, install
 
 from .flowkit import API_KEY, MOVIE, expire, get, status_of
 
+pytestmark = pytest.mark.versions
+
 ADDED = {"from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated"}
 OLD = "/3/movie/1"
 OF_A_MOMENT = ("age", "cache-status", "date", "x-cache")
@@ -27,6 +29,7 @@ WAYS = {
         session.prepare_request(requests.Request("GET", url)), timeout=5, **options
     ),
 }
+OF_RAW = ["status", "version", "reason", "closed", "length_remaining", "enforce_content_length", "decode_content"]
 
 
 class Page(requests.Response):
@@ -55,7 +58,9 @@ def known(value):
         return type(value)
     if hasattr(value, "release_conn"):
         sent = [(k, v) for k, v in value.headers.items() if k.lower() not in OF_A_MOMENT]
-        return value.status, value.version, value.reason, sent, value.closed, value._connection is None
+        found = [getattr(value, name) for name in OF_RAW]
+        tried = value.retries and (value.retries.total, value.retries.read, value.retries.history)
+        return found, value.geturl(), value.tell(), tried, sent, value._connection is None
     return value
 
 

@@ -11,6 +11,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY, MOVIE, get
 
+pytestmark = pytest.mark.versions
+
 OLD, OLDER = "/3/movie/1", "/3/movie/2"
 OF_A_MOMENT = ("age", "cache-status", "date")
 
@@ -318,6 +320,8 @@ class TestErrors:
                 return error
 
         def held(error):
+            if error is None:
+                return None  # urllib3 1.26 does not notice that a body is cut off
             inner = error.args[0]
             reason = getattr(inner, "reason", None)
             pool = getattr(inner, "pool", None)
@@ -335,7 +339,7 @@ class TestErrors:
         for one in both:
             one.join()
         assert [held(error) for error in found] == [plain] * (1 + waits)
-        assert len({id(error) for error in found}) == 1 + waits
+        assert plain is None or len({id(error) for error in found}) == 1 + waits
 
 
 class Signing(AuthBase):

@@ -84,6 +84,13 @@ def _filled(response):
         yield bytes(space[:size])
 
 
+def _closed(response):
+    yield response.raw.read(5)
+    response.close()
+    yield response.raw.read(5)
+    yield response.raw.read()
+
+
 READERS = {
     "content": lambda r: iter([r.content]),
     "text, json": lambda r: iter([r.text, r.json()]),
@@ -102,6 +109,7 @@ READERS = {
     "copyfileobj": _copied,
     "readinto": _filled,
     "lines of raw": lambda r: iter([b"".join(r.raw)]),
+    "closed before its end": _closed,
     "nothing": lambda _: iter(()),
 }
 

@@ -171,7 +171,7 @@ def leave_unread(response: requests.Response, reply: Reply) -> None:
     raw = response.raw
     if isinstance(raw, HTTPResponse):
         came = raw.headers if isinstance(raw.headers, HTTPHeaderDict) else None
-        response.raw = make_raw(reply, text(response.url), "*", came)
+        response.raw = make_raw(reply, text(response.url), "*", came, retries=raw.retries)
     elif raw is not None and hasattr(raw, "seek"):
         raw.seek(raw.tell() - len(reply.body))
     elif raw is not None:

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
-from urllib3 import HTTPResponse
+from urllib3 import HTTPResponse, Retry
 from urllib3._collections import HTTPHeaderDict  # urllib3 1.26 has it nowhere else
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
@@ -41,6 +41,8 @@ def make_raw(
     url: str,
     accept: str | bytes | None,
     headers: HTTPHeaderDict | None = None,
+    *,
+    retries: Retry | None = None,
 ) -> HTTPResponse:
     """Make the urllib3 response: the stored body in the encoding that its headers name, if the caller accepts it.
 
@@ -51,18 +53,19 @@ def make_raw(
         url: what was asked for.
         accept: the caller's Accept-Encoding.
         headers: as they came, where ``part`` has them joined.
+        retries: what the caller's adapter would have retried; nothing was.
     """
     sent = HTTPHeaderDict(headers if headers is not None else part.headers)
     codings = codings_of(part.headers)
     body = part.body
+    length = sent.get("Content-Length", "")
     if codings:
-        length = sent.get("Content-Length", "")
         packed = _packed(body, codings, int(length) if length.isdecimal() else 0) if accepts(accept, codings) else None
         if packed is None:
             sent.discard("Content-Encoding")
         body = body if packed is None else packed
-        if length:
-            sent["Content-Length"] = str(len(body))
+    if length:
+        sent["Content-Length"] = str(len(body))
     chunked = "chunked" in sent.get("Transfer-Encoding", "").lower()
     if chunked and body:
         body = b"%x\r\n%s\r\n" % (len(body), body)
@@ -74,6 +77,7 @@ def make_raw(
     for name, value in sent.iteritems():
         origin.headers.add_header(name, value)
     parts = urlsplit(url)
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
     kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     raw = HTTPResponse(
         body=origin,
@@ -86,9 +90,9 @@ def make_raw(
         original_response=origin,
         pool=_Nobody(),  # type: ignore[arg-type]
         connection=kind(parts.hostname or "", parts.port),
+        retries=retries,
         request_method="GET",
-        request_url=f"{parts.path}?{parts.query}" if parts.query else parts.path,
-        enforce_content_length=False,
+        request_url=target if hasattr(HTTPResponse, "url") else None,  # urllib3 1.26 is not told
     )
     if hasattr(raw, "version_string"):  # not in all versions of urllib3
         raw.version_string = "HTTP/1.1"

@@ -12,7 +12,7 @@ from requests.adapters import BaseAdapter
 from requests.cookies import cookiejar_from_dict
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import HTTPResponse
+from urllib3 import HTTPResponse, Retry
 
 from .raw import accepts, codings_of, make_raw
 from .tmdb.entry import Entry, Hop, Reply, header
@@ -153,7 +153,13 @@ def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
 
 
 def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
-    raw = make_raw(source.entry._replace(headers=_headers(source)), source.url, source.sent.get("Accept-Encoding"))
+    tried = getattr(_get_dict(response).get("connection"), "max_retries", None)
+    raw = make_raw(
+        source.entry._replace(headers=_headers(source)),
+        source.url,
+        source.sent.get("Accept-Encoding"),
+        retries=None if tried is None else Retry.from_int(tried),
+    )
     if response._content_consumed:
         raw.read(decode_content=False)
     return raw
