@@ -330,3 +330,26 @@ def test_connections_are_used_again(tmdb, cache, collection, plain_session):
     assert [call.status for call in tmdb.calls] == [200, 304, 503, 304] * 2
     pools = response.connection.poolmanager.pools
     assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118  no mapping
+
+
+def test_large(tmdb, cache):
+    """A large hit is packed once, however TMDB's own compression was: its length is what its headers say."""
+    films = json.dumps(
+        [{"id": number, "name": f"Film {number * 7919 % 100_003}"} for number in range(100_000)]
+    ).encode()
+    tmdb.answer(
+        "/3/movie/550",
+        headers={"Content-Encoding": "gzip", "Content-Type": "application/json"},
+        body=gzip.compress(films, 9),
+    )
+    with enabled(cache):
+        get(tmdb)
+        with get(tmdb, stream=True) as response:
+            started = time.process_time()
+            data = response.raw.read()
+            took = time.process_time() - started
+    started = time.process_time()
+    gzip.compress(films, 9)
+    assert took < time.process_time() - started
+    assert gzip.decompress(data) == films
+    assert len(data) == int(response.headers["Content-Length"])

@@ -17,7 +17,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .tmdb.entry import Entry, Hop, Reply, header
 
-_LEVELS = (1, 6, 9, 5, 4, 3, 2, 8, 7)  # what servers use, the usual ones first
+_LEVELS = (1, 6, 9)  # what servers use
+_LARGE = 100_000  # a body of so many bytes takes longer to compress well than its length is worth
 _GZIP_HEADER, _FLAGS, _COMMENT = 10, 3, 0x10  # RFC 1952 section 2.3
 
 
@@ -128,29 +129,28 @@ def _packed(body: bytes, codings: list[str], length: int) -> bytes | None:
 def _gzipped(body: bytes, length: int) -> bytes:
     """Compress a body, to the length that Content-Length names where that can be had (a comment fills it up)."""
     packed = b""
-    for level in _LEVELS:
-        found = gzip.compress(body, level, mtime=0)
-        if not length or len(found) == length:
-            return found  # very likely just what came
-        packed = min(packed or found, found, key=len)
+    for level in _LEVELS if len(body) < _LARGE else _LEVELS[:1]:
+        packed = gzip.compress(body, level, mtime=0)
+        if not length or len(packed) <= length:
+            break  # as long: very likely just what came
     missing = length - len(packed)
-    if missing <= 0:
+    if not 0 < missing < _LARGE:
         return packed
     start = bytearray(packed[:_GZIP_HEADER])
     start[_FLAGS] |= _COMMENT
     return bytes(start) + b" " * (missing - 1) + b"\0" + packed[_GZIP_HEADER:]
 
 
-def _packed_by(*modules: str) -> Callable[[bytes, int], bytes | None]:
+def _packed_by(*modules: str, **options: int) -> Callable[[bytes, int], bytes | None]:
     """Return what compresses with the first of these modules that there is: urllib3 unpacks with the same."""
 
     def pack(body: bytes, _: int) -> bytes | None:
         for name in modules:
             try:
-                compress: Callable[[bytes], bytes] = import_module(name).compress
+                compress: Callable[..., bytes] = import_module(name).compress
             except (ImportError, AttributeError):
                 continue
-            return compress(body)
+            return compress(body, **options)
         return None
 
     return pack
@@ -159,6 +159,6 @@ def _packed_by(*modules: str) -> Callable[[bytes, int], bytes | None]:
 _PACK: dict[str, Callable[[bytes, int], bytes | None]] = {
     "gzip": _gzipped,
     "deflate": lambda body, _: zlib.compress(body),
-    "br": _packed_by("brotlicffi", "brotli"),
+    "br": _packed_by("brotlicffi", "brotli", quality=4),  # the best, its default, takes a hundred times as long
     "zstd": _packed_by("compression.zstd", "backports.zstd", "zstandard"),
 }
