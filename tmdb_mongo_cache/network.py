@@ -40,7 +40,8 @@ _STAND_INS = frozenset(
 )
 """Packages whose functions and classes stand in for the network, whatever they call in the end."""
 
-_SESSION, _ADAPTER = vars(session_class()), vars(HTTPAdapter)
+_Session = session_class()
+_SESSION, _ADAPTER = vars(_Session), vars(HTTPAdapter)
 _POOL, _TLS_POOL = vars(HTTPConnectionPool), vars(HTTPSConnectionPool)
 _GET_ADAPTER = _SESSION["get_adapter"]
 _ADDING = frozenset({"add_headers", "request_url", "send"})
@@ -48,7 +49,7 @@ _ADDING = frozenset({"add_headers", "request_url", "send"})
 _MOST_STEPS = 100
 _MOCK = "a mock stands in for the network"
 
-_seen: tuple[tuple[Any, ...], bool] = ((), False)
+_seen: tuple[Any, ...] = (None, None, None, None, None, None, False)
 
 
 def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str], appended: Sequence[str] = ()) -> str:
@@ -76,10 +77,10 @@ def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str], ap
 
 def _why_not_by_adapter(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
     for adapter in session.adapters.values():
-        if type(adapter) is not HTTPAdapter or "send" in vars(adapter):
+        if type(adapter) is not HTTPAdapter or "send" in adapter.__dict__:
             break
     else:
-        if type(session).get_adapter is _GET_ADAPTER and "get_adapter" not in vars(session):
+        if type(session).get_adapter is _GET_ADAPTER and "get_adapter" not in session.__dict__:
             return ""
     found = session.get_adapter(url)
     own = vars(found).get("send")
@@ -93,6 +94,17 @@ def _why_not_by_adapter(session: requests.Session, url: str, hosts: frozenset[st
 def is_mocked() -> bool:
     """Say whether something in this process answers all calls in place of the network."""
     global _seen
+    # Every hit asks; mostly all is as it was at the last call.
+    send, urlopen, connection, tls_connection, socket_class, session_send, mocked = _seen
+    if (
+        HTTPAdapter.send is send
+        and HTTPConnectionPool.urlopen is urlopen
+        and HTTPConnectionPool.ConnectionCls is connection
+        and HTTPSConnectionPool.ConnectionCls is tls_connection
+        and socket.socket is socket_class
+        and _Session.send is session_send
+    ):
+        return bool(mocked)
     found = (
         _ADAPTER.get("send"),
         _POOL.get("urlopen"),
@@ -101,9 +113,10 @@ def is_mocked() -> bool:
         socket.socket,
         _SESSION.get("send"),
     )
-    if found != _seen[0]:  # as at the last call, mostly
-        _seen = (found, _is_any_stand_in(*found))
-    return _seen[1]
+    if found != _seen[:-1]:  # what is no plain function is made anew by each look at the class
+        mocked = _is_any_stand_in(*found)
+        _seen = (*found, mocked)
+    return bool(mocked)
 
 
 def is_from_network(

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import requests
 from requests import PreparedRequest
-from requests.adapters import BaseAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
@@ -44,7 +44,6 @@ _NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "aut
 _INDIFFERENT = frozenset({"timeout", "allow_redirects", "verify", "cert"})
 # Of none where they say nothing.
 _EMPTY = frozenset({"auth", "data", "files"})
-_USUAL = ("https://", "http://")
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
 
 Pairs = tuple[tuple[str, str], ...]
@@ -113,9 +112,15 @@ def answer(
         known = _known(active, session, args, options)
         if known is None:
             return None, None
-        if network.why_not_asked(session, known.call.url, active.cache.hosts, known.call.ask.appended):
-            return None, None
         adapter = _adapter(session, known)
+        appended = known.call.ask.appended
+        usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not appended
+        if (
+            network.is_mocked()
+            if usual
+            else network.why_not_asked(session, known.call.url, active.cache.hosts, appended)
+        ):
+            return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
         reuses = active.rules.reuse_appended and not is_fresh_hit(looked)  # another answer may have a newer one
@@ -198,7 +203,8 @@ def _known(
 def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
     """Return what ``session.get_adapter`` returns, in a fourth of the time where nothing else is mounted."""
     mounted = session.adapters
-    return mounted[known.mount] if tuple(mounted) == _USUAL else session.get_adapter(known.call.url)
+    usual = len(mounted) == 2 and "https://" in mounted and "http://" in mounted
+    return mounted[known.mount] if usual else session.get_adapter(known.call.url)
 
 
 def _pairs(params: Any) -> Pairs | None:

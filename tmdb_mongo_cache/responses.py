@@ -153,12 +153,12 @@ def _late_encoding(_: TMDBResponse, source: Source) -> str | None:
 
 
 def _late_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
-    tried = getattr(_get_dict(response).get("connection"), "max_retries", None)
+    adapter = _get_dict(response).get("connection")
     raw = make_raw(
         source.entry._replace(headers=_headers(source)),
         source.url,
         source.sent.get("Accept-Encoding"),
-        retries=None if tried is None else Retry.from_int(tried),
+        retries=Retry.from_int(getattr(adapter, "max_retries", 0)),
     )
     if response._content_consumed:
         raw.read(decode_content=False)
