@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import requests
-from urllib3 import HTTPResponse
+from urllib3 import HTTPResponse, Retry
 
 from tmdb_mongo_cache import enabled
 
@@ -152,6 +152,18 @@ class TestStreamed:
             tmdb.answer(MOVIE, status=304, headers={"ETag": HEADERS["ETag"]})
             with get(tmdb, stream=True) as response:
                 assert response.raw.read(decode_content=True) == PLAIN
+
+
+@pytest.mark.parametrize("given", [None, False, 0, 3, Retry(2, status_forcelist=[503])], ids=str)
+def test_retries(tmdb, cache, plain_session, given):
+    """What a program finds in raw.retries is what its adapter would have tried, in whatever form it was told."""
+    plain_session.get_adapter(tmdb.url).max_retries = given
+    told = {
+        (tried.total, tried.read, tuple(tried.status_forcelist), tried.history)
+        for response in each(tmdb, cache, session=plain_session)
+        for tried in [response.raw.retries]
+    }
+    assert len(told) == 1
 
 
 class TestNotStored:

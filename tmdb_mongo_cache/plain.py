@@ -113,13 +113,9 @@ def answer(
         if known is None:
             return None, None
         adapter = _adapter(session, known)
-        appended = known.call.ask.appended
-        usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not appended
-        if (
-            network.is_mocked()
-            if usual
-            else network.why_not_asked(session, known.call.url, active.cache.hosts, appended)
-        ):
+        asked, hosts = known.call.ask.appended, active.cache.hosts
+        usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not asked
+        if network.is_mocked() or (not usual and network.why_not_asked(session, known.call.url, hosts, asked)):
             return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
