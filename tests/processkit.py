@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 import tmdb_mongo_cache
 
 ROOT = Path(tmdb_mongo_cache.__file__).parents[1]
@@ -24,7 +26,23 @@ def get(number, **options):
     return response.from_cache
 """
 
+# Python 3.12 and newer warn of any fork with threads.
+FORKS = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
 _USUAL = {"store_timeout": 10, "memory_ttl": 0}
+
+
+def in_a_child(says: Callable[[], bool]) -> bool:
+    """Return what a forked child of this process says."""
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(0 if says() else 1)
+        finally:
+            os._exit(2)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in (0, 1), "it failed"
+    return status == 0
 
 
 class Program:

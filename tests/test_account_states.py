@@ -19,7 +19,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, enabled, install
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tmdb.calls import classify
+from tmdb_mongo_cache.tmdb.calls import classify, may_be_for_a_user
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.tmdb.policy import Ask, Policy, Verdict, judge
 
@@ -396,6 +396,12 @@ def test_a_code_of_success(code: int) -> None:
     assert kept(body_with({"status_code": 3, "status_message": "Authentication failed."}))
 
 
+@pytest.mark.parametrize(("success", "says_nothing"), [(False, True), (True, False), (None, False)])
+def test_a_message_of_a_failure(success: bool | None, says_nothing: bool) -> None:
+    """A message says nothing of anybody where "success" is false, whether there is a status_code or not."""
+    assert kept(body_with({"success": success, "status_message": "Authentication failed."})) is says_nothing
+
+
 MARKS = ["session_id", "guest_session_id", "access_token", "request_token", "username", "password", "user", "token"]
 MARKS += ["sess", "sid", "uid", "email", "profile", "member", "identity", "pwd"]
 
@@ -441,6 +447,21 @@ def test_a_user_in_the_query(name: str, data: st.DataObject, value: str) -> None
 def test_a_user_in_the_headers(name: str, value: str, upper: Callable[[str], str]) -> None:
     """A header that may say who asks makes account_states private, in whatever case and with whatever value."""
     assert straight("", {upper(name): value})
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "may_be"),
+    [
+        ("https://api.themoviedb.org/3/movie/550?api_key=k&language=de", {"Accept": "*/*"}, False),
+        ("https://api.themoviedb.org/3/movie/550", {"Cookie": "a=b"}, True),
+        ("https://api.themoviedb.org/3/movie/550?session_id=s", {}, True),
+        (None, {"Cookie": "a=b"}, True),
+        (None, {}, False),
+    ],
+)
+def test_a_user_in_what_was_sent(url: str | None, headers: dict[str, str], may_be: bool) -> None:
+    """A request as it was sent may say who asks in its headers or its query."""
+    assert may_be_for_a_user(url, headers) is may_be
 
 
 @pytest.mark.parametrize(

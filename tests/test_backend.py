@@ -17,7 +17,7 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import API_KEY
+from .flowkit import API_KEY, KEY
 
 pytestmark = pytest.mark.versions
 
@@ -234,3 +234,11 @@ def test_an_option_given_beside_the_uri(name: str, value: object) -> None:
     with pytest.raises(ConfigError) as caught:
         MongoBackend("films", host="mongodb://127.0.0.1:9/", connect=False, **{name: value})
     assert str(caught.value).endswith(f"MongoDB's option {name} cannot be used with the value that is given")
+
+
+def test_a_document_of_no_schema(make_session: Callable[..., Any], collection: Any) -> None:
+    """A document that is no entry, whatever is in it, is not found under a key of TMDB's."""
+    found = make_session().cache.responses
+    collection.insert_one({"_id": KEY, "data": {"id": 550}})
+    with pytest.raises(KeyError):
+        found[KEY]

@@ -13,6 +13,8 @@ from tmdb_mongo_cache.errors import CLOSED, StoreError, StoreUnavailable
 from tmdb_mongo_cache.stats import Counters
 from tmdb_mongo_cache.store.breaker import Allowance, Breaker
 
+from .processkit import FORKS, in_a_child
+
 TIMEOUT = 0.25
 
 
@@ -394,11 +396,21 @@ def test_told_when_it_closes():
     assert told == [1, 1]
 
 
+@FORKS
 def test_after_a_fork(tried):
     """A child begins with a breaker that is closed, and a whole allowance."""
     for _ in range(5):
         tried.fail()
     assert tried.breaker.is_open
+    assert in_a_child(lambda: not tried.breaker.is_open and tried.run())
     tried.breaker.after_fork()
     assert not tried.breaker.is_open
     assert tried.run()
+
+
+@FORKS
+def test_allowance_after_a_fork():
+    """A child's failures are allowed as if its parent had had none."""
+    allowance = Allowance(TIMEOUT)
+    assert [allowance.count(TIMEOUT) > 0 for _ in range(4)][-1]
+    assert in_a_child(lambda: allowance.count(TIMEOUT) == 0)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -281,6 +282,16 @@ class TestFailures:
         assert all(response.from_cache and response.is_expired for response in found)
         assert tmdb.count == 2
 
+    def test_told_as_failed(self, tmdb, make_cache):
+        """A failure that is shared counts as one with each who waited for it."""
+        events = []
+        ask = cached_tmdb(cache=make_cache(on_event=events.append))(get)
+        tmdb.fail("500")
+        tmdb.latency = 0.3
+        together(3, lambda _: ask(tmdb))
+        assert sorted(event.outcome for event in events) == ["collapsed", "collapsed", "miss"]
+        assert all(event.failed for event in events)
+
     def test_interrupted(self, tmdb, fetch):
         """Where the leader ends in something that is no failure of TMDB's, who waits makes its own call."""
 
@@ -434,6 +445,18 @@ class TestPatience:
             assert 0.29 < time.monotonic() - began < 2
             assert not leader.done()
         assert (found.content, found.is_expired, tmdb.count) == (expired["body"], True, 2)
+
+    def test_leader_that_waits_itself(self, tmdb, fetch, collection):
+        """Who has waited for a caller that waits for another process asks TMDB itself."""
+        leases = collection.database["tmdb_cache_leases"]
+        leases.insert_one({"_id": KEY, "owner": "another", "until": datetime.now(timezone.utc) + timedelta(seconds=5)})
+        with ThreadPoolExecutor(1) as pool:
+            leader = pool.submit(fetch, tmdb, timeout=None)
+            until(lambda: leases.find_one({"_id": KEY, "taken": False}) is not None)
+            found = outcome(fetch, tmdb, timeout=0.3)
+            assert not leader.done()
+            leases.delete_one({"_id": KEY})
+        assert (getattr(found, "status_code", found), leader.result().status_code) == (200, 200)
 
     def test_after_giving_up(self, tmdb, fetch):
         """After somebody gave up waiting the next caller is not held by the call that is stuck."""

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import CacheConfig, enabled
-from tmdb_mongo_cache.store.document import to_bson
+from tmdb_mongo_cache.store.document import from_document, to_bson
 from tmdb_mongo_cache.tmdb.rules import Policy
 
 from .entrykit import entry
@@ -50,7 +50,9 @@ class TestKey:
         assert cache.key(film, params) is None
         assert cache.key(film, params=params) is None
 
-    @pytest.mark.parametrize("ending", ["/.", "/%2E", "/%2e", "/./", "/x/..", "/x/%2E%2e", "/x/../"])
+    @pytest.mark.parametrize(
+        "ending", ["/.", "/%2E", "/%2e", "/./", "/%2E/", "/x/..", "/x/%2E%2e", "/x/../", "/x/%2e./"]
+    )
     def test_a_path_that_ends_in_dots(self, cache, film, ending):
         """A path that ends in a dot segment is the one that ends in a slash."""
         assert cache.key(film + ending) == f"{KEY}/"
@@ -223,6 +225,12 @@ def test_the_largest_document():
     assert to_bson(entry(body=b"x" * (limit - 8 * 2**10)), None)[0] is None
     raw, with_data = to_bson(entry(body=b"x" * (limit - 18 * 2**10)), {"x": "x" * 4000})
     assert (raw is not None, with_data) == (True, False)
+
+
+@pytest.mark.parametrize("found", [None, "text", b"", 1, [], [KEY], object()])
+def test_no_document(found):
+    """What is no document holds no entry."""
+    assert from_document(found, KEY) is None
 
 
 def test_the_rules_by_themselves():

@@ -112,6 +112,13 @@ def test_only_if_cached_keeps_to_the_callers_limits(cache_control: str) -> None:
     assert step(entry(100), f"only-if-cached, {cache_control}") is GIVE_UP
 
 
+@pytest.mark.parametrize("cache_control", ["max-age=10", "min-fresh=1", "max-stale=1"])
+def test_only_if_cached_with_a_limit_is_not_content_with_stale(cache_control: str) -> None:
+    """What would stand in for a failing TMDB answers only-if-cached, but not where the caller names a limit."""
+    assert step(entry(-50), "only-if-cached") is SERVE
+    assert step(entry(-50), f"only-if-cached, {cache_control}") is GIVE_UP
+
+
 def test_pragma_counts_only_without_cache_control() -> None:
     """Pragma: no-cache is Cache-Control: no-cache for callers of old, and nothing beside Cache-Control."""
     assert step(entry(), "", "no-cache") is VALIDATE

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmdb_mongo_cache.tmdb.calls import classify
+from tmdb_mongo_cache.tmdb.calls import classify, said_by
 from tmdb_mongo_cache.tmdb.keys import key_of_prepared, key_of_url
 from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS
 
@@ -42,6 +42,23 @@ def test_the_way_of_authenticating_does_not_matter(headers: dict[str, str], quer
     assert call is not None
     assert call.key == key_of_url(BASE)
     assert SECRET not in repr(call)
+
+
+def test_what_is_shown_of_headers() -> None:
+    """What is shown of a caller's headers is what they say to the cache, and no credential."""
+    shown = repr(said_by({"Authorization": f"Bearer {SECRET}", "Cache-Control": "max-age=77, no-store"}))
+    assert "77" in shown
+    assert "no-store" in shown
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["access_token", "api_key", "guest_session_id", "password", "request_token", "session_id", "username"],
+)
+def test_every_credential_that_tmdb_has(name: str) -> None:
+    """What TMDB takes for a credential is in no key."""
+    assert key_of_url(f"{BASE}?{name}={SECRET}") == key_of_url(BASE)
 
 
 SMUGGLED = [

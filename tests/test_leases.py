@@ -17,6 +17,7 @@ from tmdb_mongo_cache.store.leases import Leases, Taken
 
 from .embedded_helpers import eventually
 from .flowkit import KEY
+from .processkit import FORKS, in_a_child
 from .test_breaker import no_thread_can_be_started
 
 LEASE = 3.0
@@ -292,10 +293,12 @@ class TestRenewing:
         leases.take("more", False)
         assert new() == []
 
+    @FORKS
     def test_forked(self, mine):
         """A child has an owner of its own, and none of its parent's leases."""
         mine.leases.take(KEY, False)
         owner = mine.leases.owner
+        assert in_a_child(lambda: mine.leases.owner != owner and mine.leases.due() == [])
         mine.leases.after_fork()
         assert mine.leases.owner != owner
         time.sleep(0.55)

@@ -75,6 +75,12 @@ def test_the_headers_of_a_304_replace_the_stored_ones() -> None:
     assert found == {"etag": 'W/"b"', "content-type": "application/json", "content-length": "9", "x-old": "1"}
 
 
+def test_what_only_the_304_says_is_added() -> None:
+    """A header that the answer did not have is kept from the 304 on, beside those that it had."""
+    made = renew(entry(), {"X-New": "2"})
+    assert made.headers == {**{name: value for name, value in HEADERS.items() if name != "Age"}, "X-New": "2"}
+
+
 @pytest.mark.parametrize(("headers", "age"), [({}, "0"), ({"Age": "7"}, "7")])
 def test_a_304_starts_the_age_anew(headers: dict[str, str], age: str) -> None:
     """How old the answer was when it first came is forgotten once TMDB has confirmed it."""

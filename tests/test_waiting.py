@@ -17,6 +17,8 @@ from tmdb_mongo_cache.store.leases import Taken
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.turns import wait_for_turn
 
+from .processkit import FORKS, in_a_child
+
 FAILED, LIMITED = Reply(status=500), Reply(status=429)
 
 
@@ -194,6 +196,16 @@ class TestRateLimit:
         assert limit.send(self.answers(self.limited("5")), other, has_other=True).status == 429
         assert other.waits == []
 
+    def test_what_is_left(self):
+        """Who comes when a limit is nearly over waits for what is left of it."""
+        limit = RateLimit()
+        limit.send(self.answers(self.limited("1")), Waiter(0.5), has_other=False)
+        time.sleep(0.3)
+        late = Waiter()
+        limit.send(self.answers(Reply(200)), late, has_other=False)
+        (waited,) = late.waits
+        assert 0 <= waited <= 0.7
+
     def test_an_error(self):
         """What is no answer is no limit."""
         error = Reply(error=requests.ConnectionError())
@@ -267,6 +279,35 @@ class TestFlights:
         plain = copy_of(requests.ConnectionError("x"))
         assert plain is not None
         assert not plain.__suppress_context__
+
+
+def limit(found: RateLimit) -> None:
+    limited = Reply(status=429, headers={"Retry-After": "60"})
+    found.send(lambda: limited, Waiter(1), has_other=False)  # type: ignore[arg-type]
+
+
+def is_limited(found: RateLimit) -> bool:
+    waiter = Waiter()
+    found.send(lambda: Reply(200), waiter, has_other=False)  # type: ignore[arg-type]
+    return len(waiter.waits) > 0
+
+
+@FORKS
+@pytest.mark.parametrize(
+    ("make", "change", "is_changed"),
+    [
+        (Backoff, lambda found: found.leave("a", 60), lambda found: found.is_on("a")),
+        (RateLimit, limit, is_limited),
+        (Flights, lambda found: found.join("a"), lambda found: found.join("a") == (None, False)),
+    ],
+    ids=["Backoff", "RateLimit", "Flights"],
+)
+def test_forked(make, change, is_changed):
+    """A forked child begins anew with what its parent remembers, and the parent goes on with it."""
+    found = make()
+    change(found)
+    assert in_a_child(lambda: not is_changed(found))
+    assert is_changed(found)
 
 
 class TestTurn:
