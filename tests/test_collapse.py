@@ -446,6 +446,12 @@ class TestPatience:
             assert not leader.done()
         assert (found.content, found.is_expired, tmdb.count) == (expired["body"], True, 2)
 
+    def test_no_longer(self, tmdb, fetch):
+        """Who has waited as long as its timeout does not get an answer that comes within the next second."""
+        tmdb.latency = 0.9
+        with leading(tmdb, fetch, tmdb, timeout=None):
+            assert isinstance(outcome(fetch, tmdb, timeout=0.1), requests.ReadTimeout)
+
     def test_leader_that_waits_itself(self, tmdb, fetch, collection):
         """Who has waited for a caller that waits for another process asks TMDB itself."""
         leases = collection.database["tmdb_cache_leases"]

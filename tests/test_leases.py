@@ -227,6 +227,27 @@ class TestGivingBack:
         mine.leases.give_back(KEY, False, 0.0, probing=True)
         assert mine.probing == [False, True] * 3
 
+    def test_not_waited_for(self, make, collection, mongo_uri):
+        """MongoDB is not asked to say that it has what is given back, or opened."""
+
+        class Writes(monitoring.CommandListener):
+            def started(self, event):
+                if event.command_name == "update":
+                    asked.append(event.command["writeConcern"]["w"])
+
+            def succeeded(self, event):
+                pass
+
+            def failed(self, event):
+                pass
+
+        asked: list[int] = []
+        with pymongo.MongoClient(mongo_uri, event_listeners=[Writes()]) as client:
+            leases = make(client[collection.database.name][collection.name]).leases
+            leases.open(KEY)
+            leases.give_back(KEY, False, 0.0)
+        assert asked == [0, 0]
+
 
 class TestRenewing:
     def test_after_a_failure(self, mine, kept):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -102,6 +102,13 @@ def test_filters(filled):
     """Each filter leaves what it says, alone and with others, in the order of the keys."""
     for filters, numbers in FILTERS:
         assert keys(filled, **filters) == [ALL[number] for number in numbers], filters
+
+
+def test_times(filled):
+    """Times are aware, with the standard library's own UTC."""
+    for found in filled.entries():
+        assert {found.timestamp.tzinfo, found.expires_at.tzinfo, found.purge_at.tzinfo} == {timezone.utc}
+        assert type(found.timestamp.tzinfo) is timezone
 
 
 @pytest.mark.parametrize(
