@@ -136,3 +136,30 @@ os._exit(0)
 """
     assert run(code) == [[False] * 20, [True] * 20]
     assert tmdb.count == 20
+
+
+def test_within(run: Run, tmdb: StandIn) -> None:
+    """A call that an adapter makes while it sends the same one does not wait for itself in a greenlet."""
+    code = """
+from requests.adapters import HTTPAdapter
+
+class Nested(HTTPAdapter):
+    def send(self, *args, **options):
+        get(1)
+        return super().send(*args, **options)
+
+def outer():
+    started = time.perf_counter()
+    with requests.Session() as session:
+        session.mount("http://", Nested())
+        session.get(f"http://{os.environ['TMDB_CACHE_HOSTS']}/3/movie/1?api_key=any", timeout=20)
+    return time.perf_counter() - started
+
+job = gevent.spawn(outer)
+job.join(60)
+print(json.dumps([{"seconds": job.value}]), flush=True)
+os._exit(0)
+"""
+    (found,) = run(BEGIN["without threads"] + PROGRAM + code)
+    assert found["seconds"] < 10
+    assert tmdb.count == 3
