@@ -121,3 +121,17 @@ def test_encodings(encoding: str) -> None:
     """It is read in whatever encoding JSON may have."""
     found = parse(f'{{"title": "Fightклуб", "deep": {DEEP}}}'.encode(encoding))
     assert found == {"title": "Fightклуб", "deep": None}
+
+
+@pytest.mark.parametrize("after", [chr(number) for number in range(128)])
+def test_what_follows(after: str) -> None:
+    """White space of JSON's may follow, and no other character."""
+    assert outcome(outline, f'{{"a": HOLE}}{after}') == outcome(seen, f'{{"a": HOLE}}{after}')
+
+
+def test_half_a_pair() -> None:
+    """Half a surrogate pair in UTF-8 is read as Python reads it, and what is no UTF-8 at all is no JSON."""
+    body = b'{"title": "\xed\xa0\x80"}'
+    assert parse(body[:-1] + f', "deep": {DEEP}}}'.encode()) == {**json.loads(body), "deep": None}
+    with pytest.raises(UnicodeDecodeError):
+        parse(f'{{"deep": {DEEP}, "title": "'.encode() + b'\xff"}')
