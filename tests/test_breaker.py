@@ -118,6 +118,7 @@ class TestOpening:
         caplog.set_level(logging.DEBUG, "tmdb_mongo_cache")
         tried.error = error
         assert not tried.run()
+        assert len(said(caplog)) == 1
         assert not tried.run()
         assert not tried.breaker.is_open
         assert tried.probes == 0

@@ -10,6 +10,7 @@ import pytest
 from tmdb_mongo_cache import CacheConfig
 from tmdb_mongo_cache.tmdb.directives import of_request
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop
+from tmdb_mongo_cache.tmdb.expiration import DO_NOT_CACHE
 from tmdb_mongo_cache.tmdb.policy import Ask, Policy, Step, decide, seconds_left, usable
 
 from .entrykit import DAY, ETAG, NOW, entry
@@ -117,6 +118,14 @@ def test_only_if_cached_with_a_limit_is_not_content_with_stale(cache_control: st
     """What would stand in for a failing TMDB answers only-if-cached, but not where the caller names a limit."""
     assert step(entry(-50), "only-if-cached") is SERVE
     assert step(entry(-50), f"only-if-cached, {cache_control}") is GIVE_UP
+
+
+def test_what_is_not_to_be_cached_is_not_served() -> None:
+    """An entry of what the settings do not let be kept is none, fresh as it may be."""
+    settings: dict[str, Any] = {"expire_after": DO_NOT_CACHE}
+    assert step(entry(100), rules=policy(**settings)) is FETCH
+    assert step(entry(100), "only-if-cached", rules=policy(**settings)) is GIVE_UP
+    assert step(entry(100), rules=policy(**settings, offline=True)) is GIVE_UP
 
 
 def test_pragma_counts_only_without_cache_control() -> None:

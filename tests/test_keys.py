@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, appended_parts, key_of_prepared, key_of_url
-from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS
+from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS, keepable_headers
 from tmdb_mongo_cache.tmdb.urls import pairs
 
 from .keykit import BASE, PAIRS, TEXT, fast, prepared_url
@@ -227,3 +227,18 @@ def test_an_over_long_key_is_cut_and_ends_in_a_digest(length: int, letters: str)
         assert ("#" in one) == bool(re.search(r"#[0-9a-f]{64}$", one)) == (len(one) == KEY_LENGTH and "#" in one)
     if length > KEY_LENGTH:
         assert "#" in found[0]
+
+
+@pytest.mark.parametrize("end", [b"\xff", b"caf\xe9", b"\xed\xa0\x80"])
+def test_bytes_that_are_no_text(end: bytes) -> None:
+    """Bytes of a path that are not UTF-8 are in the key as they are escaped."""
+    assert key_of_prepared(BASE.encode() + b"/" + end) == key_of_prepared(f"{BASE}/{quote(end)}")
+
+
+@pytest.mark.parametrize(
+    "name", ["Set-Cookie", "Set-Cookie2", "Authorization", "Proxy-Authorization", "Cookie", "Authentication-Info"]
+)
+def test_headers_that_are_never_kept(name: str) -> None:
+    """A header that is there for credentials is kept of no answer, whatever it says and however it is spelt."""
+    for spelt in (name, name.lower(), name.upper()):
+        assert keepable_headers({spelt: "x", "X-Other": "y"}, ()) == {"X-Other": "y"}

@@ -152,12 +152,28 @@ class TestTaking:
             assert mine.leases.take(KEY, False) == Taken(is_mine=True)
             mine.leases.close()
 
-    def test_refused(self, make, collection, kept):
-        """What MongoDB refuses for another reason is an error."""
+    def test_refused(self, make, collection, kept, mongo_uri):
+        """What MongoDB refuses for another reason is an error, and not tried again."""
+
+        class Attempts(monitoring.CommandListener):
+            def started(self, event):
+                if event.command_name == "findAndModify":
+                    attempts.append(event.request_id)
+
+            def succeeded(self, event):
+                pass
+
+            def failed(self, event):
+                pass
+
+        attempts: list[int] = []
         kept.create_index([("owner", "text")])
         kept.database.command("collMod", kept.name, validator={"owner": "nobody"})
-        with pytest.raises(pymongo.errors.OperationFailure):
-            make().leases.take(KEY, False)
+        with pymongo.MongoClient(mongo_uri, event_listeners=[Attempts()]) as client:
+            leases = make(client[collection.database.name][collection.name]).leases
+            with pytest.raises(pymongo.errors.OperationFailure):
+                leases.take(KEY, False)
+        assert len(attempts) == 1
 
 
 class TestGivingBack:

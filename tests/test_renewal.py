@@ -106,3 +106,20 @@ def test_an_entry_is_made_of_an_answer(status: int, seconds: float) -> None:
     assert made.timestamp == NOW
     assert made.expires_at == NOW + timedelta(seconds=seconds)
     assert made.purge_at == made.expires_at + timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("path", "tmdb_id"),
+    [
+        ("movie/tt0137523/credits", 7),
+        ("tv/tt0137523/season/1", None),
+        ("movie/550/credits", 550),
+        ("genre/movie/list", None),
+    ],
+)
+def test_what_an_entry_is_about(path: str, tmdb_id: int | None) -> None:
+    """What is asked for by another database's id is about the id in its answer, if nothing else in the path is one."""
+    found = classify("GET", f"https://api.themoviedb.org/3/{path}", {})
+    assert found is not None
+    made = make_entry(found, CacheConfig().policy, Reply(status=200, body=b'{"id":7}'), {"id": 7}, NOW)
+    assert made.tmdb_id == tmdb_id

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tmdb_mongo_cache.backoff import Backoff, Limit, RateLimit
-from tmdb_mongo_cache.flights import Flights, Landed, copy_of
+from tmdb_mongo_cache.flights import PATIENCE, Flights, Landed, copy_of
 from tmdb_mongo_cache.store.leases import Taken
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.turns import wait_for_turn
@@ -255,6 +255,10 @@ class TestFlights:
         flights.leave(first)
         flights.land(first, None)
         assert flights.join("a") == (second, False)
+
+    def test_patience(self):
+        """Who has no timeout waits half a minute for another's call."""
+        assert PATIENCE == 30
 
     def test_landed(self):
         """Who waits gets what came of it."""
