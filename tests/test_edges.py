@@ -14,7 +14,7 @@ from tmdb_mongo_cache.store.document import from_document, to_bson
 from tmdb_mongo_cache.tmdb.rules import Policy
 
 from .entrykit import entry
-from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of
+from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of, warnings
 
 SECRET = "5ecre7c0ffee5ecre7c0ffee5ecre7c0"
 
@@ -158,6 +158,19 @@ class TestStored:
         """A header's value of one of BSON's own kinds of strings makes the document no entry."""
         collection.update_one({"_id": KEY}, {"$set": {"headers.X-Code": bson.Code("x")}})
         assert replaced(tmdb, cache, collection)
+
+    @pytest.mark.parametrize(
+        "said", [f"Sun, 01 Mar {'9' * 30} 12:00:00 GMT", f"Sun, 01 Mar 2026 12:00:00 +{'9' * 30}", "soon", "0"]
+    )
+    def test_expires_at_no_time(self, tmdb, make_cache, caplog, said):
+        """An Expires that names no time there is means expired (RFC 9111 section 5.3), and fails nothing."""
+        cache = make_cache(cache_control=True)
+        tmdb.answer(MOVIE, headers={"Expires": said}, body=b'{"id": 550}')
+        with enabled(cache):
+            first, second = get(tmdb), get(tmdb)
+        assert (first.from_cache, second.from_cache, tmdb.count) == (False, False, 2)
+        assert [info.expires_at <= info.timestamp for info in cache.entries()] == [True]
+        assert warnings(caplog) == []
 
     @pytest.mark.parametrize("number", [1, 2**31 - 1, 2**31, 2**40, 2**53])
     def test_ids(self, tmdb, cache, make_cache, collection, tmp_path, number):

@@ -92,7 +92,7 @@ def _http_date(value: str, now: datetime) -> datetime:
     # RFC 9111 section 5.3: an invalid date means "already expired".
     try:
         moment = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
+    except (ValueError, OverflowError):
         return now - timedelta(seconds=1)
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 

@@ -32,7 +32,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return min(float(said[:12]), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(said)
-    except (TypeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
