@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, appended_parts, key_of_prepared, key_of_url
-from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS, keepable_headers
+from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS, keepable_headers, redact
 from tmdb_mongo_cache.tmdb.urls import pairs
 
 from .keykit import BASE, PAIRS, TEXT, fast, prepared_url
@@ -242,3 +242,22 @@ def test_headers_that_are_never_kept(name: str) -> None:
     """A header that is there for credentials is kept of no answer, whatever it says and however it is spelt."""
     for spelt in (name, name.lower(), name.upper()):
         assert keepable_headers({spelt: "x", "X-Other": "y"}, ()) == {"X-Other": "y"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "GET /3/movie/550?api_key=0123abcd&language=de failed",
+            "GET /3/movie/550?api_key=REDACTED&language=de failed",
+        ),
+        ("sent Bearer eyJ.abc-def_ghi= and no more", "sent Bearer REDACTED and no more"),
+        ("sent basic bmFtZTp3b3Jk", "sent basic REDACTED"),
+        ("proxy http://name:word@127.0.0.1:8080/ refused", "proxy http://127.0.0.1:8080/ refused"),
+        ('{"session_id": "0123abcd", "success": true}', '{"session_id": "REDACTED", "success": true}'),
+        ("nothing to hide", "nothing to hide"),
+    ],
+)
+def test_redacted(text: str, shown: str) -> None:
+    """Of a text for people the credentials are left out, and nothing else."""
+    assert redact(text) == shown
