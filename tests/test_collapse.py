@@ -79,6 +79,19 @@ def fetch(cache):
     return cached_tmdb(cache=cache)(get)
 
 
+@pytest.fixture
+def leased(collection):
+    """Let another process have the lease of the film, for longer than a test takes."""
+
+    def leased():
+        until = datetime.now(timezone.utc) + timedelta(seconds=5)
+        leases = collection.database["tmdb_cache_leases"]
+        leases.replace_one({"_id": KEY}, {"owner": "another", "until": until}, upsert=True)
+        return leases
+
+    return leased
+
+
 @pytest.fixture(params=["install", "decorator", "session", "without memory"])
 def door(request, tmdb, make_cache):
     """One way to ask for the film, from any thread."""
@@ -452,10 +465,21 @@ class TestPatience:
         with leading(tmdb, fetch, tmdb, timeout=None):
             assert isinstance(outcome(fetch, tmdb, timeout=0.1), requests.ReadTimeout)
 
-    def test_leader_that_waits_itself(self, tmdb, fetch, collection):
+    def test_another_process(self, tmdb, fetch, leased, caplog):
+        """Who has waited for another process as long as its timeout, which is short, asks TMDB itself."""
+        leased()
+        assert fetch(tmdb, timeout=0.3).status_code == 200
+        assert (tmdb.count, warnings(caplog)) == (1, [])
+
+    def test_another_process_and_a_stale_answer(self, tmdb, fetch, expired, leased):
+        """Who has waited for another process as long as its timeout gets the stale answer, if there is one."""
+        leased()
+        found = fetch(tmdb, timeout=0.3)
+        assert (found.content, found.from_cache, tmdb.count) == (expired["body"], True, 1)
+
+    def test_leader_that_waits_itself(self, tmdb, fetch, leased):
         """Who has waited for a caller that waits for another process asks TMDB itself."""
-        leases = collection.database["tmdb_cache_leases"]
-        leases.insert_one({"_id": KEY, "owner": "another", "until": datetime.now(timezone.utc) + timedelta(seconds=5)})
+        leases = leased()
         with ThreadPoolExecutor(1) as pool:
             leader = pool.submit(fetch, tmdb, timeout=None)
             until(lambda: leases.find_one({"_id": KEY, "taken": False}) is not None)

@@ -197,6 +197,7 @@ class TestGivingBack:
         assert document["open_until"] - document["until"] == timedelta(seconds=1)
         prolong(kept, "open_until", 1.9)
         assert other.take(KEY, False) == Taken()
+        assert other.take(KEY, True) == Taken()
         assert eventually(lambda: other.take(KEY, False).is_mine, 10)
 
     def test_rest(self, mine, other, kept):
@@ -296,6 +297,17 @@ class TestRenewing:
         before = kept.find_one({"_id": KEY})
         mine.leases.renew([KEY])
         assert kept.find_one({"_id": KEY}) == before
+
+    def test_these_alone(self, mine, kept):
+        """The leases that are named are renewed, and no other."""
+        for key in (KEY, "another"):
+            mine.leases.take(key, False)
+            mine.leases.drop(key)
+        before = {key: kept.find_one({"_id": key})["until"] for key in (KEY, "another")}
+        time.sleep(0.01)
+        mine.leases.renew([KEY])
+        assert kept.find_one({"_id": KEY})["until"] > before[KEY]
+        assert kept.find_one({"_id": "another"})["until"] == before["another"]
 
     def test_idle(self, mine):
         """After ten rounds without a lease no thread is needed any more."""
