@@ -536,6 +536,16 @@ class TestWithin:
         assert fetch(tmdb).from_cache
         until(lambda: collection.database["tmdb_cache_leases"].find_one({"_id": KEY})["until"] is not None)
 
+    @pytest.mark.parametrize("status", ["", "500"])
+    def test_given_back(self, tmdb, fetch, collection, status):
+        """A lease is left open, for nobody to wait for anybody, where the call has failed, and only there."""
+        if status:
+            tmdb.fail(status)
+        fetch(tmdb)
+        leases = collection.database["tmdb_cache_leases"]
+        until(lambda: leases.find_one({"_id": KEY, "open_until": {"$exists": True}}) is not None)
+        assert (leases.find_one({"_id": KEY})["open_until"] is not None) is bool(status)
+
     @pytest.mark.parametrize("given_back", [True, False])
     def test_looked_up_too_early(self, tmdb, fetch, collection, caplog, given_back):
         """Who looks before an answer is there, and goes on when it is, gets it, though MongoDB is slow with leases."""
