@@ -15,6 +15,8 @@ from typing import Any
 import requests
 import urllib3
 
+from .flights import copy_of
+
 _PIECE = 65536
 
 
@@ -27,7 +29,7 @@ class _Recorded(RawIOBase):
         source: the connection itself, which is closed with this.
     """
 
-    def __init__(self, data: bytes, error: Exception | None, source: Any = None) -> None:
+    def __init__(self, data: bytes, error: BaseException | None, source: Any = None) -> None:
         self._left = memoryview(data)
         self._error = error
         self._source = source
@@ -40,7 +42,9 @@ class _Recorded(RawIOBase):
         """Read the next bytes."""
         size = min(len(buffer), len(self._left))
         if not size and self._error is not None:
-            raise self._error
+            # Once, and kept no longer: it would hold the frames that it passes, and these the connection.
+            error, self._error = self._error, None
+            raise error
         buffer[:size] = self._left[:size]
         self._left = self._left[size:]
         return size
@@ -80,11 +84,11 @@ def read_ahead(response: requests.Response) -> requests.Response | None:
         for piece in _pieces(origin, source):
             recorded += piece
     except (OSError, http.client.HTTPException) as failure:
-        error = failure
+        error = failure.with_traceback(None)
     data = bytes(recorded)
     own = http.client.HTTPResponse.__new__(http.client.HTTPResponse)
     vars(own).update(vars(origin))
-    own.fp = BufferedReader(_Recorded(data, error))
+    own.fp = BufferedReader(_Recorded(data, error and (copy_of(error) or error)))
     origin.fp = BufferedReader(_Recorded(data, error, source))
     copy = requests.Response()
     copy.status_code, copy.headers = response.status_code, response.headers
