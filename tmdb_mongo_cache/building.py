@@ -68,9 +68,7 @@ def from_entry(
     """
     response = from_source(entry, _Source(entry, request, outcome.now, outcome.status), adapter, elapsed)
     response.revalidated = outcome.revalidated
-    if unread or not builds_as_usual(adapter):
-        response._content, response._content_consumed = False, False
-    return response if builds_as_usual(adapter) else _built_by(adapter, response, unread=unread)
+    return _finished(response, adapter, unread=unread)
 
 
 def from_reply(
@@ -97,9 +95,7 @@ def from_reply(
     # As it came: no cache has kept it, so it has no age.
     response = built(reply, _Source(reply, request, None, outcome.status), adapter)
     response.elapsed, response.created_at, response.cache_key = elapsed, outcome.now, key
-    if unread or not builds_as_usual(adapter):
-        response._content, response._content_consumed = False, False
-    return response if builds_as_usual(adapter) else _built_by(adapter, response, unread=unread)
+    return _finished(response, adapter, unread=unread)
 
 
 def from_hop(hop: Hop, request: PreparedRequest, adapter: BaseAdapter, elapsed: timedelta) -> requests.Response:
@@ -113,10 +109,14 @@ def from_hop(hop: Hop, request: PreparedRequest, adapter: BaseAdapter, elapsed: 
     """
     response = built(hop, _Source(hop, request), adapter)
     response.elapsed = elapsed
-    if builds_as_usual(adapter):
-        return response
-    response._content, response._content_consumed = False, False
-    return _built_by(adapter, response, unread=False)
+    return _finished(response, adapter, unread=False)
+
+
+def _finished(response: TMDBResponse, adapter: BaseAdapter, *, unread: bool) -> requests.Response:
+    usual = builds_as_usual(adapter)
+    if unread or not usual:
+        response._content, response._content_consumed = False, False
+    return response if usual else _built_by(adapter, response, unread=unread)
 
 
 def _built_by(adapter: Any, found: TMDBResponse, *, unread: bool) -> requests.Response:

@@ -48,7 +48,11 @@ class Patched:
         thing = vars(self.kind).get(name)
         if pending.is_standing_in(thing):
             thing = below(thing)
-        if thing is None or has_ours(thing) or is_mock(thing):
+        if thing is None or thing is self._above.get(name):
+            return
+        made = self._made.get(name)
+        if (made is None or made[0] is not thing) and (has_ours(thing) or is_mock(thing)):
+            self._above[name] = thing
             return
         setattr(self.kind, name, self.wrapper(name, thing))
 
