@@ -117,7 +117,7 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         lambda line: line.update(body='{"season/1/account_states": {"results": [{"rated": {}}, 1]}}'),
         "are private",
     ),
-    "deep": (lambda line: line.update(body='{"account_states": ' + "[" * 9999 + "]" * 9999 + "}"), "are private"),
+    "deep": (lambda line: line.update(body='{"account_states": ' + "[" * 9999 + "]" * 9999 + "}"), "nests too deeply"),
     "too large": (lambda line: line.update(body='{"a": "' + "x" * 17_000_000 + '"}'), "MongoDB cannot hold it"),
 }
 

@@ -1,86 +1,52 @@
-"""Reading an answer's body: JSON as Python reads it, and an outline of what is nested too deeply for that."""
+"""Reading JSON that anybody may have written: as Python's own parser reads it, as far as that goes."""
 
 from __future__ import annotations
 
 import json
 import re
+from itertools import accumulate
 from typing import Any
 
-# RFC 8259, but for the strictness of Python's own reader about numbers like NaN.
-_TOKEN = re.compile(
-    r"[ \t\n\r]*(?:(?P<mark>[\[\]{},:])"
-    r"|(?P<string>\"(?:[^\"\\\x00-\x1f]|\\(?:[\"\\/bfnrt]|u[0-9A-Fa-f]{4}))*\")"
-    r"|(?P<value>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null))"
-)
+DEEPEST = 900
+"""Levels of nesting; about what Python's parser takes as it is set, and what no program's own setting makes more."""
 
-
-class Outline(dict[str, Any]):
-    """The top level of an object that is nested more deeply than Python reads; what is nested is None."""
+# What has fewer lists and objects in it is not looked at: it cannot nest deeply enough to exhaust a stack.
+_MANY = 4000
+_STRING = re.compile(rb'"[^"]*"')
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
 def parse(body: bytes) -> Any:
-    """Parse a body.
-
-    Returns:
-        what ``json.loads`` returns; where that gives up for depth, an
-        :class:`Outline` (empty for a list).
+    """Parse a body, in time and memory that grow as it does.
 
     Raises:
         ValueError: it is not JSON.
+        RecursionError: it nests more deeply than Python reads.
     """
-    try:
-        return json.loads(body)
-    except RecursionError:
-        return _outline(body.decode(json.detect_encoding(body), "surrogatepass"))
-
-
-def _outline(text: str) -> Outline:
-    """Check the syntax without recursion, and note the members of the top level."""
-    found = Outline()
-    open_marks: list[str] = []
-    names: list[str | None] = []
-    # What may come next: a value, a name, a colon, or what ends or goes on (",", "]", "}").
-    expected, position, end = "value", 0, len(text.rstrip(" \t\n\r"))
-    while position < end:
-        token = _TOKEN.match(text, position)
-        if token is None:
-            raise ValueError(f"not JSON at character {position}")
-        position = token.end()
-        mark = token["mark"]
-        closes = mark in ("]", "}") and bool(open_marks) and {"]": "[", "}": "{"}[mark] == open_marks[-1]
-        if mark in ("[", "{") and expected.startswith("value"):
-            open_marks.append(mark)
-            names.append(None)
-            expected = "value or end" if mark == "[" else "name or end"
-        elif closes and (expected in ("more", "value or end", "name or end")):
-            open_marks.pop()
-            names.pop()
-            expected = "more"
-        elif mark == "," and expected == "more" and open_marks:
-            expected = "value" if open_marks[-1] == "[" else "name"
-        elif mark == ":" and expected == "colon":
-            expected = "value"
-        elif token["string"] is not None and expected.startswith("name"):
-            names[-1] = json.loads(token["string"])
-            expected = "colon"
-            if len(open_marks) == 1:
-                found[str(names[-1])] = None
-        elif mark is None and expected.startswith("value"):
-            if open_marks == ["{"]:
-                found[str(names[-1])] = json.loads(token.group())
-            expected = "more"
-        else:
-            raise ValueError(f"not JSON at character {position}")
-        if not open_marks and position < end:
-            raise ValueError(f"not JSON at character {position}")
-    if open_marks or expected != "more":
-        raise ValueError("not JSON: it ends too early")
-    return found
+    # A program may have set Python's limit to anything, and then its parser ends in a crash of the interpreter.
+    if body.count(b"[") + body.count(b"{") > _MANY and _depth(body) > DEEPEST:
+        raise RecursionError(f"JSON that nests more than {DEEPEST} levels deep")
+    return json.loads(body)
 
 
 def parse_if_whole(body: bytes) -> Any:
-    """Return an answer parsed; None for what is none, as somebody has edited it."""
+    """Return an answer parsed; None for what is none, as somebody has edited it, or nests too deeply to be read."""
     try:
         return parse(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+
+
+def skeleton(text: bytes) -> bytes:
+    """Return JSON in UTF-8 with a quotation mark in place of each string."""
+    # Escapes are pairs from the left, so what is left of a run of backslashes says whether it ends in one of a mark.
+    return _STRING.sub(b'"', text.replace(rb"\\", b"").replace(rb"\"", b""))
+
+
+def _depth(body: bytes) -> int:
+    encoding = json.detect_encoding(body)
+    if not encoding.startswith("utf-8"):
+        body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
+    brackets = skeleton(body).translate(None, _NO_BRACKETS)
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)

@@ -188,7 +188,10 @@ def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validatin
         if etag is None or _weak(etag) == _weak(entry.etag or ""):
             return Judged(Verdict.RENEW)
         return Judged(Verdict.FETCH_AGAIN, "a 304 for another ETag")  # section 4.3.4
-    failure, data = _failure(reply)
+    try:
+        failure, data = _failure(reply)
+    except RecursionError:
+        return Judged(Verdict.PASS_ON, "JSON that nests too deeply to be read")
     if failure:
         if entry is not None and may_be_stale(entry, ask, policy, now):
             return Judged(Verdict.SERVE_STALE, failure)
@@ -196,7 +199,7 @@ def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validatin
     why = _why_not_kept(reply, ask, policy, data, now)
     if why:
         return Judged(Verdict.PASS_ON, why)
-    return Judged(Verdict.STORE, data=None if isinstance(data, bodies.Outline) else data)
+    return Judged(Verdict.STORE, data=data)
 
 
 def _failure(reply: Reply) -> tuple[str, Any]:

@@ -103,7 +103,7 @@ def as_document(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> d
         "url": entry.url,
         "history": [{"url": hop.url, "status": hop.status} for hop in entry.history],
         "headers": dict(entry.headers),
-        "data": parsed(entry.body),
+        "data": bodies.parse_if_whole(entry.body),
     }
 
 
@@ -127,12 +127,6 @@ def rows(cache: TMDBCache, found: Kept, entry: Entry, now: datetime) -> list[tup
         *((name, text) for name, text in _told(entry.headers)),
     ]
     return [(name, text) for name, text in lines if text]
-
-
-def parsed(body: bytes) -> Any:
-    """Return an answer parsed; None for what is none (as somebody has edited it) or too deep to be shown."""
-    data = bodies.parse_if_whole(body)
-    return None if isinstance(data, bodies.Outline) else data
 
 
 def _told(headers: Mapping[str, str]) -> list[tuple[str, str]]:

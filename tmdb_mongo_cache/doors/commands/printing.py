@@ -81,9 +81,9 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
 
 def pretty(body: bytes) -> str:
     """Return an answer as JSON for people; as it is where that cannot be."""
-    from ...tools.showing import parsed
+    from ...tmdb.bodies import parse_if_whole
 
-    data = parsed(body)
+    data = parse_if_whole(body)
     try:
         return body.decode("utf-8", "replace") if data is None else json_text(data)
     except RecursionError:
