@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
-from . import making, secrets
+from . import making, secrets, urls
 from .calls import Call, classify
 from .copies import Copy
 from .entry import Entry, Hop
@@ -18,6 +19,8 @@ from .expiration import LONGEST
 from .keys import START
 from .policy import CLOCKS_APART
 
+# What no URL has as it is, and what readers of URLs leave out, cut at, or take for a slash.
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 
 
@@ -46,7 +49,13 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
         why = _why_not_at(url, "" if index else entry.key, hosts)
         if why:
             return why
-    return _why_not_said([entry, *entry.history]) or _why_not_then(copy, now)
+    parts: list[Entry | Hop] = [entry, *entry.history]
+    if any(_leads_elsewhere(part, hosts) for part in parts):
+        return (
+            "a Location in it leads to a host that is neither TMDB's nor one of the hosts in the settings "
+            "(TMDB_CACHE_HOSTS)"
+        )
+    return _why_not_said(parts) or _why_not_then(copy, now)
 
 
 def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
@@ -98,6 +107,31 @@ def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
     return "its key is not that of its call" if key and call.key != key else ""
 
 
+def _leads_elsewhere(part: Entry | Hop, hosts: frozenset[str]) -> bool:
+    """Say whether a ``Location``, into which a reader's own credentials are put, leads to another host in any reading.
+
+    Into no other header is anything ever put (``Content-Location``, ``Link``, ``Refresh``).
+    """
+    base = part.url or (_url_of(part.key) if isinstance(part, Entry) else "")
+    found = [value for name, value in part.headers.items() if name.lower() == "location"]
+    return not all(_leads_home(location, base, hosts) for location in found)
+
+
+def _leads_home(location: str, base: str, hosts: frozenset[str]) -> bool:
+    if _NOT_IN_URL.search(location):
+        return False
+    try:
+        parts = urlsplit(location)
+        target = urls.split(urljoin(base, location))
+    except ValueError:
+        return False
+    # "https:example.org" and "///example.org" are relative to some, and name a host to others.
+    names_host = bool(parts.scheme) or location.startswith("//")
+    if (names_host and not parts.netloc) or "@" in parts.netloc:
+        return False
+    return target is not None and urls.is_tmdb(target, hosts)
+
+
 def _why_not_said(parts: list[Entry | Hop]) -> str:
     """Say what is wrong with the status lines and headers."""
     if any(_has_credential(part.headers) for part in parts):
@@ -127,6 +161,8 @@ def _has_credential(headers: Mapping[str, str]) -> bool:
         return True
     locations = [value for name, value in headers.items() if name.lower() == "location"]
     try:
-        return any(secrets.strip_url(value) != value for value in locations)
+        return any(
+            secrets.strip_location(value) != value or secrets.is_somebodys_location(value, ()) for value in locations
+        )
     except ValueError:
         return True
