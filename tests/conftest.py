@@ -26,7 +26,7 @@ from tmdb_mongo_cache import MongoBackend, TMDBCache, TMDBSession, cached_tmdb, 
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .flowkit import ANY_KEY, MOVIE, expire, get
+from .flowkit import ANY_KEY, MOVIE, STANDIN, expire, get
 from .running import Runner
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -107,11 +107,10 @@ def collection(mongo: pymongo.MongoClient[dict[str, Any]], database: str) -> Any
 
 
 @pytest.fixture
-def tmdb(later: Callable[..., Future[Any]]) -> Iterator[StandIn]:
+def tmdb() -> StandIn:
     """A stand-in TMDB over plain HTTP."""
-    standin = StandIn()
-    yield standin
-    later(standin.close)
+    STANDIN.reset()
+    return STANDIN
 
 
 @pytest.fixture(scope="session")

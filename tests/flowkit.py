@@ -9,10 +9,17 @@ from typing import Any
 import requests
 
 from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache.standin import StandIn
+from tmdb_mongo_cache.store.document import checksum
 from tmdb_mongo_cache.tmdb.freshness import spread
 
+STANDIN = StandIn()
+"""The stand-in TMDB of this process's tests, one after the other: its address is in the keys."""
+
+START = f"GET {STANDIN.host}"
 MOVIE = "/3/movie/550"
-KEY = "GET api.themoviedb.org/3/movie/550"
+KEY = f"{START}{MOVIE}"
+TMDBS_KEY = f"GET api.themoviedb.org{MOVIE}"
 API_KEY = "0123456789abcdef0123456789abcdef"
 ANY_KEY = {"api_key": "any"}
 DAY = 86400.0
@@ -84,3 +91,11 @@ def replaced(tmdb: Any, cache: Any, collection: Any) -> bool:
         True,
         first.content,
     )
+
+
+def make_tmdbs_own(collection: Any) -> None:
+    """Let what came from the stand-in be as what came from TMDB itself; the checksum goes with the key."""
+    for document in list(collection.find({})):
+        collection.delete_one({"_id": document["_id"]})
+        own = str(document["_id"]).replace(START, "GET api.themoviedb.org")
+        collection.insert_one({**document, "_id": own, "checksum": checksum(own, document["status"], document["body"])})

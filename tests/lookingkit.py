@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from tmdb_mongo_cache import CacheError, ConfigError, enabled
 from tmdb_mongo_cache.doors.cli import cli
 
-from .flowkit import API_KEY, MOVIE, expire, get
+from .flowkit import API_KEY, MOVIE, expire, get, make_tmdbs_own
 
 LONG = "x " * 300
 PREFIX = "GET api.themoviedb.org"
@@ -49,7 +49,7 @@ def run_fixture(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.fixture(name="filled")
 def filled_fixture(tmdb: Any, cache: Any, collection: Any) -> Any:
-    """Some answers about a film, one of them stale, and others."""
+    """Some answers of TMDB's own about a film, one of them stale, and others."""
     with enabled(cache):
         get(tmdb)
         get(tmdb, params={"language": "de"})
@@ -57,6 +57,7 @@ def filled_fixture(tmdb: Any, cache: Any, collection: Any) -> Any:
         get(tmdb, "/3/tv/1399")
         get(tmdb, "/3/search/movie", params={"query": LONG})
     expire(collection)
+    make_tmdbs_own(collection)
     return collection
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tmdb_mongo_cache.standin import StandIn, shapes
 from tmdb_mongo_cache.tmdb.appended import NOT_SERVED, PARTS, Source, extract, key_range, may_hold, sources
-from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, key_of_url
+from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, START, key_of_url
 
 from .keykit import TEXT, fast
 
@@ -416,19 +416,19 @@ def test_what_is_contained_in_nothing(path: str, parts: tuple[str, ...], params:
 
 def test_what_is_no_key_of_ours() -> None:
     """Keys of other programs in the same collection have no source and hold nothing."""
-    for foreign in ("", "abc", "GET example.org/3/movie/550", "POST api.themoviedb.org/3/movie/550"):
+    for foreign in ("", "abc", "GET example.org/4/list/550", "POST api.themoviedb.org/3/movie/550"):
         assert sources(foreign) == ()
         assert not may_hold(source("/3/movie/550"), foreign)
 
 
 def test_where_answers_are_looked_for() -> None:
     """A sub-resource is looked for in its details, details in themselves, by the same params."""
-    movie = Source("/3/movie/550", "language=de", None, frozenset({"credits"}), MOVIE)
+    movie = Source(START, "/3/movie/550", "language=de", None, frozenset({"credits"}), MOVIE)
     assert sources(key("/3/movie/550", "credits", language="de")) == (movie,)
-    providers = Source("/3/movie/550", "", "watch/providers", frozenset(), MOVIE)
+    providers = Source(START, "/3/movie/550", "", "watch/providers", frozenset(), MOVIE)
     assert sources(key("/3/movie/550/watch%2Fproviders")) == (providers,)
     episode = "/3/tv/1/season/0/episode/2"
-    assert sources(key(f"{episode}/credits")) == (Source(episode, "", "credits", frozenset(), EPISODE),)
+    assert sources(key(f"{episode}/credits")) == (Source(START, episode, "", "credits", frozenset(), EPISODE),)
     season = source("/3/tv/1/season/1")
     assert season.path == "/3/tv/1/season/1"
     assert season.part is None

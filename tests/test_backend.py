@@ -17,7 +17,7 @@ import tmdb_mongo_cache
 from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import API_KEY, KEY
+from .flowkit import API_KEY, KEY, START
 
 pytestmark = pytest.mark.versions
 
@@ -53,7 +53,7 @@ def test_what_another_door_stored_the_backend_finds(
     assert found.from_cache
     assert found.content == live.content
     assert found.json() == live.json()
-    assert found.cache_key == "GET api.themoviedb.org/3/movie/550"
+    assert found.cache_key == f"{START}/3/movie/550"
     assert abs((found.expires - live.expires).total_seconds()) < 0.01  # type: ignore[attr-defined]
     assert tmdb.count == 1
 
@@ -62,7 +62,7 @@ def test_documents_are_the_same(make_session: Callable[..., Any], tmdb: StandIn,
     """The backend writes TMDB's answers as documents of the design, data and all."""
     live = make_session(expire_after=60).get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     document = collection.find_one()
-    assert document["_id"] == "GET api.themoviedb.org/3/movie/550"
+    assert document["_id"] == f"{START}/3/movie/550"
     assert (document["media_type"], document["tmdb_id"], document["endpoint"]) == ("movie", 550, "/3/movie/{movie_id}")
     assert document["data"] == live.json()
     assert document["body"] == live.content

@@ -159,5 +159,5 @@ def test_update_takes_over_another_cache(make_session: Callable[..., Any], tmdb:
         monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
         session = make_session()
         session.cache.update(other.cache)
-    assert list(session.cache.responses) == ["GET api.themoviedb.org/3/movie/550"]
+    assert list(session.cache.responses) == [f"GET {tmdb.host}/3/movie/550"]
     assert session.get(f"{tmdb.url}/3/movie/550?api_key=another").from_cache

@@ -11,7 +11,8 @@ from tmdb_mongo_cache import CacheConfig, ConfigError
 from tmdb_mongo_cache.doors.commands.streams import without_secrets
 
 from .commandspage import every_command
-from .flowkit import API_KEY, KEY
+from .flowkit import API_KEY
+from .flowkit import TMDBS_KEY as KEY
 from .lookingkit import env_fixture, filled_fixture, run_fixture
 from .running import Runner
 

@@ -21,7 +21,7 @@ from tmdb_mongo_cache.tmdb.policy import Ask, Step
 from tmdb_mongo_cache.tmdb.rules import Policy
 
 from .entrykit import NOW, OK
-from .flowkit import ANY_KEY, KEY, get, now
+from .flowkit import ANY_KEY, KEY, START, get, now
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 URL = "https://api.themoviedb.org/3/movie/550"
@@ -133,7 +133,7 @@ class TestRules:
 def write(collection, number, fetched, expire_after, **more):
     """Write a film's entry as a machine would at a moment of its own clock."""
     document = collection.find_one({"_id": KEY})
-    document |= {"_id": f"GET api.themoviedb.org/3/movie/{number}", "timestamp": fetched}
+    document |= {"_id": f"{START}/3/movie/{number}", "timestamp": fetched}
     document |= {"expires_at": fetched + timedelta(seconds=expire_after), "purge_at": fetched + timedelta(days=8)}
     del document["checksum"]  # of the other key; the body is whole all the same
     collection.replace_one({"_id": document["_id"]}, document | more, upsert=True)

@@ -24,7 +24,7 @@ from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .embedded_helpers import ROOT, eventually
-from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, status_of
+from .flowkit import ANY_KEY, KEY, MOVIE, START, expire, get, status_of
 
 # Makes the calls that it is told of, a line of JSON each, and says what came of them. Its clock may be wrong.
 WORKER = """
@@ -294,7 +294,7 @@ class TestDocument:
         leases = collection.database["tmdb_cache_leases"]
         hostile = [{field: value} for field in FIELDS for value in HOSTILE if field in READ or not old]
         hostile += [dict.fromkeys(FIELDS, value) for value in HOSTILE]
-        keys = [f"GET api.themoviedb.org/3/movie/{number}" for number in range(1, len(hostile) + 1)]
+        keys = [f"{START}/3/movie/{number}" for number in range(1, len(hostile) + 1)]
         with enabled(cache):
             if old:
                 for number in range(1, len(hostile) + 1):

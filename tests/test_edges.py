@@ -14,7 +14,7 @@ from tmdb_mongo_cache.store.document import from_document, to_bson
 from tmdb_mongo_cache.tmdb.rules import Policy
 
 from .entrykit import entry
-from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, replaced, status_of, warnings
+from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, make_tmdbs_own, replaced, status_of, warnings
 
 SECRET = "5ecre7c0ffee5ecre7c0ffee5ecre7c0"
 
@@ -68,15 +68,17 @@ class TestKey:
     )
     @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_ports(self, cache, host, port, is_own, scheme):
-        """TMDB's own hosts are TMDB at the ports of HTTP, named or not, and at no other."""
-        assert cache.key(f"{scheme}://{host}{port}{MOVIE}") == (KEY if is_own else None)
+        """TMDB's own hosts are TMDB at the ports of HTTP, named or not, and at no other; http has keys of its own."""
+        own = f"GET {'http://' if scheme == 'http' else ''}api.themoviedb.org{MOVIE}"
+        assert cache.key(f"{scheme}://{host}{port}{MOVIE}") == (own if is_own else None)
 
     @pytest.mark.parametrize("port", ["", ":443"])
     @pytest.mark.parametrize("query", ["", "?language=de", "?language=de&api_key=another"])
-    def test_url_of_a_hit(self, tmdb, installed, port, query):
+    def test_url_of_a_hit(self, tmdb, installed, collection, port, query):
         """A hit has the URL that was asked for, also that of TMDB's own host."""
         get(tmdb)
         get(tmdb, params={"language": "de"})
+        make_tmdbs_own(collection)
         for params in (None, {"api_key": "more"}):
             prepared = requests.Request(
                 "GET", f"https://api.themoviedb.org{port}{MOVIE}{query}", params=params

@@ -18,10 +18,10 @@ from tmdb_mongo_cache import StoreError, TMDBCache, TMDBSession, cached_tmdb, en
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .flowkit import KEY, expire, get
+from .flowkit import START, expire, get
 from .processkit import Program, Programs
 
-KEY_1 = "GET api.themoviedb.org/3/movie/1"
+KEY_1 = f"{START}/3/movie/1"
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ class TestClosed:
         "method",
         [
             lambda cache: cache.clear(),
-            lambda cache: cache.invalidate(f"https://api.themoviedb.org{KEY[len('GET api.themoviedb.org') :]}"),
+            lambda cache: cache.invalidate("https://api.themoviedb.org/3/movie/550"),
             lambda cache: cache.invalidate(media_type="movie", tmdb_id=550),
             lambda cache: list(cache.entries()),
         ],
@@ -74,7 +74,7 @@ class TestClosed:
     def test_needs_no_database(self, closed: TMDBCache) -> None:
         """stats(), key(), repr and close() work on a closed cache."""
         assert closed.stats().hits == 1
-        assert closed.key("https://api.themoviedb.org/3/movie/550") == KEY
+        assert closed.key("https://api.themoviedb.org/3/movie/550") == "GET api.themoviedb.org/3/movie/550"
         assert "TMDBCache(" in repr(closed)
         closed.close()
         assert closed.closed
@@ -120,7 +120,7 @@ def hanging(mongo_uri: str) -> Iterator[Callable[[str], int | None]]:
         with Programs(mongo_uri, name, tmdb.host) as programs:
             programs.run("for number in range(1, 13): get(number)")
             for number in range(1, 13):
-                expire(client[name]["tmdb_cache"], f"GET api.themoviedb.org/3/movie/{number}")
+                expire(client[name]["tmdb_cache"], f"GET {tmdb.host}/3/movie/{number}")
             tmdb.fail("timeout")
             ends: dict[str, Program] = {}
             for options in ("", "timeout=1", "timeout=60"):

@@ -7,7 +7,7 @@ from urllib3.util import Retry
 
 from tmdb_mongo_cache import disabled, enabled
 
-from .flowkit import API_KEY, MOVIE, expire, get, status_of, warnings
+from .flowkit import API_KEY, MOVIE, START, expire, get, status_of, warnings
 
 ERRORS = ["refuse", "reset", "timeout", "truncated"]
 STATUSES = ["429", "500", "502", "503", "504"]
@@ -101,7 +101,7 @@ class TestStale:
         missing = "/3/movie/999000001"
         with enabled(cache):
             get(tmdb, missing)
-            expire(collection, f"GET api.themoviedb.org{missing}")
+            expire(collection, f"{START}{missing}")
             tmdb.fail("503")
             response = get(tmdb, missing)
         assert (response.status_code, response.from_cache) == (404, True)

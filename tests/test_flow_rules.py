@@ -118,6 +118,7 @@ class TestExpiration:
             (-1, 180 * DAY),
             (None, spread(DAY, KEY)),
         ],
+        ids=["60", "1.5", "3600", "30 days", "0", "-1", "None"],
     )
     def test_one_value(self, tmdb, make_cache, collection, value, seconds):
         """One expire_after is for everything; None is 24 hours for a film; more than an hour is spread by the key."""
@@ -180,6 +181,7 @@ class TestExpiration:
             ({"Cache-Control": "max-age=soon"}, spread(DAY, KEY)),
             ({}, spread(DAY, KEY)),
         ],
+        ids=["max-age", "Age", "s-maxage", "past", "a day", "soon", "none"],
     )
     def test_cache_control(self, tmdb, make_cache, collection, headers, seconds):
         """cache_control=True lets TMDB's own Cache-Control decide; without one our own table does."""

@@ -12,7 +12,7 @@ from tmdb_mongo_cache import (
 )
 from tmdb_mongo_cache.tmdb.freshness import spread
 
-from .flowkit import DAY, KEY, MOVIE, expire, get, near, now, recent, spread_time, status_of
+from .flowkit import DAY, KEY, MOVIE, START, expire, get, near, now, recent, spread_time, status_of
 
 
 class TestAttributes:
@@ -130,7 +130,7 @@ class TestCallSettings:
         lives = {d["_id"]: d["expires_at"] - d["timestamp"] for d in collection.find()}
         assert lives.pop(KEY) == timedelta(seconds=60)
         ((other, life),) = lives.items()
-        assert other == "GET api.themoviedb.org/3/movie/1"
+        assert other == f"{START}/3/movie/1"
         assert near(life, spread_time(DAY, other))
 
     def test_refresh(self, tmdb, cache):

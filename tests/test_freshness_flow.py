@@ -10,7 +10,7 @@ import pytest
 from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled
 from tmdb_mongo_cache.tmdb.freshness import spread
 
-from .flowkit import ANY_KEY, DAY, KEY, MOVIE, expire, get, near, now, spread_time, status_of
+from .flowkit import ANY_KEY, DAY, KEY, MOVIE, START, expire, get, near, now, spread_time, status_of
 
 HOUR, WEEK = 3600, 7 * 86400
 OLD = {"id": 550, "status": "Released", "release_date": "1999-10-15"}
@@ -84,7 +84,7 @@ class TestClasses:
 
     def test_unknown(self, tmdb, make_cache, collection):
         """A path that TMDB gains later is kept for 24 hours, or as expire_after says."""
-        path, key = "/3/something/new", "GET api.themoviedb.org/3/something/new"
+        path, key = "/3/something/new", f"{START}/3/something/new"
         answer(tmdb, {"id": 1}, path)
         with enabled(make_cache()):
             get(tmdb, path)

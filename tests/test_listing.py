@@ -14,9 +14,9 @@ from tmdb_mongo_cache.store.document import checksum
 from tmdb_mongo_cache.tmdb.endpoints import find
 from tmdb_mongo_cache.tmdb.names import MEDIA_TYPES, TEMPLATES, parts, templates_with
 
-from .flowkit import now
+from .flowkit import START, now
 
-HOST = "GET api.themoviedb.org"
+HOST = START
 HOUR = timedelta(hours=1)
 
 

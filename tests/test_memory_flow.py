@@ -24,7 +24,7 @@ from tmdb_mongo_cache.store import memory
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .embedded_helpers import eventually
-from .flowkit import ANY_KEY, API_KEY, KEY, MOVIE, expire, get, now, sent, status_of, warnings
+from .flowkit import ANY_KEY, API_KEY, KEY, MOVIE, STANDIN, expire, get, now, sent, status_of, warnings
 
 HOUR = 3600
 CREDITS, SEASON = f"{MOVIE}/credits", "/3/tv/1399/season/1"
@@ -348,7 +348,7 @@ class TestMongoAway:
 
 
 INVALIDATIONS = {
-    "url": lambda cache: cache.invalidate(f"https://api.themoviedb.org{MOVIE}?api_key=x"),
+    "url": lambda cache: cache.invalidate(f"http://{STANDIN.host}{MOVIE}?api_key=x"),
     "title": lambda cache: cache.invalidate(media_type="movie", tmdb_id="550"),
     "clear": lambda cache: cache.clear(),
 }

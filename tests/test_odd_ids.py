@@ -12,10 +12,10 @@ from bson.raw_bson import RawBSONDocument
 
 from tmdb_mongo_cache import MongoBackend, enabled
 
-from .flowkit import KEY, MOVIE, expire, get, status_of
+from .flowkit import KEY, MOVIE, START, expire, get, status_of
 from .transferkit import lines_of
 
-OTHER, OTHER_KEY = "/3/movie/1", "GET api.themoviedb.org/3/movie/1"
+OTHER, OTHER_KEY = "/3/movie/1", f"{START}/3/movie/1"
 
 TEXTS = ("", "x", "Zorro", "GET api.themoviedb.org", "GET api.themoviedb.org0", "GET example.org/3/movie/550")
 HASHED = [
@@ -25,7 +25,14 @@ HASHED = [
     bson.DBRef("x", 1),
 ]
 UNHASHABLE = [
-    *({"a": 1}, {}, {"a": {"b": [1]}}, bson.Decimal128("1.5"), bson.Code(KEY), bson.Code("x", {"a": 1})),
+    *(
+        {"a": 1},
+        {},
+        {"a": {"b": [1]}},
+        bson.Decimal128("1.5"),
+        bson.Code("GET api.themoviedb.org/3/movie/550"),
+        bson.Code("x", {"a": 1}),
+    ),
 ]
 ODD = [*HASHED, *UNHASHABLE]
 
@@ -125,7 +132,13 @@ class TestTMDBCache:
 
     def test_purged(self, remembering, collection):
         """purge() deletes what lies under TMDB's keys or is marked as ours, and nothing of others."""
-        collection.insert_many([*({"_id": one} for one in ODD), {"_id": f"{KEY}?damaged"}, {"_id": "z", "schema": 2}])
+        collection.insert_many(
+            [
+                *({"_id": one} for one in ODD),
+                {"_id": f"GET api.themoviedb.org{MOVIE}?damaged"},
+                {"_id": "z", "schema": 2},
+            ]
+        )
         assert remembering.purge(everything=True) == 2 + 2
         assert collection.count_documents({}) == len(ODD)
 

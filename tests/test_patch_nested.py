@@ -6,7 +6,7 @@ from requests.adapters import HTTPAdapter
 
 from tmdb_mongo_cache import TMDBSession
 
-from .flowkit import ANY_KEY
+from .flowkit import ANY_KEY, START
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_a_redirect_is_one_call(installed, moved, tmdb):
 def test_a_redirect_stores_one_entry(installed, moved, collection):
     """A redirected call is stored under the key that was asked for."""
     requests.get(moved, params=ANY_KEY)
-    assert [found["_id"] for found in collection.find()] == ["GET api.themoviedb.org/3/movie/1"]
+    assert [found["_id"] for found in collection.find()] == [f"{START}/3/movie/1"]
 
 
 def test_a_redirect_of_a_session_with_its_own_send(installed, moved, tmdb):

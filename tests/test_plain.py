@@ -15,7 +15,7 @@ import tmdbsimple
 from tmdb_mongo_cache import OfflineError, TMDBSession, cached_tmdb, install, uninstall
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import ANY_KEY, MOVIE, expire
+from .flowkit import ANY_KEY, MOVIE, START, expire
 
 PREPARE = requests.PreparedRequest.prepare.__code__
 
@@ -255,7 +255,7 @@ def test_one_look_up(count_finds, collection, tmdb, name):
         tmdb.answer(f"/3/movie/{number}", status=301, headers=to)
     for path in (MOVIE, "/3/movie/2", "/3/movie/3"):
         requests.get(tmdb.url + path, params=ANY_KEY)
-    expire(collection, "GET api.themoviedb.org/3/movie/2")
+    expire(collection, f"{START}/3/movie/2")
     time.sleep(0.02)  # a look-up that began before another call's end is repeated
     call, wanted = FINDS[name]
     assert count(lambda: call(tmdb.url)) == wanted

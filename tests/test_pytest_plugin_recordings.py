@@ -67,7 +67,7 @@ def test_what_is_missing(run: Run, project: Project, tmdb: StandIn, pytester: py
     path.write_text(path.read_text().replace("603", "13"), encoding="utf-8")
     result = run()
     result.assert_outcomes(passed=1, failed=1)
-    missing = "no answer for GET api.themoviedb.org/3/movie/13: it is not in films.jsonl; record it with pytest --tmdb-"
+    missing = f"no answer for GET {tmdb.host}/3/movie/13: it is not in films.jsonl; record it with pytest --tmdb-"
     assert missing in said(result)
     assert tmdb.count == 2
     run("--tmdb-cache-record").assert_outcomes(passed=2)

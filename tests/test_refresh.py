@@ -17,7 +17,7 @@ from tmdb_mongo_cache import ConfigError, StoreError, StoreUnavailable, enabled
 from tmdb_mongo_cache.errors import UpstreamError
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import get, now, sent, status_of
+from .flowkit import START, get, now, sent, status_of
 
 KINDS = ("movie", "tv", "person")
 LAG = timedelta(hours=8)
@@ -78,7 +78,7 @@ def stale(collection: Any) -> list[str]:
 
 
 def key(path: str) -> str:
-    return f"GET api.themoviedb.org{path}"
+    return f"{START}{path}"
 
 
 def pages_read(tmdb: StandIn, since: int = 0) -> list[tuple[str, str, str]]:

@@ -302,7 +302,7 @@ NEVER = {
     "seven months old": lambda tmdb, collection: aged(collection, 181 * DAY),
     "to be deleted": lambda tmdb, collection: aged(collection, purge_at=now() - timedelta(seconds=1)),
     "another schema": lambda tmdb, collection: aged(collection, schema=99),
-    "another host's": lambda tmdb, collection: moved(collection, HELD.replace("api.themoviedb.org", "api.tmdb.org")),
+    "another host's": lambda tmdb, collection: moved(collection, HELD.replace("GET ", "GET https://")),
     "another film": lambda tmdb, collection: moved(collection, HELD.replace("550", "5500")),
     "a language": lambda tmdb, collection: moved(collection, f"{HELD}&language=de"),
     "a page": lambda tmdb, collection: moved(collection, f"{HELD}&page=2"),

@@ -5,7 +5,7 @@ import requests
 
 from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled, install
 
-from .flowkit import KEY, MOVIE, get
+from .flowkit import KEY, MOVIE, START, get
 
 PATHS = [
     "/3/account",
@@ -83,7 +83,7 @@ class TestStraight:
         door(tmdb)
         document = collection.find_one({})
         for path in ("/3/account", "/3/movie/550/account_states", "/4/list/1"):
-            collection.insert_one({**document, "_id": f"GET api.themoviedb.org{path}"})
+            collection.insert_one({**document, "_id": f"{START}{path}"})
             assert not door(tmdb, path).from_cache
 
     def test_token_is_new(self, tmdb, door):

@@ -10,7 +10,10 @@ import sys
 
 import pytest
 
-from .flowkit import API_KEY, KEY, MOVIE, now
+from tmdb_mongo_cache import enabled
+
+from .flowkit import API_KEY, MOVIE, get, now
+from .flowkit import TMDBS_KEY as KEY
 from .lookingkit import PREFIX, env_fixture, filled_fixture, lines, run_fixture
 from .test_odd_ids import unreadable
 
@@ -20,19 +23,29 @@ __all__ = ["env_fixture", "filled_fixture", "run_fixture"]
 @pytest.mark.parametrize(
     "named",
     [
-        [f"{MOVIE}?language=de"],
-        [f"{PREFIX}{MOVIE}?language=de"],
-        ["GET", f"api.themoviedb.org{MOVIE}?language=de"],
-        [f"https://api.themoviedb.org{MOVIE}?api_key={API_KEY}&language=de&page=1"],
-        [f"api.tmdb.org{MOVIE}?language=de&api_key={API_KEY}"],
+        "{short}?language=de",
+        "{key}?language=de",
+        "GET {place}?language=de",
+        "{url}?api_key={API_KEY}&language=de&page=1",
+        "{alias}?language=de&api_key={API_KEY}",
     ],
-    ids=lambda words: words[0][:24],
 )
-def test_names_of_an_entry(run, filled, named):
-    """An entry is named by its key, with or without its beginning, or by an URL in any spelling."""
-    assert json.loads(run("show", *named, "--json").stdout)["key"] == f"{KEY}?language=de"
+@pytest.mark.parametrize("own", [False, True])
+def test_names_of_an_entry(run, filled, tmdb, cache, named, own):
+    """An entry of TMDB's own, or of another host, is named by its key, in part too, or by an URL in any spelling."""
+    place = f"api.themoviedb.org{MOVIE}"
+    names = {"short": MOVIE, "key": f"GET {place}", "place": place, "url": f"https://{place}"}
+    names["alias"] = f"api.tmdb.org{MOVIE}"
+    if not own:
+        with enabled(cache):
+            get(tmdb, params={"language": "de"})
+        place = tmdb.host + MOVIE
+        names = {"short": place, "key": f"GET {place}", "place": place, "url": f"http://{place}", "alias": place}
+    words = named.format(API_KEY=API_KEY, **names)
+    named = words.split(" ") if named.startswith("GET ") else [words]
+    assert json.loads(run("show", *named, "--json").stdout)["key"] == f"GET {place}?language=de"
     assert run("invalidate", *named).stdout == "1 answer deleted\n"
-    assert filled.find_one({"_id": f"{KEY}?language=de"}) is None
+    assert filled.find_one({"_id": f"GET {place}?language=de"}) is None
     assert run("invalidate", *named).stdout == "0 answers deleted\n"
 
 

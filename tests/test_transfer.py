@@ -14,7 +14,7 @@ from tmdb_mongo_cache import ConfigError, ImportReport, StoreUnavailable, TMDBCa
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tools.exporting import Exporting
 
-from .flowkit import API_KEY, KEY, MOVIE, expire, get, now
+from .flowkit import API_KEY, KEY, MOVIE, START, expire, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
     DAY,
     Other,
@@ -86,7 +86,7 @@ def test_the_file_can_be_read(cache: TMDBCache, films: list[str], tmdb: StandIn,
     assert cache.export_entries(file) == 11
     header, *entries = lines_of(file)
     assert (header["tmdb-mongo-cache"], header["collection"]) == (1, "tmdb_cache")
-    assert [entry["_id"] for entry in entries] == sorted([*films, "GET api.themoviedb.org/3/movie/1"])
+    assert [entry["_id"] for entry in entries] == sorted([*films, f"{START}/3/movie/1"])
     found = entries[1]
     assert (found["_id"], found["tmdb_id"], found["media_type"], found["status"]) == (KEY, 550, "movie", 200)
     assert found["body"] == film.text
@@ -106,7 +106,7 @@ def test_what_is_exported(cache: TMDBCache, collection: Any, tmdb: StandIn, film
     collection.update_one({"_id": films[3]}, {"$set": {"body": "no bytes"}})
     collection.update_one({"_id": films[4]}, {"$set": {"headers": {"Set-Cookie": "a=b"}}})
     collection.insert_one({"_id": "abcdef", "data": {"url": "https://example.org/"}})
-    collection.insert_one({"_id": "GET api.themoviedb.org/3/movie/1#Accept=x", "schema": 1})
+    collection.insert_one({"_id": f"{START}/3/movie/1#Accept=x", "schema": 1})
     assert cache.export_entries(file) == 8
     assert films[0] in file.read_text(encoding="utf-8")
     assert cache.export_entries(file, media_type="tv", force=True) == 1

@@ -22,7 +22,7 @@ from tmdb_mongo_cache import CacheError, TMDBCache, enabled
 from tmdb_mongo_cache.doors.cli import cli
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import API_KEY, get
+from .flowkit import API_KEY, START, get
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ def test_ctrl_c_and_kill(env: dict[str, str], stored: dict[str, Any], collection
     """After Ctrl-C, and after a SIGKILL, the same command goes on; in the end all is there, to the byte."""
     del stored["_id"]
     stored["body"] = b'{"id": 1, "x": "' + b"x" * 20_000 + b'"}'
-    keys = [f"GET api.themoviedb.org/3/movie/{number}" for number in range(5000, 15000)]
+    keys = [f"{START}/3/movie/{number}" for number in range(5000, 15000)]
     labels = [{"_id": key, **stored, "tmdb_id": number} for number, key in enumerate(keys, start=5000)]
     collection.insert_many([{**label, "checksum": 0} for label in labels])
     file, once = tmp_path / "films.jsonl", tmp_path / "once.jsonl"

@@ -16,7 +16,7 @@ from tmdb_mongo_cache import ConfigError, ImportReport, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tools.importing import Importing
 
-from .flowkit import API_KEY, KEY, MOVIE, get, now
+from .flowkit import API_KEY, KEY, MOVIE, START, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
     DAY,
     Other,
@@ -61,7 +61,7 @@ def test_memory_follows_an_import(make_cache: Callable[..., TMDBCache], tmdb: St
         assert (get(tmdb).json(), tmdb.count) == ({"id": 7}, 1)
 
 
-LONG = "GET api.themoviedb.org/3/search/movie?query=" + "x" * 403 + "#" + "0" * 64
+LONG = f"{START}/3/search/movie?query=" + "x" * 403 + "#" + "0" * 64
 
 
 REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
@@ -69,9 +69,9 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no key": (lambda line: line.pop("_id") and None, "_id is missing"),
     "null": (lambda line: line.update(reason=None), "reason is missing"),
     "other host": (lambda line: line.update(_id="GET example.org/3/movie/550"), "none of TMDB's"),
-    "private": (lambda line: line.update(_id="GET api.themoviedb.org/3/account/1"), "/3/account is private"),
-    "states": (lambda line: line.update(_id="GET api.themoviedb.org/3/movie/1/account_states"), "are private"),
-    "v4": (lambda line: line.update(_id="GET api.themoviedb.org/4/list/1"), "v4"),
+    "private": (lambda line: line.update(_id=f"{START}/3/account/1"), "/3/account is private"),
+    "states": (lambda line: line.update(_id=f"{START}/3/movie/1/account_states"), "are private"),
+    "v4": (lambda line: line.update(_id=f"{START}/4/list/1"), "v4"),
     "session": (lambda line: line.update(_id=KEY + "?session_id=abcdef"), "session"),
     "spelling": (lambda line: line.update(_id=KEY + "?b=1&a=2"), "not that of its call"),
     "key in key": (lambda line: line.update(_id=f"{KEY}?api_key={API_KEY}"), "a credential in an url"),

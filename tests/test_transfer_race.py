@@ -15,6 +15,7 @@ from pymongo.monitoring import CommandListener
 
 from tmdb_mongo_cache import ImportReport, TMDBCache
 
+from .flowkit import START
 from .transferkit import DAY, file_fixture, films_fixture, later, lines_of  # noqa: F401 - fixtures, by their names
 
 
@@ -125,7 +126,7 @@ def test_imports_at_once(
             newer = film % 2 == number
             body = json.dumps({"id": film, "newer": newer})
             moments = {"timestamp": later(seconds=60 if newer else 0)}
-            lines.append({**line, "_id": f"GET api.themoviedb.org/3/movie/{film}", "body": body, **moments})
+            lines.append({**line, "_id": f"{START}/3/movie/{film}", "body": body, **moments})
         file.write_text("".join(json.dumps(item) + "\n" for item in lines), encoding="utf-8")
     collection.delete_many({})
     caches = [make_cache(), make_cache()]

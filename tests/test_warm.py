@@ -23,10 +23,10 @@ from tmdb_mongo_cache.jobs.warming import Warming
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .flowkit import API_KEY, expire, get, now
+from .flowkit import API_KEY, START, expire, get, now
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJzZWNyZXQiLCJzdWIiOiIxIn0.c2VjcmV0LXNpZ25hdHVyZQ"
-KEYED = "GET api.themoviedb.org/3"
+KEYED = f"{START}/3"
 
 
 @pytest.fixture

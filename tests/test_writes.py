@@ -19,7 +19,7 @@ from tmdb_mongo_cache import MongoBackend, TMDBSession, cached_tmdb, disabled, e
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .fidelitykit import comparable
-from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, now, sent, status_of, warnings
+from .flowkit import ANY_KEY, KEY, MOVIE, START, expire, get, now, sent, status_of, warnings
 
 RATING = f"{MOVIE}/rating"
 HOUR = 3600
@@ -125,7 +125,7 @@ def validated(tmdb, cache, path=MOVIE):
 def stale(collection):
     """Return the paths and queries of what is stale."""
     found = collection.find({"expires_at": {"$lte": now()}}, {"_id": 1})
-    return {document["_id"].removeprefix("GET api.themoviedb.org") for document in found}
+    return {document["_id"].removeprefix(START) for document in found}
 
 
 EPISODE = "/3/tv/1399/season/1/episode/2"

@@ -112,7 +112,8 @@ class TMDBCache(Jobs, Tools):
         """Forget one call, or all about one title, person or other thing.
 
         Args:
-            url: an URL as given to ``requests.get``, with or without a credential.
+            url: an URL as given to ``requests.get``, with or without a credential; by whatever
+                channel (http, https) its answers came.
             params: its params.
             key: instead, an entry's key (``response.cache_key``).
             media_type: ``movie``, ``tv``, ``person``, ``collection``, …
@@ -131,19 +132,20 @@ class TMDBCache(Jobs, Tools):
         if (url is not None) + (key is not None) + is_title != 1 or is_part:
             raise TypeError("invalidate() takes either url= (and params=), or key=, or media_type= and tmdb_id=")
         from .store import memory
+        from .tmdb.keys import keys_of_url
         from .tmdb.names import as_kept
         from .tools.listing import check_id, check_media_type
 
         if url is not None:
-            key = self.key(url, params)
-            if key is None:
+            found = keys_of_url(url, params, self.hosts)
+            if not found:
                 raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
+            return self._delete_keys(found)
         if key is not None:
             if not isinstance(key, str):
                 raise TypeError("key must be a string")
             check_id(key)
-            found = key
-            return self._delete({"_id": found}, lambda: memory.forget_key(found))
+            return self._delete_keys((key,))
         if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
             # A mapping would be a MongoDB operator, and match what nobody named.
             raise TypeError("media_type must be a string, and tmdb_id a number or a string")
@@ -186,6 +188,15 @@ class TMDBCache(Jobs, Tools):
         finally:
             memory.forget_everything()
             self.flow.forget_calls()
+
+    def _delete_keys(self, keys: tuple[str, ...]) -> int:
+        from .store import memory
+
+        def forget() -> None:
+            for key in keys:
+                memory.forget_key(key)
+
+        return self._delete({"_id": {"$in": list(keys)}}, forget)
 
     def _delete(self, query: dict[str, Any], forget: Callable[[], None]) -> int:
         try:

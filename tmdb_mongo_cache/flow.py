@@ -158,7 +158,7 @@ class Flow:
         if touched:
             self.guarded.make_stale(touched, utcnow())
             self.forget_calls()
-            logger.debug("a write made stale: %s", ", ".join(item.key for item in touched))
+            logger.debug("a write made stale: %s", ", ".join(item.keys[0] for item in touched))
 
     def forget_calls(self) -> None:
         """Let nobody who comes from now on wait for a call that is under way: what it brings may be outdated."""

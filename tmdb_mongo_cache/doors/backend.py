@@ -156,7 +156,7 @@ class MongoBackend(BaseCache):
             self._guard.write(
                 self.responses.make_stale,
                 touched,
-                read=lambda: self._probe(touched[0].key),
+                read=lambda: self._probe(touched[0].keys[0]),
                 read_only=lambda: self.responses.has_secondaries_alone,
             )
 
@@ -176,10 +176,12 @@ class MongoBackend(BaseCache):
         ignored = {name for name in self._settings.ignored_parameters or () if name not in DEFAULT_IGNORED_PARAMS}
         present = {name for name, _ in urls.pairs(target.query if target else "") if not secrets.is_credential(name)}
         key, left_out = call.key, sorted(ignored & present)
-        if target is not None and left_out:
+        parts = keys.parts_of(call.key)
+        if target is not None and parts is not None and left_out:
             path = urls.canonical_path(target.path)
             rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
-            key = keys.make_key(path, keys.query_part(urls.pairs("&".join(rest)))) + f"#without={','.join(left_out)}"
+            query = keys.query_part(urls.pairs("&".join(rest)))
+            key = keys.make_key(parts.start, path, query) + f"#without={','.join(left_out)}"
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
             key += "".join(f"#{item}" for item in matched if not _carries_credential(item))

@@ -11,7 +11,7 @@ from ..asking import utcnow
 from ..errors import StoreError, UpstreamError
 from ..tmdb import changes
 from ..tmdb.changes import KINDS, LAST_PAGE, Mark
-from ..tmdb.keys import START
+from ..tmdb.keys import parts_of
 from .fetching import Came, Fetching, Progress, Wish
 from .upstream import Refused, Upstream
 
@@ -101,8 +101,12 @@ class Following:
         """Fetch again what changes have made stale, in whatever round, and nobody has fetched since."""
         wishes = []
         for key, url in self._store.staleness.changed():
-            found = self._upstream.url(key.removeprefix(START) if url is None else _path_of(url))
-            # What a session of requests-cache matches by rules of its own is fetched by that session alone.
+            parts = parts_of(key)
+            if parts is None:
+                continue
+            found = self._upstream.url(f"{parts.path}{parts.query}" if url is None else _path_of(url))
+            # What came from another host, or by another channel, is not to be had here; and what a session
+            # of requests-cache matches by rules of its own is fetched by that session alone.
             if self._upstream.key(found) == key:
                 wishes.append(Wish(key, key, found))
         fetching = Fetching(self._upstream, self._progress)

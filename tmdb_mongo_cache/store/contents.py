@@ -9,7 +9,7 @@ import pymongo
 from pymongo.errors import OperationFailure
 
 from ..tmdb.expiration import LONGEST
-from ..tmdb.keys import END, FIRST
+from ..tmdb.keys import OF_TMDB_ITSELF
 from .client import Connection
 from .document import SCHEMA
 from .indexes import INDEXES
@@ -76,8 +76,8 @@ class Contents:
     def ages(self, now: datetime) -> Ages | None:
         """Look at the times of all documents; None where that takes too long."""
         is_date = {name: {"$eq": [{"$type": f"${name}"}, "date"]} for name in ("timestamp", "purge_at")}
-        has_key = {"$and": [{"$gte": ["$_id", FIRST]}, {"$lt": ["$_id", END]}]}
-        ours = {"$or": [{"$ne": [{"$type": "$schema"}, "missing"]}, has_key]}
+        has_key = [{"$and": [{"$gte": ["$_id", first]}, {"$lt": ["$_id", end]}]} for first, end in OF_TMDB_ITSELF]
+        ours = {"$or": [{"$ne": [{"$type": "$schema"}, "missing"]}, *has_key]}
         too_old = {"$or": [{"$not": [is_date["timestamp"]]}, {"$lte": ["$timestamp", now - LONGEST - _SLACK]}]}
         longest = int((LONGEST + _SLACK).total_seconds() * 1000)
         too_late = {"$gt": [{"$subtract": ["$purge_at", "$timestamp"]}, longest]}

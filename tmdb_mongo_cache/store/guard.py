@@ -200,7 +200,7 @@ class GuardedStore(RenewedAfterFork):
 
     def make_stale(self, touched: Sequence[Touched], now: datetime) -> None:
         """Make stale what a write has touched, as far as the database lets it."""
-        self._write(self._make_stale, touched[0].key, touched, now)
+        self._write(self._make_stale, touched[0].keys[0], touched, now)
 
     def _write(self, write: Callable[..., Any], key: str, *args: Any) -> tuple[Any, bool]:
         return self._guard.write(write, *args, read=lambda: self._probe(key), read_only=self._is_read_only)

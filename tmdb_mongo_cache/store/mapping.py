@@ -29,7 +29,7 @@ from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.header_fields import storable
-from ..tmdb.keys import is_of_tmdb
+from ..tmdb.keys import is_of_tmdb, is_of_tmdb_itself
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
 from ..tmdb.writes import Touched
@@ -132,7 +132,8 @@ class MongoStorage(MongoDict):
                 raise KeyError(key) from error
         if document is None:
             raise KeyError(key)
-        if "schema" in document or is_of_tmdb(key):
+        # Under a key of any other host may lie what a session's own key_fn has made.
+        if "schema" in document or is_of_tmdb_itself(key):
             entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)

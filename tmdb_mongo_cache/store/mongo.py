@@ -23,7 +23,7 @@ from pymongo.errors import (
 from ..config import CacheConfig
 from ..tmdb.entry import Entry
 from ..tmdb.expiration import LONGEST
-from ..tmdb.keys import END, FIRST
+from ..tmdb.keys import OF_TMDB_ITSELF
 from ..tmdb.policy import SAME_TIME
 from . import feed
 from .client import Connection
@@ -144,7 +144,8 @@ class MongoStore:
 
     def purge(self, now: datetime, *, everything: bool) -> int:
         """Delete TMDB's answers that are past their time, or all of them; return how many that were."""
-        ours = [{"_id": {"$gte": FIRST, "$lt": END}}, {"schema": {"$exists": True}}]
+        ours: list[dict[str, Any]] = [{"_id": {"$gte": first, "$lt": end}} for first, end in OF_TMDB_ITSELF]
+        ours.append({"schema": {"$exists": True}})
         query: dict[str, Any] = {"$or": ours}
         if not everything:
             late = [{"purge_at": {"$lte": now}}, {"timestamp": {"$lte": now - LONGEST}}]

@@ -60,9 +60,10 @@ class Staleness:
     def of_touched(self, touched: Sequence[Touched], now: datetime, *, probing: bool = False) -> int:
         """Make stale what a write has touched; within the time that one call may cost."""
         queries: list[dict[str, Any]] = []
-        for key, endpoint, pattern in touched:
-            # "$" comes after "#", "@" after "?".
-            queries += [{"_id": key}, _between(f"{key}#", f"{key}$"), _between(f"{key}?", f"{key}@")]
+        for keys, endpoint, pattern in touched:
+            for key in keys:
+                # "$" comes after "#", "@" after "?".
+                queries += [{"_id": key}, _between(f"{key}#", f"{key}$"), _between(f"{key}?", f"{key}@")]
             if endpoint is not None:
                 about = {"media_type": endpoint.media_type, "tmdb_id": endpoint.tmdb_id}
                 spelt = {"_id": {"$regex": pattern}} if pattern else {}

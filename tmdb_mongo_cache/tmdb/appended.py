@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from . import endpoints
-from .keys import START
+from .keys import parts_of
 from .parts import NOT_SERVED, PARTS
 
 _LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
@@ -38,6 +38,7 @@ class Source(NamedTuple):
     """Where the answer to a call may be contained: in answers at one path, asked for with the same params.
 
     Attributes:
+        start: where the call goes, as it is in keys: none but the same host by the same channel answers it.
         path: the canonical path of the containing answer.
         params: the query without ``append_to_response``, as it is in keys.
         part: the appended part that is wanted; None where the same path is asked for with fewer parts.
@@ -45,6 +46,7 @@ class Source(NamedTuple):
         template: the path template of ``path``.
     """
 
+    start: str
     path: str
     params: str
     part: str | None
@@ -53,6 +55,7 @@ class Source(NamedTuple):
 
 
 class _Asked(NamedTuple):
+    start: str
     path: str
     params: str
     appended: frozenset[str]
@@ -71,15 +74,15 @@ def sources(key: str) -> tuple[Source, ...]:
     asked = _read(key)
     if asked is None:
         return ()
-    path, params, appended = asked
+    start, path, params, appended = asked
     template = endpoints.find(path).template
     if template is None or path.count("/") != template.count("/"):
         return ()
     if template in PARTS:
-        return (Source(path, params, None, appended, template),)
+        return (Source(start, path, params, None, appended, template),)
     if template in _HOLDERS and not appended:
         holder, part = _HOLDERS[template]
-        return (Source(path.removesuffix(f"/{part}"), params, part, frozenset(), holder),)
+        return (Source(start, path.removesuffix(f"/{part}"), params, part, frozenset(), holder),)
     return ()
 
 
@@ -90,7 +93,7 @@ def key_range(source: Source) -> tuple[str, str]:
     are sorted by name, so those with smaller names come before it.
     """
     before, _ = _around(source.params)
-    first = f"{START}{source.path}?{'&'.join([*before, _APPEND])}"
+    first = f"{source.start}{source.path}?{'&'.join([*before, _APPEND])}"
     return f"{first}=", f"{first}>"  # ">" comes after "="
 
 
@@ -112,7 +115,7 @@ def _around(params: str) -> tuple[list[str], list[str]]:
 def may_hold(source: Source, key: str) -> bool:
     """Say whether the answer with this key holds the one that is wanted, by the key alone."""
     held = _read(key)
-    if held is None or held.path != source.path or held.params != source.params:
+    if held is None or held[:3] != (source.start, source.path, source.params):
         return False
     if source.part is not None:
         return source.part in held.appended
@@ -164,9 +167,10 @@ def _part(template: str, part: str, text: str, members: dict[str, _Member]) -> b
 
 def _read(key: str) -> _Asked | None:
     """Take a key apart; None where nothing can be said about it."""
-    if not key.startswith(f"{START}/") or "#" in key:  # cut off, and a digest of the rest
+    of_key = parts_of(key)
+    if of_key is None or "#" in key:  # cut off, and a digest of the rest
         return None
-    path, _, query = key.removeprefix(START).partition("?")
+    query = of_key.query.removeprefix("?")
     params: list[str] = []
     appended: list[str] = []
     for item in query.split("&") if query else ():
@@ -179,7 +183,9 @@ def _read(key: str) -> _Asked | None:
             params.append(item)
     if len(appended) > 1 or any("account_states" in value.casefold() for value in appended):
         return None  # which of two TMDB listens to is not known
-    return _Asked(path, "&".join(params), frozenset(appended[0].split(",")) if appended else frozenset())
+    return _Asked(
+        of_key.start, of_key.path, "&".join(params), frozenset(appended[0].split(",")) if appended else frozenset()
+    )
 
 
 def _decoded(text: str) -> str:

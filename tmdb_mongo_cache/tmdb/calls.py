@@ -70,8 +70,10 @@ class Call(NamedTuple):
     """One call to TMDB.
 
     ``straight`` says why it is neither looked up nor stored; empty when it may
-    be, and only then there is a ``key``. ``url`` and ``credentials`` are the
-    caller's, and appear in no repr.
+    be, and only then there is a ``key``. A call to TMDB itself by a channel that
+    is not verified has a ``verified_key``, too: that of the verified answer, which
+    may serve it. ``url`` and ``credentials`` are the caller's, and appear in no
+    repr.
     """
 
     key: str
@@ -81,6 +83,7 @@ class Call(NamedTuple):
     hosts: frozenset[str]
     url: str
     credentials: frozenset[str]
+    verified_key: str = ""
 
     def __repr__(self) -> str:
         return f"Call(key={self.key!r}, straight={self.straight!r}, endpoint={self.endpoint!r})"
@@ -94,6 +97,7 @@ def classify(
     has_body: bool = False,
     follows_redirects: bool = True,
     hosts: frozenset[str] = frozenset(),
+    verified: bool = True,
 ) -> Call | None:
     """Look at a request; None when it does not go to TMDB.
 
@@ -104,13 +108,22 @@ def classify(
         has_body: whether anything is sent along.
         follows_redirects: whether the caller wants redirects followed.
         hosts: what counts as TMDB besides its own hosts.
+        verified: whether the caller verifies the certificate of a server that has one.
     """
     target = urls.split(url)
     if target is None or url is None or not urls.is_tmdb(target, hosts):
         return None
     said = said_by(headers)
     return call_of(
-        method, url, target, headers, said, has_body=has_body, follows_redirects=follows_redirects, hosts=hosts
+        method,
+        url,
+        target,
+        headers,
+        said,
+        has_body=has_body,
+        follows_redirects=follows_redirects,
+        hosts=hosts,
+        verified=verified,
     )
 
 
@@ -124,6 +137,7 @@ def call_of(
     has_body: bool = False,
     follows_redirects: bool = True,
     hosts: frozenset[str] = frozenset(),
+    verified: bool = True,
 ) -> Call:
     """Look at a request to TMDB whose parts are known; the arguments are those of :func:`classify`.
 
@@ -136,14 +150,17 @@ def call_of(
         straight = privacy.why_states_straight(query.names_a_user or privacy.names_a_user(headers.items()))
     endpoint = endpoints.find(path)
     own = said.credentials | query.credentials
-    key = "" if straight else keys.make_key(path, query.key_part)
+    start = keys.start_of(target, verified=verified)
+    key = "" if straight else keys.make_key(start, path, query.key_part)
     if any(secret in key for secret in own):
         straight = "a credential where none belongs"
     if straight:
         return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, own)
     parts = query.appended
     ask = Ask(url, endpoint.kind, parts, _sure_parts(parts, endpoint), said.directives, follows_redirects)
-    return Call(key, "", ask, endpoint, hosts, url, own)
+    by_verified = urls.is_own(target) and start != keys.START
+    verified_key = keys.make_key(keys.START, path, query.key_part) if by_verified else ""
+    return Call(key, "", ask, endpoint, hosts, url, own, verified_key)
 
 
 def may_be_for_a_user(url: str | bytes | None, headers: Mapping[str, str | bytes]) -> bool:
@@ -197,7 +214,8 @@ def kept_form(call: Call, reply: Reply) -> Reply:
         reached = classify("GET", step, {}, hosts=call.hosts)
         if reached is None or reached.straight:
             return reply._replace(keepable=False)
-    if keys.key_of_prepared(steps[-1], call.hosts) == call.key:
+    last = {keys.key_of_prepared(steps[-1], call.hosts, verified=verified) for verified in (True, False)}
+    if not last.isdisjoint((call.key, call.verified_key)):
         # From http to https, or to the other host: the same call, and the next caller is there already.
         return kept._replace(url=None, history=())
     if any(secrets.is_somebodys_location(header(hop.headers, "location") or "", own) for hop in reply.history):

@@ -16,6 +16,7 @@ from . import secrets, states
 
 _PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
+_V3 = re.compile(r"/+3/")
 _DOUBTFUL = re.compile(r"[\x00-\x1f\x7f%;\\?#]|\.\.")
 _CALLBACK = re.compile(r"(?:^|[&;?])\s*(?:callback|jsonp)\s*(?:\[[^\]]*\])?\s*=")
 
@@ -81,6 +82,8 @@ def _private_path(path: str) -> str:
         return "characters in the path that could mean another path"
     if _CREDENTIAL_GIVEN.search(text):
         return "a credential in the path"
+    if not _V3.match(path):
+        return "a v4 path" if text.startswith("/4/") else "not a v3 path"
     # A format (".json") is no part of a segment's name.
     names = [segment.split(".", 1)[0].strip() for segment in text.split("/")]
     return _private_segments([name for name in names if name])

@@ -11,7 +11,8 @@ from requests import PreparedRequest
 
 from .hosts import OWN_HOSTS
 
-_OWN_PORTS = frozenset({None, 80, 443})
+DEFAULT_PORTS = {"http": 80, "https": 443}
+_OWN_PORTS = frozenset(DEFAULT_PORTS.values())
 
 # RFC 3986: what may stand in a path segment unescaped. "%" is left out: in a
 # canonical path it always begins an escape.
@@ -31,12 +32,19 @@ Params = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | bytes | None
 
 
 class Target(NamedTuple):
-    """The parts of an URL that decide anything here; path and query as they are sent."""
+    """The parts of an URL that decide anything here; path and query as they are sent, the port never None."""
 
+    scheme: str
     host: str
-    port: int | None
+    port: int
     path: str
     query: str
+
+    @property
+    def url(self) -> str:
+        """The URL, without user and fragment."""
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.scheme}://{self.host}:{self.port}{self.path}{query}"
 
 
 def split(url: str | bytes | None) -> Target | None:
@@ -51,7 +59,8 @@ def split(url: str | bytes | None) -> Target | None:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
-    return Target(parts.hostname.rstrip("."), port, parts.path, parts.query)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.rstrip(".")
+    return Target(parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port, parts.path, parts.query)
 
 
 def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
@@ -94,7 +103,7 @@ def plain_url(url: str | bytes, extra: str) -> tuple[str, Target] | None:
         query = f"{query}&{extra}" if query else extra
     host = host.lower()  # as requests writes it
     sent = f"{scheme}://{host}:{port}{path}" if port else f"{scheme}://{host}{path}"
-    target = Target(host.rstrip("."), int(port) if port else None, path, query)
+    target = Target(scheme, host.rstrip("."), int(port) if port else DEFAULT_PORTS[scheme], path, query)
     return (f"{sent}?{query}" if query else sent), target
 
 
@@ -116,9 +125,12 @@ def is_tmdb(target: Target, hosts: frozenset[str] = frozenset()) -> bool:
 
     ``hosts`` holds ``host`` (any port) and ``host:port``, in lower case.
     """
-    if target.host in OWN_HOSTS:
-        return target.port in _OWN_PORTS or is_listed(target, hosts)
-    return is_listed(target, hosts)
+    return is_own(target) or is_listed(target, hosts)
+
+
+def is_own(target: Target) -> bool:
+    """Say whether a call goes to TMDB itself: to a host of its own, at a port where those are."""
+    return target.host in OWN_HOSTS and target.port in _OWN_PORTS
 
 
 def is_listed(target: Target, hosts: frozenset[str]) -> bool:

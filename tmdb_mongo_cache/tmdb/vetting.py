@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from . import making, secrets, urls
-from .calls import Call, classify
+from .calls import classify
 from .copies import Copy
 from .entry import Entry, Hop
 from .expiration import LONGEST
-from .keys import START
+from .keys import parts_of
 from .policy import CLOCKS_APART
 
 # What no URL has as it is, and what readers of URLs leave out, cut at, or take for a slash.
@@ -37,10 +37,11 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
         "".join(_texts(entry)).encode()
     except UnicodeEncodeError:
         return "a character in it that cannot be encoded"
-    if not entry.key.startswith(f"{START}/"):
+    parts = parts_of(entry.key)
+    if parts is None:
         return "its key is none of TMDB's"
     if "#" not in entry.key:
-        why = _why_not_at(_url_of(entry.key), entry.key, frozenset())
+        why = _why_not_at(parts.url, entry.key, hosts)
         if why:
             return why
     elif not (entry.history or entry.url):
@@ -49,13 +50,13 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
         why = _why_not_at(url, "" if index else entry.key, hosts)
         if why:
             return why
-    parts: list[Entry | Hop] = [entry, *entry.history]
-    if any(_leads_elsewhere(part, hosts) for part in parts):
+    said: list[Entry | Hop] = [entry, *entry.history]
+    if any(_leads_elsewhere(part, parts.url, hosts) for part in said):
         return (
             "a Location in it leads to a host that is neither TMDB's nor one of the hosts in the settings "
             "(TMDB_CACHE_HOSTS)"
         )
-    return _why_not_said(parts) or _why_not_then(copy, now)
+    return _why_not_said(said) or _why_not_then(copy, now)
 
 
 def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
@@ -66,16 +67,13 @@ def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
         hosts: what counts as TMDB besides its own hosts.
         data: its answer, parsed.
     """
-    url = next(_urls(entry)) if "#" in entry.key else _url_of(entry.key)
+    parts = parts_of(entry.key)
+    url = next(_urls(entry)) if parts is None or "#" in entry.key else parts.url
     call = classify("GET", url, {}, hosts=hosts)
     if call is None:
         return entry
     tmdb_id, media_type, endpoint = making.labels(call, data)
     return entry._replace(tmdb_id=tmdb_id, media_type=media_type, endpoint=endpoint)
-
-
-def _url_of(key: str) -> str:
-    return f"https://{key.removeprefix('GET ')}"
 
 
 def _urls(entry: Entry) -> Iterator[str]:
@@ -97,22 +95,24 @@ def _texts(entry: Entry) -> Iterator[str]:
 
 
 def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
-    call: Call | None = classify("GET", url, {}, hosts=hosts)
+    calls = [classify("GET", url, {}, hosts=hosts, verified=verified) for verified in (True, False)]
+    call = calls[0]
     if call is None:
-        return "an url in it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
+        return "it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
     if call.straight:
         return f"it must not be kept: {call.straight}"
     if secrets.strip_url(url) != url or secrets.mentions(url, ()):
         return "a credential in an url"
-    return "its key is not that of its call" if key and call.key != key else ""
+    keys = [found.key for found in calls if found is not None]
+    return "its key is not that of its call" if key and key not in keys else ""
 
 
-def _leads_elsewhere(part: Entry | Hop, hosts: frozenset[str]) -> bool:
+def _leads_elsewhere(part: Entry | Hop, asked: str, hosts: frozenset[str]) -> bool:
     """Say whether a ``Location``, into which a reader's own credentials are put, leads to another host in any reading.
 
     Into no other header is anything ever put (``Content-Location``, ``Link``, ``Refresh``).
     """
-    base = part.url or (_url_of(part.key) if isinstance(part, Entry) else "")
+    base = part.url or asked
     found = [value for name, value in part.headers.items() if name.lower() == "location"]
     return not all(_leads_home(location, base, hosts) for location in found)
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from . import endpoints, urls
 from .endpoints import Endpoint
-from .keys import START
+from .keys import starts_of
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
@@ -15,19 +15,20 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 class Touched(NamedTuple):
     """A resource that a write has changed, or may have.
 
-    ``key`` is how the keys of its entries begin, up to their query. ``endpoint``
-    is what it is about, where that has a number: a film is the same in every
-    spelling of its path. Where that does not tell all (episodes have their
-    show's), ``pattern`` is a regular expression for the keys.
+    ``keys`` are how the keys of its entries begin, up to their query: those of its
+    host, by every channel. ``endpoint`` is what it is about, where that has a
+    number: a film is the same in every spelling of its path, and whatever host
+    has told of it. Where that does not tell all (episodes have their show's),
+    ``pattern`` is a regular expression for the keys.
     """
 
-    key: str
+    keys: tuple[str, ...]
     endpoint: Endpoint | None
     pattern: str
 
     def holds(self, key: str, about: tuple[str | None, str | None, int | str | None]) -> bool:
         """Say whether an entry is one of the resource's: by its key, or by its endpoint, media type and id."""
-        if key == self.key or key.startswith((f"{self.key}?", f"{self.key}#")):
+        if any(key == own or key.startswith((f"{own}?", f"{own}#")) for own in self.keys):
             return True
         found = self.endpoint
         if found is None or about != (found.template, found.media_type, found.tmdb_id):
@@ -56,25 +57,26 @@ def touched_by(url: str) -> tuple[Touched, ...]:
         return ()
     path = "/".join(["", *filter(None, urls.canonical_path(target.path).split("/"))])
     endpoint = endpoints.find(path)
-    found = [_touched(path, endpoint)]
+    starts = starts_of(target)
+    found = [_touched(starts, path, endpoint)]
     if endpoint.template is None:
         parent = path.rpartition("/")[0]
         above = endpoints.find(parent)
         if above.template is not None:
-            found.append(_touched(parent, above))
+            found.append(_touched(starts, parent, above))
     return tuple(found)
 
 
-def _touched(path: str, endpoint: Endpoint) -> Touched:
-    key = f"{START}{path}"
+def _touched(starts: tuple[str, ...], path: str, endpoint: Endpoint) -> Touched:
+    keys = tuple(f"{start}{path}" for start in starts)
     if endpoint.template is None or endpoint.media_type is None or not isinstance(endpoint.tmdb_id, int):
-        return Touched(key, None, "")
+        return Touched(keys, None, "")
     if endpoint.template.count("{") == 1:
-        return Touched(key, endpoint, "")  # the number says it all, and films have names of other databases
+        return Touched(keys, endpoint, "")  # the number says it all, and films have names of other databases
     number = str(endpoint.tmdb_id)
     # TMDB takes "550-fight-club" for 550.
     segments = [
         f"{number}(?:-[^/?#]*)?" if re.match(rf"{number}(?:-|$)", segment) else re.escape(segment)
         for segment in path.split("/")
     ]
-    return Touched(key, endpoint, f"^{re.escape(START)}{'/'.join(segments)}(?:[?#]|$)")
+    return Touched(keys, endpoint, f"^GET (?:https?://)?[^/?#]+{'/'.join(segments)}(?:[?#]|$)")

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ..tmdb import bodies, reasons, urls
-from ..tmdb.calls import classify
+from ..tmdb.calls import Call, classify
 from ..tmdb.endpoints import BY_ID
 from ..tmdb.entry import Entry, header
-from ..tmdb.hosts import BASE_URL
-from ..tmdb.keys import START
+from ..tmdb.keys import START, Parts, parts_of
 from . import lasting
 
 if TYPE_CHECKING:
@@ -47,8 +46,14 @@ def details_key(entries: list[EntryInfo], media_type: str, tmdb_id: int | str) -
     """Return the key of a title's details among its entries: those without params, else the first there are."""
     template = BY_ID.get(media_type)
     found = [entry.key for entry in entries if entry.status == 200 and (template is None or entry.endpoint == template)]
-    plain = f"{START}/3/{media_type}/{tmdb_id}"
-    return plain if plain in found else min(found, key=lambda key: (len(key), key), default=None)
+    plain = f"/3/{media_type}/{tmdb_id}"
+
+    def order(key: str) -> tuple[bool, bool, int, str]:
+        parts = parts_of(key)
+        rest = "" if parts is None else parts.path + parts.query
+        return rest != plain, parts is None or parts.start != START, len(rest), key
+
+    return min(found, key=order, default=None)
 
 
 def stands_in_until(cache: TMDBCache, entry: Entry) -> datetime:
@@ -60,14 +65,18 @@ def stands_in_until(cache: TMDBCache, entry: Entry) -> datetime:
 
 
 def url_of(entry: Entry) -> str | None:
-    """Return an URL of TMDB's that has the key of an entry; None where there is none (or nobody knows it)."""
-    url = entry.key.removeprefix("GET ")
-    if "#" in entry.key:  # the key does not tell it, and where it was fetched may be a host of another machine
+    """Return an URL that has the key of an entry; None where there is none (or nobody knows it)."""
+    parts = parts_of(entry.key)
+    if parts is not None and "#" in entry.key:  # the key does not tell it
         target = urls.split(entry.url)
-        url = "" if target is None else f"{START[4:]}{target.path}?{target.query}"
-    url = BASE_URL + url.removeprefix(START[4:])
-    call = classify("GET", url, {})
-    return url if call is not None and call.key == entry.key else None
+        parts = None if target is None else parts._replace(path=target.path, query=f"?{target.query}")
+    call = None if parts is None else _call(parts)
+    return call.url if call is not None and call.key == entry.key else None
+
+
+def _call(parts: Parts) -> Call | None:
+    """Return the call of a key, whatever host that is of."""
+    return classify("GET", parts.url, {}, hosts=frozenset({parts.place}))
 
 
 def rule(cache: TMDBCache, entry: Entry, now: datetime) -> str:
@@ -75,7 +84,8 @@ def rule(cache: TMDBCache, entry: Entry, now: datetime) -> str:
     rules, url = cache.config.policy, url_of(entry)
     if entry.status == 404:
         return f"{lasting.of_missing(rules)}, by not_found_expire_after"
-    call = None if url is None else classify("GET", url, {})
+    target = urls.split(url)
+    call = None if target is None else classify("GET", url, {}, hosts=frozenset({target.host}))
     if url is None or call is None:
         return ""
     found = lasting.of(call, rules, entry, now, cache.config.matching_pattern(url))

@@ -68,8 +68,8 @@ def ls(
 ) -> None:
     """List what is in the cache.
 
-    A key is shown without "GET api.themoviedb.org" before it; show, explain and
-    invalidate take it so.
+    A key is shown without "GET api.themoviedb.org" before it, one of another
+    host without "GET"; show, explain and invalidate take it so.
 
     \b
     tmdb-mongo-cache ls --type movie --stale

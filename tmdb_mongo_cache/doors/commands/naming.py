@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 from ...errors import ConfigError
 from ...tmdb import names, urls
 from ...tmdb.hosts import BASE_URL, HOST, OWN_HOSTS
-from ...tmdb.keys import KEY_LENGTH, START
+from ...tmdb.keys import KEY_LENGTH, START, is_of_tmdb
 
 if TYPE_CHECKING:
     from ...cache import TMDBCache
@@ -117,9 +117,13 @@ def _one_word(words: tuple[str, ...], how: str) -> str:
 
 def _digest_key(word: str) -> str | None:
     """Return the key that a word is, as it is kept or as ls prints it, where that is one that ends in a digest."""
-    word = f"{HOST}{word}" if word.startswith("/") else word
-    is_one = word.startswith(HOST) and len(word) == KEY_LENGTH - len("GET ") and _DIGEST.search(word, len(word) - 65)
-    return f"GET {word}" if is_one else None
+    key = _key_of(word)
+    return key if len(key) == KEY_LENGTH and is_of_tmdb(key) and _DIGEST.search(key, KEY_LENGTH - 65) else None
+
+
+def _key_of(word: str) -> str:
+    """Return the key that a word is, if it is one: of TMDB itself where no host is named."""
+    return f"GET {HOST}{word}" if word.startswith("/") else f"GET {word}"
 
 
 def _with_scheme(cache: TMDBCache, word: str) -> str:
@@ -127,7 +131,9 @@ def _with_scheme(cache: TMDBCache, word: str) -> str:
     if word.startswith("/"):
         return f"{BASE_URL}{word}"
     target = urls.split(f"https://{word}")
-    return f"https://{word}" if target is not None and urls.is_tmdb(target, cache.hosts) else word
+    if target is None or not urls.is_tmdb(target, cache.hosts):
+        return word
+    return f"{'https' if urls.is_own(target) else 'http'}://{word}"  # as keys have it
 
 
 def _by_url(cache: TMDBCache, url: str) -> Named:
@@ -136,17 +142,15 @@ def _by_url(cache: TMDBCache, url: str) -> Named:
         known = ", ".join(sorted({*OWN_HOSTS, *cache.hosts}))
         raise ConfigError(f"the URL is not one of TMDB's hosts ({known}); others are named by TMDB_CACHE_HOSTS")
     from ...tmdb.calls import classify
-    from ...tmdb.urls import split_arguments
 
-    target = split_arguments(url)
-    sent = url if target is None else f"https://{HOST}{target.path}" + (f"?{target.query}" if target.query else "")
-    call = classify("GET", sent, {})
+    target = urls.split_arguments(url)
+    call = None if target is None else classify("GET", target.url, {}, hosts=cache.hosts)
     return Named(key=key, straight="" if call is None else call.straight)
 
 
 def short(key: str) -> str:
-    """Return a key as tables have it: what comes after TMDB's host."""
-    return key.removeprefix(START)
+    """Return a key as tables have it: TMDB's without its host."""
+    return key.removeprefix(START if key.startswith(f"{START}/") else "GET ")
 
 
 def pair(text: str, option: str, separator: str, example: str) -> tuple[str, str]:
