@@ -14,7 +14,7 @@ from tmdb_mongo_cache import ConfigError, ImportReport, StoreUnavailable, TMDBCa
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tools.exporting import Exporting
 
-from .flowkit import API_KEY, KEY, MOVIE, START, expire, get, now
+from .flowkit import API_KEY, KEY, MOVIE, STANDIN, START, expire, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
     DAY,
     Other,
@@ -132,7 +132,8 @@ def test_mongodb_away(films: list[str], cache: TMDBCache, file: Path) -> None:
     """Where MongoDB does not answer both say so."""
     cache.export_entries(file)
     whole = file.read_bytes()
-    with TMDBCache(uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=50", statistics=False) as away:
+    nowhere = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=50"
+    with TMDBCache(uri=nowhere, hosts=(STANDIN.host,), statistics=False) as away:
         with pytest.raises(StoreUnavailable, match="does not answer"):
             away.import_entries(file)
         with pytest.raises(StoreUnavailable, match="does not answer"):

@@ -18,7 +18,7 @@ from tmdb_mongo_cache.tmdb import copies, vetting
 from tmdb_mongo_cache.tmdb.copies import Copy
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop
 
-from .flowkit import KEY
+from .flowkit import TMDBS_KEY
 from .transferkit import file_fixture  # noqa: F401 - the fixture is used by its name
 
 NOW = datetime.now(timezone.utc)
@@ -80,7 +80,7 @@ def why_refused(location: str, *, of_hop: bool = True, name: str = "Location") -
     headers = {name: location}
     hop = Hop(f"{MOVIE}550", 302, "Found", headers if of_hop else {}, b"")
     entry = Entry(
-        *(KEY, 200, "OK", {} if of_hop else headers, b'{"id": 551}', moment),
+        *(TMDBS_KEY, 200, "OK", {} if of_hop else headers, b'{"id": 551}', moment),
         *(moment + timedelta(days=1), moment + timedelta(days=2)),
         url=f"{MOVIE}551",
         history=(hop,),
