@@ -12,6 +12,7 @@ from tmdb_mongo_cache import enabled
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store.document import checksum
 from tmdb_mongo_cache.tmdb.freshness import spread
+from tmdb_mongo_cache.tmdb.keys import key_of_url
 
 STANDIN = StandIn()
 """The stand-in TMDB of this process's tests, one after the other: its address is in the keys."""
@@ -98,4 +99,6 @@ def make_tmdbs_own(collection: Any) -> None:
     for document in list(collection.find({})):
         collection.delete_one({"_id": document["_id"]})
         own = str(document["_id"]).replace(START, "GET api.themoviedb.org")
+        if "url" in document:
+            own = str(key_of_url(document["url"].replace(f"http://{STANDIN.host}", "https://api.themoviedb.org")))
         collection.insert_one({**document, "_id": own, "checksum": checksum(own, document["status"], document["body"])})

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache.tmdb.hosts import BASE_URL
 
 from .flowkit import API_KEY, MOVIE, get, now
 from .flowkit import TMDBS_KEY as KEY
@@ -136,7 +137,7 @@ def test_invalidate_a_title(run, filled):
 def test_explain(run, filled, tmdb):
     """What the method says is printed in lines, or as JSON; params and headers count."""
     called = tmdb.count
-    out = run("explain", tmdb.url + MOVIE, "--param", f"api_key={API_KEY}", "--param", "language=de").stdout
+    out = run("explain", BASE_URL + MOVIE, "--param", f"api_key={API_KEY}", "--param", "language=de").stdout
     assert f"{KEY}?language=de" in out
     assert "answers from MongoDB" in out
     assert "expire_after is not set" in out

@@ -21,7 +21,7 @@ import pytest
 from tmdb_mongo_cache import StoreError, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
 
-from .flowkit import API_KEY, KEY, get, now
+from .flowkit import API_KEY, KEY, TMDBS_KEY, get, now
 from .running import Runner
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJzZWNyZXQiLCJzdWIiOiIxIn0.c2VjcmV0LXNpZ25hdHVyZQ"
@@ -277,7 +277,7 @@ def test_purge_deletes_what_is_too_old(cache: TMDBCache, collection: Any) -> Non
             document(f"{KEY}2", purge_at=now() - timedelta(seconds=5)),
             document(f"{KEY}3", timestamp=None),
             document(f"{KEY}4", timestamp="2026-11-22"),
-            document(f"{KEY}5", timestamp=1.5, schema=None),
+            document(f"{TMDBS_KEY}5", timestamp=1.5, schema=None),
             document("of-a-session-with-keys-of-its-own", timestamp=now() - 181 * DAYS),
         ],
         [

@@ -57,9 +57,8 @@ class Api:
         self._made.clear()
 
     def reset(self) -> None:
-        """Forget the changes, and let the feed and the exports be as long as at the start."""
-        if self.versions:
-            self._made.clear()
+        """Forget the changes and how old the answers are; let the feed and the exports be as long as at the start."""
+        self._made.clear()
         self.versions.clear()
         self.feed.reset()
         self.export_rows = exports.ROWS

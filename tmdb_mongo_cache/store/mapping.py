@@ -29,7 +29,7 @@ from ..errors import ConfigError
 from ..tmdb import calls, expiration, policy, secrets
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.header_fields import storable
-from ..tmdb.keys import is_of_tmdb, is_of_tmdb_itself
+from ..tmdb.keys import is_key_at, is_of_tmdb, parts_of
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
 from ..tmdb.writes import Touched
@@ -133,7 +133,7 @@ class MongoStorage(MongoDict):
         if document is None:
             raise KeyError(key)
         # Under a key of any other host may lie what a session's own key_fn has made.
-        if "schema" in document or is_of_tmdb_itself(key):
+        if "schema" in document or is_key_at(key, self.hosts):
             entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)
@@ -232,7 +232,9 @@ def _connect(options: Mapping[str, Any]) -> tuple[MongoClient[dict[str, Any]], s
 
 def _to_cached(entry: Entry) -> CachedResponse:
     """Build what requests-cache serves from an entry; its URL is free of credentials."""
-    by_key = f"https://{entry.key.removeprefix('GET ').partition('#')[0]}"
+    parts = parts_of(entry.key)
+    # A key by a session's own rules tells no URL; of one that ends in a digest the beginning.
+    by_key = (parts.url if parts is not None else entry.key).partition("#")[0]
     first = by_key if entry.url is None or entry.history else entry.url
     response = _cached(entry, entry.url or first)
     response.history = [_cached(hop, hop.url if index else first) for index, hop in enumerate(entry.history)]

@@ -49,10 +49,9 @@ def folded(name: str) -> str:
     Letters that have one in ASCII (full-width ones, ``ſ``, the Kelvin sign, ``ı``)
     become that one, and accents go.
     """
-    if name.isascii():
-        name = name.lower()
-    else:
-        name = "".join(unicodedata.normalize("NFKD", letter) for letter in plain(name))
+    name = plain(name)
+    if not name.isascii():
+        name = "".join(unicodedata.normalize("NFKD", letter) for letter in name)
     return "".join(filter(str.isalnum, name))
 
 

@@ -70,9 +70,11 @@ def is_of_tmdb(key: object) -> bool:
     return type(key) is str and _START.match(key) is not None
 
 
-def is_of_tmdb_itself(key: object) -> bool:
-    """Say whether an ``_id``, which may be of any type, is in one of the ranges :data:`OF_TMDB_ITSELF`."""
-    return type(key) is str and any(first <= key < end for first, end in OF_TMDB_ITSELF)
+def is_key_at(key: object, hosts: frozenset[str]) -> bool:
+    """Say whether an ``_id``, which may be of any type, is the key of an answer of TMDB or of one of these hosts."""
+    parts = parts_of(key) if type(key) is str else None
+    target = None if parts is None else urls.split(parts.url)
+    return target is not None and urls.is_tmdb(target, hosts)
 
 
 def parts_of(key: str) -> Parts | None:
