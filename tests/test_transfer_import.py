@@ -82,6 +82,13 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "cookie": (lambda line: line.update(headers={"set-cookie": "a=b"}), "cookie"),
     "bearer": (lambda line: line.update(headers={"X": "Bearer abc.def"}), "credential"),
     "location": (lambda line: line.update(headers={"Location": f"/?api_key={API_KEY}"}), "credential"),
+    "vary": (lambda line: line.update(headers={"vary": "Origin, Cookie"}), "its Vary names more"),
+    "another vary": (lambda line: line.update(headers={"Vary": "Origin", "VARY": "*"}), "its Vary names more"),
+    "marked private": (
+        lambda line: line.update(headers={"Cache-Control": "private"}),
+        "Cache-Control says private",
+    ),
+    "no-store": (lambda line: line.update(headers={"cache-control": "no-store"}), "Cache-Control says no-store"),
     "dollar": (lambda line: line.update(headers={"$x": "1"}), "cannot be kept"),
     "control": (lambda line: line.update(headers={"X": "a\nb"}), "a value that none can have"),
     "header type": (lambda line: line.update(headers={"X": 1}), "a value that none can have"),

@@ -142,8 +142,8 @@ class MongoBackend(BaseCache):
                 Follow(self._note_write).begin(request)
             return NOT_CACHED
         if match_headers is not None:
-            # requests-cache compares keys by the headers that an answer's Vary names. TMDB names
-            # Accept-Encoding and Origin, and its bodies are the same for all of them.
+            # requests-cache compares keys by the headers that an answer's Vary names. What is kept of
+            # TMDB's names Accept-Encoding and Origin alone, and has the same body for all of them.
             return keys.FIRST
         if self._settings.key_fn is not None:
             return str(super().create_key(request, match_headers, **kwargs))

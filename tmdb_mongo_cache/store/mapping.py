@@ -32,6 +32,7 @@ from ..tmdb.header_fields import storable
 from ..tmdb.keys import is_key_at, is_of_tmdb, parts_of
 from ..tmdb.making import make_entry, renewed_entry
 from ..tmdb.rules import Policy
+from ..tmdb.sharing import why_not_shared
 from ..tmdb.writes import Touched
 from . import memory
 from .client import close_with, open_client, resolve_uri
@@ -265,6 +266,9 @@ def _to_entry(
     if call.straight:
         return None, None
     hops = tuple(Hop(h.url, h.status_code, h.reason or "", dict(h.headers), h.content or b"") for h in value.history)
+    # Under the key of the first of its requests an answer stands for the redirects as well; the call is the last one's.
+    if key != call.key and any(why_not_shared(hop.headers, None) for hop in hops):
+        return None, None
     reply = Reply(
         status=value.status_code,
         reason=value.reason or "",

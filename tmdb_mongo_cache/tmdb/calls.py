@@ -13,6 +13,7 @@ from .endpoints import Endpoint
 from .entry import Hop, Reply, header
 from .policy import Ask
 from .secrets import strip_location, strip_url
+from .sharing import why_not_shared
 
 
 class Said(NamedTuple):
@@ -21,6 +22,7 @@ class Said(NamedTuple):
     directives: Directives
     straight: str
     credentials: frozenset[str]
+    host: str | None = None
 
     def __repr__(self) -> str:
         return f"Said(directives={self.directives!r}, straight={self.straight!r})"
@@ -30,7 +32,7 @@ def said_by(headers: Mapping[str, str | bytes]) -> Said:
     """Read a request's headers, their names looked up without regard to case."""
     asked = directives.of_request(headers)
     straight = privacy.why_straight_by_headers(headers) or ("the caller asks for no-store" if asked.no_store else "")
-    return Said(asked, straight, secrets.credentials((), headers))
+    return Said(asked, straight, secrets.credentials((), headers), privacy.own_host(headers))
 
 
 class _Query(NamedTuple):
@@ -146,6 +148,9 @@ def call_of(
     path = urls.canonical_path(target.path)
     query = _read_query(target.query)
     straight = privacy.why_straight(method, path, has_body) or query.straight or said.straight
+    if not straight and said.host is not None:
+        is_https = url[:6].lower() == "https:"
+        straight = privacy.why_straight_by_host(said.host, target.host, target.port, is_https=is_https)
     if not straight and any(map(states.is_part, query.appended)):
         straight = privacy.why_states_straight(query.names_a_user or privacy.names_a_user(headers.items()))
     endpoint = endpoints.find(path)
@@ -157,7 +162,8 @@ def call_of(
     if straight:
         return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, own)
     parts = query.appended
-    ask = Ask(url, endpoint.kind, parts, _sure_parts(parts, endpoint), said.directives, follows_redirects)
+    sure = _sure_parts(parts, endpoint)
+    ask = Ask(url, endpoint.kind, parts, sure, said.directives, follows_redirects, endpoint.template)
     by_verified = urls.is_own(target) and start != keys.START
     verified_key = keys.make_key(keys.START, path, query.key_part) if by_verified else ""
     return Call(key, "", ask, endpoint, hosts, url, own, verified_key)
@@ -221,6 +227,8 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     if any(secrets.is_somebodys_location(header(hop.headers, "location") or "", own) for hop in reply.history):
         return reply._replace(keepable=False)
     hops = tuple(_kept_hop(hop, own) for hop in reply.history)
+    if any(why_not_shared(hop.headers, None) for hop in hops):
+        return reply._replace(keepable=False)
     if any(secrets.body_mentions(hop.body, own) for hop in hops):
         return reply._replace(keepable=False)
     return kept._replace(url=strip_url(steps[-1]), history=hops)

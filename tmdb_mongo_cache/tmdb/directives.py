@@ -59,9 +59,8 @@ def of_request(headers: Mapping[str, str | bytes]) -> Directives:
 
 
 class AnswerDirectives(NamedTuple):
-    """What an answer's headers say; they rule only where ``cache_control`` is on."""
+    """What an answer's headers say of its freshness; they rule only where ``cache_control`` is on."""
 
-    no_store: bool
     revalidate: bool
     lifetime: float | None
 
@@ -76,11 +75,7 @@ def of_answer(headers: Mapping[str, str], now: datetime) -> AnswerDirectives:
         lifetime = max(0.0, lifetime - (_seconds(header(headers, "age")) or 0.0))
     elif expires := header(headers, "expires"):
         lifetime = max(0.0, (_http_date(expires, now) - now).total_seconds())
-    return AnswerDirectives(
-        no_store="no-store" in found or "private" in found,
-        revalidate="no-cache" in found,
-        lifetime=lifetime,
-    )
+    return AnswerDirectives(revalidate="no-cache" in found, lifetime=lifetime)
 
 
 def age_of(headers: Mapping[str, str]) -> float:

@@ -117,6 +117,9 @@ PRIVATE: tuple[str, ...] = (
 )
 """The rest of the 148: never cached. For people to read; what rules is :mod:`.privacy`, which needs no list."""
 
+SAID_PRIVATE = frozenset({"/3/certification/movie/list", "/3/certification/tv/list"})
+"""The public ones whose answers TMDB marks ``private`` though everyone gets the same (seen in December 2025)."""
+
 APPENDABLE = {path: frozenset(parts.split()) for path, parts in _SUB_RESOURCES.items()}
 """What ``append_to_response`` is sure to add to an answer, by path template.
 

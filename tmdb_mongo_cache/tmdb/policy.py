@@ -18,6 +18,7 @@ from .entry import Entry, Reply, header
 from .expiration import DO_NOT_CACHE, Wanted
 from .reasons import ruled
 from .rules import Policy
+from .sharing import why_not_shared
 
 _NO_TIME = timedelta(0)
 
@@ -40,6 +41,7 @@ class Ask(NamedTuple):
     sure_parts: tuple[str, ...] = ()
     directives: Directives = NONE
     follows_redirects: bool = True
+    template: str | None = None
 
     def __repr__(self) -> str:
         return f"Ask(kind={self.kind!r}, appended={self.appended!r}, directives={self.directives!r})"
@@ -185,9 +187,11 @@ def judge(reply: Reply, ask: Ask, entry: Entry | None, policy: Policy, validatin
         etag = header(reply.headers, "etag")
         if not reply.keepable:
             return Judged(Verdict.FETCH_AGAIN, "a 304 that is not TMDB's")
-        if etag is None or _weak(etag) == _weak(entry.etag or ""):
-            return Judged(Verdict.RENEW)
-        return Judged(Verdict.FETCH_AGAIN, "a 304 for another ETag")  # section 4.3.4
+        if etag is not None and _weak(etag) != _weak(entry.etag or ""):
+            return Judged(Verdict.FETCH_AGAIN, "a 304 for another ETag")  # section 4.3.4
+        # What it says of storing it says of the entry. Whose answer that would be now only a whole one can tell.
+        why = why_not_shared(reply.headers, ask.template) or why_not_shared(entry.headers, ask.template)
+        return Judged(Verdict.FETCH_AGAIN, why) if why else Judged(Verdict.RENEW)
     try:
         failure, data = _failure(reply)
     except RecursionError:
@@ -221,8 +225,8 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         return "it did not come from the network"
     if not is_kept(ask, policy) or expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
         return "set not to be cached"
-    if policy.cache_control and cache_control.of_answer(reply.headers, now).no_store:
-        return "its Cache-Control forbids it"
+    if unshared := why_not_shared(reply.headers, ask.template):
+        return unshared
     if states.tells_of_somebody(reply.body):
         return "account_states that say something of somebody are private"
     if reply.of_a_user and any(map(states.is_part, ask.appended)):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from . import secrets, states
@@ -37,23 +38,32 @@ _USER_IN_VALUE = re.compile(
     + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"}))
 )
 
+_LONGEST_NAME = 64
+_PUNCTUATION = re.compile(r"[^a-z0-9]")
+
 # Headers that ask for something other than the plain answer (RFC 9110 sections
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
 # with headers for one origin (its answers vary by Origin).
-_UNUSUAL_HEADERS = frozenset(
-    {
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "origin",
-        "range",
-        "x-http-method",
-        "x-http-method-override",
-        "x-method-override",
-    }
+_UNUSUAL_HEADERS = {
+    _PUNCTUATION.sub("", name.lower()): name
+    for name in (
+        *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "Origin"),
+        *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
+    )
+}
+
+# What proxies and frameworks are known to take the host, the scheme or the path
+# from in place of what was asked for: Forwarded (RFC 7239) and X-Forwarded-…;
+# X-Original-URL and X-Rewrite-URL (IIS, Symfony), X-Original-URI (ingress-nginx),
+# X-Envoy-Original-Path, X-Replaced-Path (Traefik), X-Script-Name and X-Scheme
+# (WSGI), X-Host, X-HTTP-Host-Override.
+_ROUTING_HEADER = re.compile(
+    r"x?(?:envoy)?(?:forwarded|original|rewrit|overrid|replaced)"
+    r"|x(?:http)?host|x(?:real|proxy)(?:host|ur[il])|x(?:url)?scheme$|x?scriptname$"
 )
+
+
+_OTHER_HOST = "the request has a Host of its own"
 
 
 def why_straight(method: str | None, path: str, has_body: bool) -> str:
@@ -137,15 +147,54 @@ def _has_stray_credential(pair: tuple[str, str]) -> bool:
 def why_straight_by_headers(headers: Mapping[str, str | bytes]) -> str:
     """Say why a call goes straight through for its headers; empty when it may be cached."""
     for name, value in headers.items():
-        lower = name.lower()
-        if lower in _UNUSUAL_HEADERS:
-            return f"the request has {name}"
-        if "session_id" in lower or "session-id" in lower:
-            return "a session is in the headers"
+        why = _why_straight_by_name(name) if len(name) <= _LONGEST_NAME else "the request has a header of an odd name"
+        if why:
+            return why
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if "session_id" in text.casefold():
             return "a session is in the headers"
     return ""
+
+
+@lru_cache(maxsize=256)  # programs send the same ones with each call
+def _why_straight_by_name(name: str | bytes) -> str:
+    """Say why a call with a header of this name goes straight through, in any spelling that some server folds into it.
+
+    CGI and what comes after it make "_" of "-", and blanks at the end of a name are lost on the way.
+    """
+    text = name.decode("latin-1") if isinstance(name, bytes) else name
+    folded = _PUNCTUATION.sub("", unicodedata.normalize("NFKC", text).casefold())
+    if folded in _UNUSUAL_HEADERS:
+        return f"the request has {_UNUSUAL_HEADERS[folded]}"
+    if _ROUTING_HEADER.match(folded):
+        return "the request has a header that some servers take the host or the path from"
+    if folded == "host" and text.lower() != "host":
+        return _OTHER_HOST
+    return "a session is in the headers" if "sessionid" in folded else ""
+
+
+def own_host(headers: Mapping[str, str | bytes]) -> str | None:
+    """Return what a caller's own Host says; None where there is none. Two of them are one that no host has."""
+    found = [value for name, value in headers.items() if len(name) == 4 and name.lower() in ("host", b"host")]
+    texts = [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in found]
+    return ",".join(texts) if texts else None
+
+
+def why_straight_by_host(said: str | None, host: str, port: int | None, *, is_https: bool) -> str:
+    """Say why a call goes straight through for a Host of the caller's own: it chooses whose answer that is.
+
+    Args:
+        said: as :func:`own_host` gives it.
+        host: that of the URL.
+        port: that of the URL; None where it names none.
+        is_https: whether its scheme is https.
+    """
+    if said is None:
+        return ""
+    usual = 443 if is_https else 80
+    name = f"[{host}]" if ":" in host else host
+    sent = {f"{name}:{port or usual}"} | ({name} if port in (None, usual) else set())
+    return "" if said in sent else _OTHER_HOST
 
 
 def why_states_straight(names_a_user: bool) -> str:

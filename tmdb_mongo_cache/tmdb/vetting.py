@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 from . import making, secrets, urls
-from .calls import classify
+from .calls import Call, classify
 from .copies import Copy
 from .entry import Entry, Hop
 from .expiration import LONGEST
 from .keys import parts_of
 from .policy import CLOCKS_APART
+from .sharing import why_not_shared
 
 # What no URL has as it is, and what readers of URLs leave out, cut at, or take for a slash.
 _NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
@@ -56,7 +57,7 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
             "a Location in it leads to a host that is neither TMDB's nor one of the hosts in the settings "
             "(TMDB_CACHE_HOSTS)"
         )
-    return _why_not_said(said) or _why_not_then(copy, now)
+    return _why_not_said(said) or _why_not_shared(entry, hosts) or _why_not_then(copy, now)
 
 
 def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
@@ -67,13 +68,18 @@ def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
         hosts: what counts as TMDB besides its own hosts.
         data: its answer, parsed.
     """
-    parts = parts_of(entry.key)
-    url = next(_urls(entry)) if parts is None or "#" in entry.key else parts.url
-    call = classify("GET", url, {}, hosts=hosts)
+    call = call_of(entry, hosts)
     if call is None:
         return entry
     tmdb_id, media_type, endpoint = making.labels(call, data)
     return entry._replace(tmdb_id=tmdb_id, media_type=media_type, endpoint=endpoint)
+
+
+def call_of(entry: Entry, hosts: frozenset[str]) -> Call | None:
+    """Return the call that an entry answers, as its key has it; ``hosts`` is what counts as TMDB besides its own."""
+    parts = parts_of(entry.key)
+    url = next(_urls(entry)) if parts is None or "#" in entry.key else parts.url
+    return classify("GET", url, {}, hosts=hosts)
 
 
 def _urls(entry: Entry) -> Iterator[str]:
@@ -142,6 +148,13 @@ def _why_not_said(parts: list[Entry | Hop]) -> str:
     if any(secrets.CONTROL.search(part.reason) or secrets.mentions(part.reason, ()) for part in parts):
         return "a reason that no answer has"
     return ""
+
+
+def _why_not_shared(entry: Entry, hosts: frozenset[str]) -> str:
+    """Say what is wrong with the answer, or with a redirect on the way to it, by what its headers say of caches."""
+    call = call_of(entry, hosts)
+    why = why_not_shared(entry.headers, None if call is None else call.endpoint.template)
+    return next(filter(None, [why, *(why_not_shared(hop.headers, None) for hop in entry.history)]), "")
 
 
 def _why_not_then(copy: Copy, now: datetime) -> str:
