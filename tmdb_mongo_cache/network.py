@@ -68,7 +68,7 @@ def why_not_asked(session: requests.Session, url: str, hosts: frozenset[str], ap
     try:
         if is_mocked():
             return _MOCK
-        if appended and any(map(states.is_part, appended)) and _may_add(session.get_adapter(url)):
+        if appended and any(map(states.is_part, appended)) and may_add(session.get_adapter(url)):
             return "an adapter of the program's own may say whose account_states are asked for"
         return _why_not_by_adapter(session, url, hosts)
     except Exception:  # noqa: BLE001  a session with something missing fails, if at all, where it sends
@@ -197,7 +197,7 @@ def _is_requests_own(kind: type) -> bool:
     return (kind.__name__, kind.__module__) == ("HTTPAdapter", "requests.adapters")
 
 
-def _may_add(adapter: Any) -> bool:
+def may_add(adapter: Any) -> bool:
     """Say whether an adapter may change what it sends: it has a method for that which is not requests' own."""
     own = [vars(adapter)]
     for kind in type(adapter).__mro__:

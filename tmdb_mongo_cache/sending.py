@@ -20,7 +20,7 @@ from .asking import Waited
 from .building import leave_unread, to_reply
 from .restoring import give_back, give_back_error
 from .scope import inside
-from .tmdb.calls import may_be_for_a_user
+from .tmdb.calls import classify, may_be_for_a_user
 from .tmdb.entry import Reply
 
 Original = Callable[..., Response]
@@ -116,7 +116,22 @@ class Transmission:
         give_back(response, self._request, outgoing, headers)
         real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
         reply = self._reply(response)
-        return reply._replace(keepable=reply.keepable and real, of_a_user=_is_of_a_user(response))
+        keepable = reply.keepable and real and not self._became_straight(response)
+        return reply._replace(keepable=keepable, of_a_user=_is_of_a_user(response))
+
+    def _became_straight(self, response: Response) -> bool:
+        """Say whether something was added to what was sent (a Host, by an adapter) that makes it another call.
+
+        A condition does not: to that the adapter has the answer.
+        """
+        if not response.history and not network.may_add(self._session.get_adapter(self._request.url or "")):
+            return False
+        for sent in [step.request for step in (*response.history, response) if step.request is not None]:
+            said = {k: v for k, v in (sent.headers or {}).items() if not k.lower().startswith("if-")}
+            call = classify(sent.method, sent.url, said, hosts=self._hosts)
+            if call is not None and call.straight:
+                return True
+        return False
 
     def _reply(self, response: Response) -> Reply:
         if not self._ahead:

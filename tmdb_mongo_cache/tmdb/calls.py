@@ -31,8 +31,9 @@ class Said(NamedTuple):
 def said_by(headers: Mapping[str, str | bytes]) -> Said:
     """Read a request's headers, their names looked up without regard to case."""
     asked = directives.of_request(headers)
-    straight = privacy.why_straight_by_headers(headers) or ("the caller asks for no-store" if asked.no_store else "")
-    return Said(asked, straight, secrets.credentials((), headers), privacy.own_host(headers))
+    straight, host = privacy.read_headers(headers)
+    straight = straight or ("the caller asks for no-store" if asked.no_store else "")
+    return Said(asked, straight, secrets.credentials((), headers), host)
 
 
 class _Query(NamedTuple):

@@ -222,7 +222,7 @@ def _failure(reply: Reply) -> tuple[str, Any]:
 
 def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: datetime) -> str:
     if not reply.keepable:
-        return "it did not come from the network"
+        return "it did not come from the network, or not as it was asked for"
     if not is_kept(ask, policy) or expiration_of(reply, ask, policy, now) == DO_NOT_CACHE:
         return "set not to be cached"
     if unshared := why_not_shared(reply.headers, ask.template):

@@ -38,6 +38,7 @@ _USER_IN_VALUE = re.compile(
     + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"}))
 )
 
+_HOST, _OTHER_HOST = "the request has a Host", "the request has a Host of its own"
 _LONGEST_NAME = 64
 _PUNCTUATION = re.compile(r"[^a-z0-9]")
 
@@ -61,9 +62,6 @@ _ROUTING_HEADER = re.compile(
     r"x?(?:envoy)?(?:forwarded|original|rewrit|overrid|replaced)"
     r"|x(?:http)?host|x(?:real|proxy)(?:host|ur[il])|x(?:url)?scheme$|x?scriptname$"
 )
-
-
-_OTHER_HOST = "the request has a Host of its own"
 
 
 def why_straight(method: str | None, path: str, has_body: bool) -> str:
@@ -144,16 +142,22 @@ def _has_stray_credential(pair: tuple[str, str]) -> bool:
     return bool(_CREDENTIAL.search(_fully_decoded(name)) or _CREDENTIAL_GIVEN.search(_fully_decoded(value)))
 
 
-def why_straight_by_headers(headers: Mapping[str, str | bytes]) -> str:
-    """Say why a call goes straight through for its headers; empty when it may be cached."""
+def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
+    """Say why a call goes straight through for its headers, empty when it may be cached, and what its own Host says.
+
+    The second is None where the caller gives no Host; of two, it is one that no host has.
+    """
+    host: str | None = None
     for name, value in headers.items():
-        why = _why_straight_by_name(name) if len(name) <= _LONGEST_NAME else "the request has a header of an odd name"
-        if why:
-            return why
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        why = _why_straight_by_name(name) if len(name) <= _LONGEST_NAME else "the request has a header of an odd name"
+        if why is _HOST:
+            host = text if host is None else f"{host},{text}"
+        elif why:
+            return why, host
         if "session_id" in text.casefold():
-            return "a session is in the headers"
-    return ""
+            return "a session is in the headers", host
+    return "", host
 
 
 @lru_cache(maxsize=256)  # programs send the same ones with each call
@@ -168,23 +172,16 @@ def _why_straight_by_name(name: str | bytes) -> str:
         return f"the request has {_UNUSUAL_HEADERS[folded]}"
     if _ROUTING_HEADER.match(folded):
         return "the request has a header that some servers take the host or the path from"
-    if folded == "host" and text.lower() != "host":
-        return _OTHER_HOST
+    if folded == "host":
+        return _HOST if text.lower() == "host" else _OTHER_HOST
     return "a session is in the headers" if "sessionid" in folded else ""
-
-
-def own_host(headers: Mapping[str, str | bytes]) -> str | None:
-    """Return what a caller's own Host says; None where there is none. Two of them are one that no host has."""
-    found = [value for name, value in headers.items() if len(name) == 4 and name.lower() in ("host", b"host")]
-    texts = [value.decode("latin-1") if isinstance(value, bytes) else str(value) for value in found]
-    return ",".join(texts) if texts else None
 
 
 def why_straight_by_host(said: str | None, host: str, port: int | None, *, is_https: bool) -> str:
     """Say why a call goes straight through for a Host of the caller's own: it chooses whose answer that is.
 
     Args:
-        said: as :func:`own_host` gives it.
+        said: as :func:`read_headers` gives it.
         host: that of the URL.
         port: that of the URL; None where it names none.
         is_https: whether its scheme is https.
