@@ -1,8 +1,9 @@
 """What is never looked up and never stored.
 
-TMDB marks user data ``public``, so its headers prove nothing: what is private
-is decided by the request alone. Where a spelling is in doubt it is private: a
-call too many costs a moment, an answer in the wrong hands cannot be taken back.
+TMDB marks user data ``public``, so that proves nothing: what is private is decided
+by the request. (An answer that says itself that it is not for everyone is believed:
+:mod:`.sharing`.) Where a spelling is in doubt it is private: a call too many costs a
+moment, an answer in the wrong hands cannot be taken back.
 """
 
 from __future__ import annotations
