@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+import requests_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
@@ -27,7 +28,7 @@ from .entrykit import DAY, ETAG, NOW, OK, entry
 from .flowkit import ANY_KEY, API_KEY, KEY, MOVIE, expire, get, status_of
 from .transferkit import Other, other_fixture, rewrite  # noqa: F401  a fixture
 
-fast = settings(max_examples=100, deadline=None)
+fast = settings(max_examples=60, deadline=None)
 
 CERTIFICATIONS = "/3/certification/movie/list"
 AS_TMDB_SAYS = "must-revalidate, max-age=0, private"
@@ -243,6 +244,20 @@ class TestWholeCalls:
         lines = [r.getMessage() for r in caplog.records if "not stored" in r.getMessage()]
         assert lines == [f"{KEY}: not stored: its Vary names more than Accept-Encoding and Origin"]
         assert "0123456789abcdef" not in caplog.text
+
+
+def test_taken_over_from_another_store(
+    make_session: Callable[..., Any], tmdb: StandIn, collection: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MongoBackend.update() leaves such answers where they are."""
+    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
+    with requests_cache.CachedSession(backend="memory") as other:
+        for number, headers in enumerate([{"Vary": "Origin"}, *NOT_SHARED]):
+            tmdb.answer(f"/3/movie/{number}", headers=headers, body=b'{"id": %d}' % number)
+            get(tmdb, f"/3/movie/{number}", session=other)
+        assert len(other.cache.responses) == 1 + len(NOT_SHARED)
+        make_session().cache.update(other.cache)
+    assert [document["tmdb_id"] for document in collection.find()] == [0]
 
 
 def test_certifications_with_cache_control(make_cache: Callable[..., TMDBCache], tmdb: StandIn) -> None:
