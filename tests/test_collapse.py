@@ -106,6 +106,24 @@ def door(request, tmdb, make_cache):
         yield Door(cache, lambda: get(tmdb))
 
 
+class TestForOneRequest:
+    @pytest.mark.parametrize("said", [{"Cache-Control": "no-store"}, {"Cache-Control": "private"}, {"Vary": "Cookie"}])
+    def test_an_answer(self, tmdb, door, said):
+        """An answer that says that it is for nobody else is given to nobody who waits: each makes a call."""
+        tmdb.answer(MOVIE, headers=said, body=b'{"id": 550}')
+        tmdb.latency = 0.1
+        responses = together(4, lambda _: door.ask())
+        assert tmdb.count == 4
+        assert not any("collapsed" in status_of(response) for response in responses)
+
+    def test_a_failure(self, tmdb, door):
+        """A failure that says so is shared all the same: it spares a TMDB that is down, and has nothing of anybody."""
+        tmdb.answer(MOVIE, status=500, headers={"Cache-Control": "no-store"}, body=b"down")
+        tmdb.latency = 0.2
+        assert {response.content for response in together(6, lambda _: door.ask())} == {b"down"}
+        assert tmdb.count < 6
+
+
 class TestOneCall:
     def test_cold(self, tmdb, door):
         """Through every door, fifty threads on one cold key make one call and get equal answers."""

@@ -22,6 +22,7 @@ from .tmdb.entry import Reply
 from .tmdb.limits import LEASE
 from .tmdb.policy import Step, Verdict
 from .tmdb.rules import Policy
+from .tmdb.sharing import why_not_shared
 from .turns import wait_for_turn
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class Once:
                 if patience is not None and monotonic() - flight.asked >= _MOST_OF_IT * patience:
                     return self._late(call, rules, send, looked)
                 break  # TMDB has hardly been asked: who led waited for something else
+            if flight.landed is not None and _is_for_one_request(flight.landed, call):
+                break
             shared = flight.landed and self._shared(call, rules, looked, flight.landed, manner)
             if shared is not None:
                 return shared
@@ -223,6 +226,14 @@ class Once:
             return None
         logger.debug("%s: left alone for a while", call.key)
         return hit_outcome(looked, entry)
+
+
+def _is_for_one_request(landed: Landed, call: Call) -> bool:
+    """Say whether an answer is, by its own headers, for nobody else (RFC 9111 section 5.2.2.5); no failure is."""
+    reply = landed.reply
+    if landed.entry is not None or reply is None or has_failed(reply):
+        return False
+    return bool(why_not_shared(reply.headers, call.ask.template))
 
 
 def _why_forwarded(looked: Looked) -> str:
