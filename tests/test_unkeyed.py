@@ -112,7 +112,7 @@ def test_the_host_that_is_sent_anyway(url: str, hosts: list[str]) -> None:
 def test_an_address_of_ones_own() -> None:
     """A host of one's own is known with its port, and an IPv6 address in its brackets."""
     for name in ("127.0.0.1:4000", "[::1]:4000"):
-        hosts = frozenset({name, name.replace("[", "").replace("]", "")})
+        hosts = frozenset({name})
         for host, expected in ((name, False), (name.removesuffix(":4000"), True), ("api.themoviedb.org", True)):
             call = classify("GET", f"http://{name}{MOVIE}", CaseInsensitiveDict({"Host": host}), hosts=hosts)
             assert call is not None

@@ -150,8 +150,7 @@ def call_of(
     query = _read_query(target.query)
     straight = privacy.why_straight(method, path, has_body) or query.straight or said.straight
     if not straight and said.host is not None:
-        is_https = url[:6].lower() == "https:"
-        straight = privacy.why_straight_by_host(said.host, target.host, target.port, is_https=is_https)
+        straight = privacy.why_straight_by_host(said.host, target)
     if not straight and any(map(states.is_part, query.appended)):
         straight = privacy.why_states_straight(query.names_a_user or privacy.names_a_user(headers.items()))
     endpoint = endpoints.find(path)

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from . import secrets, states
+from . import folding, secrets, states
+from .urls import DEFAULT_PORTS, Target
 
 _PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
@@ -41,13 +42,12 @@ _USER_IN_VALUE = re.compile(
 
 _HOST, _OTHER_HOST = "the request has a Host", "the request has a Host of its own"
 _LONGEST_NAME = 64
-_PUNCTUATION = re.compile(r"[^a-z0-9]")
 
 # Headers that ask for something other than the plain answer (RFC 9110 sections
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
 # with headers for one origin (its answers vary by Origin).
 _UNUSUAL_HEADERS = {
-    _PUNCTUATION.sub("", name.lower()): name
+    folding.folded(name): name
     for name in (
         *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "Origin"),
         *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
@@ -168,30 +168,26 @@ def _why_straight_by_name(name: str | bytes) -> str:
     CGI and what comes after it make "_" of "-", and blanks at the end of a name are lost on the way.
     """
     text = name.decode("latin-1") if isinstance(name, bytes) else name
-    folded = _PUNCTUATION.sub("", unicodedata.normalize("NFKC", text).casefold())
-    if folded in _UNUSUAL_HEADERS:
-        return f"the request has {_UNUSUAL_HEADERS[folded]}"
-    if _ROUTING_HEADER.match(folded):
+    plain = folding.folded(text)
+    if plain in _UNUSUAL_HEADERS:
+        return f"the request has {_UNUSUAL_HEADERS[plain]}"
+    if _ROUTING_HEADER.match(plain):
         return "the request has a header that some servers take the host or the path from"
-    if folded == "host":
+    if plain == "host":
         return _HOST if text.lower() == "host" else _OTHER_HOST
-    return "a session is in the headers" if "sessionid" in folded else ""
+    return "a session is in the headers" if "sessionid" in plain else ""
 
 
-def why_straight_by_host(said: str | None, host: str, port: int | None, *, is_https: bool) -> str:
+def why_straight_by_host(said: str, target: Target) -> str:
     """Say why a call goes straight through for a Host of the caller's own: it chooses whose answer that is.
 
     Args:
         said: as :func:`read_headers` gives it.
-        host: that of the URL.
-        port: that of the URL; None where it names none.
-        is_https: whether its scheme is https.
+        target: what is called; to say its host, with or without the default port, changes nothing.
     """
-    if said is None:
-        return ""
-    usual = 443 if is_https else 80
-    name = f"[{host}]" if ":" in host else host
-    sent = {f"{name}:{port or usual}"} | ({name} if port in (None, usual) else set())
+    sent = {f"{target.host}:{target.port}"}
+    if target.port == DEFAULT_PORTS[target.scheme]:
+        sent.add(target.host)
     return "" if said in sent else _OTHER_HOST
 
 
