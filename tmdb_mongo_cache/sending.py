@@ -127,7 +127,7 @@ class Transmission:
         if not response.history and not network.may_add(self._session.get_adapter(self._request.url or "")):
             return False
         for sent in [step.request for step in (*response.history, response) if step.request is not None]:
-            said = {k: v for k, v in (sent.headers or {}).items() if not k.lower().startswith("if-")}
+            said = {k: v for k, v in (sent.headers or {}).items() if not str(k).lower().startswith("if-")}
             call = classify(sent.method, sent.url, said, hosts=self._hosts)
             if call is not None and call.straight:
                 return True
