@@ -152,9 +152,11 @@ def _why_not_said(parts: list[Entry | Hop]) -> str:
 
 def _why_not_shared(entry: Entry, hosts: frozenset[str]) -> str:
     """Say what is wrong with the answer, or with a redirect on the way to it, by what its headers say of caches."""
+    why = next(filter(None, (why_not_shared(hop.headers, None) for hop in entry.history)), "")
+    if why or not why_not_shared(entry.headers, None):
+        return why
     call = call_of(entry, hosts)
-    why = why_not_shared(entry.headers, None if call is None else call.endpoint.template)
-    return next(filter(None, [why, *(why_not_shared(hop.headers, None) for hop in entry.history)]), "")
+    return why_not_shared(entry.headers, None if call is None else call.endpoint.template)
 
 
 def _why_not_then(copy: Copy, now: datetime) -> str:
