@@ -96,7 +96,7 @@ class TestNobody:
         assert ("account_states" in second.json()) is (form != "missing")
 
     @pytest.mark.parametrize(
-        "appended", ["account_states", "credits, account_states", "account_states,account_states", "x,account_states"]
+        "appended", ["account_states", "credits,account_states", "account_states,account_states", "x,account_states"]
     )
     def test_appended_in_any_company(self, tmdb: StandIn, installed: TMDBCache, appended: str) -> None:
         """account_states are no part that an answer needs, alone or beside others."""

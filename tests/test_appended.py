@@ -426,7 +426,7 @@ def test_where_answers_are_looked_for() -> None:
     movie = Source(START, "/3/movie/550", "language=de", None, frozenset({"credits"}), MOVIE)
     assert sources(key("/3/movie/550", "credits", language="de")) == (movie,)
     providers = Source(START, "/3/movie/550", "", "watch/providers", frozenset(), MOVIE)
-    assert sources(key("/3/movie/550/watch%2Fproviders")) == (providers,)
+    assert sources(key("/3/movie/550/watch/providers")) == (providers,)
     episode = "/3/tv/1/season/0/episode/2"
     assert sources(key(f"{episode}/credits")) == (Source(START, episode, "", "credits", frozenset(), EPISODE),)
     season = source("/3/tv/1/season/1")
@@ -490,7 +490,7 @@ def test_sources_and_keys_speak_of_the_same(params: dict[str, str], parts: list[
     plain, held = key("/3/movie/550", *parts, **params), key("/3/movie/550", *parts, *more, **params)
     found = sources(plain)
     if "#" in plain or not found:
-        assert "#" in plain
+        assert "#" in plain or "append_to_response_" in params  # which some server takes for the one without
         return
     first, end = (bound.encode() for bound in key_range(found[0]))
     assert (first <= held.encode() < end) is bool(parts or more)

@@ -12,6 +12,7 @@ import requests
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tmdb_mongo_cache.tmdb.folding import folded
 from tmdb_mongo_cache.tmdb.keys import KEY_LENGTH, appended_parts, key_of_prepared, key_of_url
 from tmdb_mongo_cache.tmdb.secrets import CREDENTIAL_PARAMS, keepable_headers, redact
 from tmdb_mongo_cache.tmdb.urls import pairs
@@ -119,7 +120,8 @@ def test_the_key_is_readable() -> None:
 @fast
 @given(pairs=PAIRS, seed=st.integers(0, 999))
 def test_the_order_of_names_does_not_matter(pairs: list[tuple[str, str]], seed: int) -> None:
-    """Params with different names give one key in any order."""
+    """Params with different names give one key in any order, where nobody takes two of them for one."""
+    assume(len({folded(name) for name, _ in pairs}) == len(pairs))
     shuffled = random.Random(seed).sample(pairs, len(pairs))
     assert key_of_url(BASE, pairs) == key_of_url(BASE, shuffled)
 
@@ -133,20 +135,16 @@ SPELLINGS = [
     "https://api.themoviedb.org/3/movie/343611?language=de&",
     "https://api.themoviedb.org/3/movie/343611?&&language=de",
     "https://api.themoviedb.org/3/movie/343611?api_key=K&&language=de",
-    "https://api.themoviedb.org/3/movie/343611?language=de&region=",
-    "https://api.themoviedb.org/3/movie/343611?language=de&region",
     "https://api.themoviedb.org/3/movie/343611?language=de&page=1",
     "https://api.themoviedb.org/3/movie/343611?%6Canguage=%64e",
     "https://api.themoviedb.org/3/%6Dovie/34361%31?language=de",
     "https://api.themoviedb.org/3/tv/../movie/./343611?language=de",
-    "https://api.themoviedb.org/3/tv%2F%2e%2E%2Fmovie/343611?language=de",
-    "https://api.themoviedb.org/3/movie/343611?language=de&append_to_response=",
 ]
 
 
 @pytest.mark.parametrize("url", SPELLINGS)
 def test_the_same_call_in_another_spelling_has_the_same_key(url: str) -> None:
-    """Host alias, case of the host, default port, escapes, dots, empty params and page=1 do not matter."""
+    """Host alias, case of the host, default port, what requests decodes and resolves, "&&" and page=1 do not matter."""
     assert key_of_url(url) == "GET api.themoviedb.org/3/movie/343611?language=de"
     assert key_of_prepared(prepared_url(url)) == key_of_url(url)
 
@@ -171,7 +169,7 @@ def test_other_params_give_another_key(one: list[tuple[str, str]], other: list[t
 
     def meant(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
         special = {*CREDENTIAL_PARAMS, "page", "append_to_response"}
-        return sorted((n, v) for n, v in pairs if v and n.strip().casefold() not in special)
+        return sorted((n, v) for n, v in pairs if n.strip().casefold() not in special)
 
     assume(all(name.strip() for name, _ in one + other))
     assert (key_of_url(BASE, one) == key_of_url(BASE, other)) == (meant(one) == meant(other))
@@ -192,6 +190,9 @@ DIFFERENT = [
     "page=1&page=2", "page=2&page=1", "a=1&a=2", "a=2&a=1", "a=1", "a=1%262", "a=1%26b=2", "a=1&b=2", "a=%2B", "a=+",
     "a=%252B", "include_adult=true", "include_adult=True", "append_to_response=credits",
     "append_to_response=credits,images", "append_to_response=watch/providers", "a%3D1=2", "a=1=2", "a=%23x",
+    "language=", "language", "page=", "page", "append_to_response=", "append_to_response", "append_to_response=,",
+    "append_to_response=credits,", "append_to_response=,credits", "append_to_response=credits,,images",
+    "append_to_response=credits,%20images", "append_to_response=credits%20", "=x", "language=en&region=",
     "query=Käse", "query=k%C3%A4se", "q=%E4", "q=%C3%A4", "q=%EF%BF%BD", "q=%00", "include_image_language=de",
 ]  # fmt: skip
 

@@ -181,6 +181,8 @@ def _known(
     # Without its length, which a jar counts cookie by cookie, where it is as it was made.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
         return None
+    if len(url) > _LONGEST_KNOWN:
+        return None
     if session.trust_env and _is_in_netrc(url.split("/", 3)[2], int(monotonic() / 5)):
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
@@ -226,9 +228,23 @@ def _items(headers: Any) -> Pairs | None:
     return responses.header_items(headers) if type(headers) in (CaseInsensitiveDict, dict) else None
 
 
+class _TooLongError(Exception):
+    """A call is not to be kept in a table: what ends in an exception is not."""
+
+
+_LONGEST_KNOWN = 2048
+"""Characters of a call that is known by its arguments: a thousand of them take some MB at most."""
+
+
 @lru_cache(maxsize=1024)
 def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
-    """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private."""
+    """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private.
+
+    Raises:
+        _TooLongError: it is too long to be known by its arguments.
+    """
+    if len(url) + sum(len(name) + len(value) for pairs in (query, own, more) for name, value in pairs) > _LONGEST_KNOWN:
+        raise _TooLongError
     # Escapes that were given are written anew by requests, in its own way.
     plain = urls.plain_url(url, urls.encode(query)) if "%" not in url else None
     if plain is None or not urls.is_tmdb(plain[1], hosts):

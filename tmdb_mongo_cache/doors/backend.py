@@ -178,10 +178,11 @@ class MongoBackend(BaseCache):
         key, left_out = call.key, sorted(ignored & present)
         parts = keys.parts_of(call.key)
         if target is not None and parts is not None and left_out:
-            path = urls.canonical_path(target.path)
             rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
-            query = keys.query_part(urls.pairs("&".join(rest)))
-            key = keys.make_key(parts.start, path, query) + f"#without={','.join(left_out)}"
+            key = (
+                keys.make_key(parts.start, target.path, keys.query_part("&".join(rest)))
+                + f"#without={','.join(left_out)}"
+            )
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
             key += "".join(f"#{item}" for item in matched if not _carries_credential(item))

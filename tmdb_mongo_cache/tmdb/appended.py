@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from . import endpoints
-from .keys import parts_of
+from .keys import APPEND, parts_of, place_of, quoted
 from .parts import NOT_SERVED, PARTS
 
 _LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
 _HOLDERS = {f"{template}/{part}": (template, part) for template, parts in PARTS.items() for part in parts}
 
-_APPEND = "append_to_response"
+_PLACE = place_of(APPEND)
 _MARK = re.compile(r"[ \t\n\r]*([{},:])[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 
@@ -39,7 +39,7 @@ class Source(NamedTuple):
 
     Attributes:
         start: where the call goes, as it is in keys: none but the same host by the same channel answers it.
-        path: the canonical path of the containing answer.
+        path: the path of the containing answer.
         params: the query without ``append_to_response``, as it is in keys.
         part: the appended part that is wanted; None where the same path is asked for with fewer parts.
         appended: what the call itself appends (where ``part`` is None).
@@ -93,22 +93,22 @@ def key_range(source: Source) -> tuple[str, str]:
     are sorted by name, so those with smaller names come before it.
     """
     before, _ = _around(source.params)
-    first = f"{source.start}{source.path}?{'&'.join([*before, _APPEND])}"
+    first = f"{source.start}{source.path}?{'&'.join([*before, APPEND])}"
     return f"{first}=", f"{first}>"  # ">" comes after "="
 
 
 def key_ending(source: Source) -> str:
     """Return a regular expression that finds the keys of that range with the same params, and enough appended."""
     _, after = _around(source.params)
-    wanted = [re.escape(part) for part in ([source.part] if source.part else sorted(source.appended))]
+    wanted = [re.escape(quoted(part)) for part in ([source.part] if source.part else sorted(source.appended))]
     parts = "(?:[^&,]+,)*".join(["", *(f"{part}(?:,|(?=&|$))" for part in wanted), "[^&]*"])
-    return f"{_APPEND}={parts}{re.escape(''.join(f'&{item}' for item in after))}$"
+    return f"{APPEND}={parts}{re.escape(''.join(f'&{item}' for item in after))}$"
 
 
 def _around(params: str) -> tuple[list[str], list[str]]:
     """Return the params that stand before and after what is appended: they are sorted by name."""
     items = [item for item in params.split("&") if item]
-    before = [item for item in items if _decoded(item.partition("=")[0]) < _APPEND]
+    before = [item for item in items if _place(item) < _PLACE]
     return before, items[len(before) :]
 
 
@@ -175,17 +175,22 @@ def _read(key: str) -> _Asked | None:
     appended: list[str] = []
     for item in query.split("&") if query else ():
         name, _, value = item.partition("=")
-        if name == "page":
+        if name == "page" or (name != APPEND and _place(item) == _PLACE):
             return None
-        if name == _APPEND:
+        if name == APPEND:
             appended.append(_decoded(value))
         else:
             params.append(item)
     if len(appended) > 1 or any("account_states" in value.casefold() for value in appended):
         return None  # which of two TMDB listens to is not known
-    return _Asked(
-        of_key.start, of_key.path, "&".join(params), frozenset(appended[0].split(",")) if appended else frozenset()
-    )
+    parts = frozenset(appended[0].split(",")) if appended else frozenset()
+    if "" in parts:
+        return None  # nor what it makes of nothing
+    return _Asked(of_key.start, of_key.path, "&".join(params), parts)
+
+
+def _place(item: str) -> str:
+    return place_of(_decoded(item.partition("=")[0]))
 
 
 def _decoded(text: str) -> str:

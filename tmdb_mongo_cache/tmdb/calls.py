@@ -52,21 +52,31 @@ class _Query(NamedTuple):
         return f"_Query(straight={self.straight!r}, key_part={self.key_part!r})"
 
 
-@lru_cache(maxsize=256)  # a loop over films asks for each with the same params
+_LONGEST_KNOWN = 2048
+"""Characters of a query that is not read anew each time: so many take some MB at most."""
+
+
 def _read_query(query: str) -> _Query:
+    return _read_known(query) if len(query) <= _LONGEST_KNOWN else _read(query)
+
+
+def _read(query: str) -> _Query:
     pairs = urls.pairs(query)
     return _Query(
         privacy.why_straight_by_query(query, pairs),
-        keys.query_part(pairs),
+        keys.query_part(query),
         keys.appended_parts(pairs),
         secrets.credentials(pairs, {}),
         privacy.names_a_user(pairs),
     )
 
 
+_read_known = lru_cache(maxsize=256)(_read)  # a loop over films asks for each with the same params
+
+
 def forget_queries() -> None:
     """Drop what is known of queries, and with it their credentials."""
-    _read_query.cache_clear()
+    _read_known.cache_clear()
 
 
 class Call(NamedTuple):
@@ -146,7 +156,11 @@ def call_of(
 
     ``said`` is what :func:`said_by` makes of the headers.
     """
-    path = urls.canonical_path(target.path)
+    path = target.path
+    if urls.is_too_long(url):
+        straight = f"its URL is longer than {urls.LONGEST_URL} bytes"
+        endpoint = endpoints.find(path)
+        return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, said.credentials)
     query = _read_query(target.query)
     straight = privacy.why_straight(method, path, has_body) or query.straight or said.straight
     if not straight and said.host is not None:
@@ -218,7 +232,8 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     steps = [hop.url for hop in reply.history] + [reply.url or ""]
     for step in steps:
         reached = classify("GET", step, {}, hosts=call.hosts)
-        if reached is None or reached.straight:
+        # What is appended on the way was not asked for, and so not who asks.
+        if reached is None or reached.straight or any(map(states.is_part, reached.ask.appended)):
             return reply._replace(keepable=False)
     last = {keys.key_of_prepared(steps[-1], call.hosts, verified=verified) for verified in (True, False)}
     if not last.isdisjoint((call.key, call.verified_key)):

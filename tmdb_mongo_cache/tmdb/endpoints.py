@@ -191,17 +191,17 @@ _ROOT = _tree()
 
 
 def find(path: str) -> Endpoint:
-    """Find the endpoint of a canonical path; a literal segment goes before a parameter."""
+    """Find the endpoint of a path, empty segments left out; a literal segment goes before a parameter."""
     node: _Node | None = _ROOT
     media_type: str | None = None
     tmdb_id: int | str | None = None
     before = ""
-    for segment in path.strip("/").split("/"):
+    for segment in filter(None, path.split("/")):
         if node is None:
             break
         if segment in node.literal:
             node = node.literal[segment]
-        elif node.parameter is not None and segment:
+        elif node.parameter is not None:
             name, node = node.parameter
             if media_type is None and name not in _NO_ID:
                 media_type, tmdb_id = _MEDIA_TYPES.get(name, before), _parse_id(segment)

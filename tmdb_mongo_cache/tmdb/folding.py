@@ -22,16 +22,24 @@ _SEPARATOR = re.compile("[&;?]")
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
 
 
+_OF_IIS = re.compile("%[Uu]([0-9A-Fa-f]{4})")
+
+
 def decoded(text: str) -> str:
-    """Undo percent-encoding until nothing changes, in eight rounds at most."""
+    """Undo percent-encoding until nothing changes, in eight rounds at most; what is no UTF-8 becomes U+FFFD."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     for _ in range(_ROUNDS):
         if "%" not in text:
             break
-        found = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
+        found = unquote_to_bytes(_OF_IIS.sub(_by_number, text)).decode("utf-8", "replace")
         if found == text:
             break
         text = found
     return text
+
+
+def _by_number(found: re.Match[str]) -> str:
+    return chr(int(found[1], 16)).encode("utf-8", "replace").decode()
 
 
 def plain(text: str) -> str:

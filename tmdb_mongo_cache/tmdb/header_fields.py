@@ -58,12 +58,18 @@ def is_of_one_exchange(name: str) -> bool:
 
 def storable(headers: Mapping[str, str]) -> Mapping[str, str]:
     """Return the fields of an answer that may be kept and served again."""
-    gone = _of_one_exchange(tuple(headers))
+    names = tuple(headers)
+    is_known = sum(map(len, names)) <= _LONGEST_KNOWN
+    gone = _of_one_exchange(names) if is_known else _of_one_exchange.__wrapped__(names)
     if not gone:
         return headers  # as nearly always when it is served: whoever reads the headers of a hit comes by here
     connection = header(headers, "connection")
     named = {item.strip().lower() for item in connection.split(",")} if connection else ()
     return {name: value for name, value in headers.items() if not (name in gone or name.strip().lower() in named)}
+
+
+_LONGEST_KNOWN = 2048
+"""Characters of names that are not looked at anew each time."""
 
 
 @lru_cache(maxsize=64)  # answers of one host have the same names

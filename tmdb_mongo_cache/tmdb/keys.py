@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import quote
 
 from . import secrets, urls
+from .folding import folded
 from .hosts import HOST
 
 START = f"GET {HOST}"
@@ -36,6 +37,8 @@ OF_TMDB_ITSELF = tuple((f"{start}/", f"{start}0") for start in (START, f"GET htt
 
 KEY_LENGTH = 512
 """Characters; a longer key keeps its beginning and ends in ``#`` and a SHA-256 digest of the whole."""
+
+APPEND = "append_to_response"
 
 _VALUE_SAFE = "/:,|!*()'$;@~?"
 _START = re.compile(r"GET (?:(https?)://)?((?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?)(?=/+3/)")
@@ -139,7 +142,7 @@ def _key_of(target: urls.Target | None, hosts: frozenset[str], verified: bool) -
 
 
 def _key_at(start: str, target: urls.Target) -> str:
-    return make_key(start, urls.canonical_path(target.path), query_part(urls.pairs(target.query)))
+    return make_key(start, target.path, query_part(target.query))
 
 
 def make_key(start: str, path: str, query: str) -> str:
@@ -151,41 +154,62 @@ def make_key(start: str, path: str, query: str) -> str:
     return f"{key[: KEY_LENGTH - len(digest) - 1]}#{digest}"
 
 
-def query_part(query: Iterable[tuple[str, str]]) -> str:
-    """Make the part of the key that comes from the decoded query, with its question mark; empty when there is none.
+def query_part(query: str) -> str:
+    """Make the part of the key that comes from the query, as it is sent; with its question mark, unless it is empty.
 
-    Params are sorted by name, repeats keep their order; empty ones, credentials
-    and ``page=1`` (the same answer as no page) are left out. The order of
-    ``append_to_response`` only changes the order of keys in the answer.
-    ``language`` is neither dropped nor defaulted: on ``/images`` it filters.
+    Params are sorted by name, repeats keep their order, and so do names that
+    some server takes for one. Credentials are left out, and ``page=1``, which is
+    the same answer as no page. An empty param
+    stays, for no language is not an empty one, and so does the difference
+    between ``language=`` and ``language``. The order of ``append_to_response``
+    only changes the order of keys in the answer. ``language`` is neither
+    dropped nor defaulted: on ``/images`` it filters.
     """
-    kept = [(name, value) for name, value in query if value and not secrets.is_credential(name)]
-    kept = [(name, _appended(value) if name == "append_to_response" else value) for name, value in kept]
-    kept = [(name, value) for name, value in kept if value]
-    if all(value == "1" for name, value in kept if name == "page"):
-        kept = [(name, value) for name, value in kept if name != "page"]
+    kept = [
+        (
+            place_of(name),
+            f"{quoted(name)}={quoted(_appended(value) if name == APPEND else value)}" if mark else quoted(name),
+        )
+        for name, mark, value in _items(query)
+        if not secrets.is_credential(name)
+    ]
+    if all(item == "page=1" for place, item in kept if place == "page"):
+        kept = [(place, item) for place, item in kept if place != "page"]
     kept.sort(key=lambda pair: pair[0])
-    return "?" + "&".join(f"{_quote(name)}={_quote(value)}" for name, value in kept) if kept else ""
+    return "?" + "&".join(item for _, item in kept) if kept else ""
+
+
+def place_of(name: str) -> str:
+    """Return by what a param is put in its place among the others."""
+    return folded(name) or name
 
 
 def appended_parts(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return what the query asks to append, sorted, without repeats."""
-    parts: set[str] = set()
-    for name, value in query:
-        if name == "append_to_response":
-            parts.update(_parts(value))
-    return tuple(sorted(parts))
+    """Return what the query asks to append, sorted, without repeats, and without the blanks that no answer has."""
+    parts = {part.strip() for name, value in query if name == APPEND for part in value.split(",")}
+    return tuple(sorted(parts - {""}))
 
 
 def _appended(value: str) -> str:
-    return ",".join(sorted(_parts(value)))
+    """Write what is to be appended in one order and without repeats; blanks are part of a name for who does not trim.
+
+    A value with an empty part stays as it is: of those some servers make no
+    part, some a wrong one, and some drop them at the end alone.
+    """
+    parts = set(value.split(","))
+    return value if "" in parts else ",".join(sorted(parts))
 
 
-def _parts(value: str) -> set[str]:
-    return {part.strip() for part in value.split(",") if part.strip()}
+def _items(query: str) -> Iterator[tuple[str, str, str]]:
+    """Give the names of a query, "=" where there is one, and the values, decoded."""
+    for item in query.split("&"):
+        if item:
+            name, mark, value = item.partition("=")
+            yield urls.decode(name), mark, urls.decode(value)
 
 
-def _quote(text: str) -> str:
+def quoted(text: str) -> str:
+    """Write a name or a value as it is in keys."""
     if text.isascii() and text.replace("_", "").isalnum():
         return text
     return quote(text, _VALUE_SAFE, errors="surrogateescape")

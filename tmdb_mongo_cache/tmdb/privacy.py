@@ -9,34 +9,49 @@ moment, an answer in the wrong hands cannot be taken back.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from . import folding, secrets, states
+from . import secrets, states
+from .folding import decoded, folded, is_itself, names, plain
 from .urls import DEFAULT_PORTS, Target
 
-_PRIVATE_ROOTS = frozenset({"account", "authentication", "guest_session", "list"})
+_PRIVATE_ROOTS = {"account": "account", "authentication": "authentication", "guestsession": "guest_session"}
+_PRIVATE_ROOTS["list"] = "list"
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
 _V3 = re.compile(r"/+3/")
-_DOUBTFUL = re.compile(r"[\x00-\x1f\x7f%;\\?#]|\.\.")
-_CALLBACK = re.compile(r"(?:^|[&;?])\s*(?:callback|jsonp)\s*(?:\[[^\]]*\])?\s*=")
+
+# What two servers may read as two paths: dot segments, path params, and escapes of what needs
+# none (RFC 3986 section 3.3 has the characters of a segment) or ends a path for who decodes it.
+_DOUBTFUL = re.compile(r";|/(?:%20|\+)*\.(?:\.|%20|\+)*(?=/|$)|%(?!20|22|3[CE]|5[BDE]|60|7[BCD]|[89A-F][0-9A-F])")
+_VERSIONS = re.compile(r"/3/[34]/")
+_BETWEEN_WORDS = re.compile(r"[^\w\s-]+")
+
+# In a value that is left out of the key, what could be a param of its own to who decodes before he splits.
+_HIDING = re.compile(r"[&;?#\s]")
+
+# Params that make another call of a GET, or an answer that is a script; folded.
+_CALLBACKS = ("callback", "jsonp")
+_OTHER_METHODS = frozenset({"method", "httpmethod", "methodoverride", "httpmethodoverride"})
 
 # A credential's name where it is no param of its own: after "&amp;" or a second
 # "?", escaped twice, in the path for want of a "?".
 _CREDENTIAL = re.compile("|".join(sorted(secrets.CREDENTIAL_PARAMS)))
 _CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
 
+_DOUBT = "characters in the path that could mean another path"
+_STATES = folded(states.NAME)
+
 # What may say who asks, by the name of a param or a header. Only where it makes a
 # difference who does is this asked: better once too often.
 _OF_A_USER = re.compile(
     r"account|auth|bearer|client[-_]?cert|cookie|credential|dpop|e-?mail|identi|jwt|login|member|passw|profile|secret"
-    r"|sess|signature|token|user(?![-_]agent)|(?<![a-z])(?:from|pass|pin|pwd|sid|uid)(?![a-z])"
+    r"|sess|signature|token|user(?![-_]?agent)|(?<![a-z])(?:from|pass|pin|pwd|sid|uid)(?![a-z])"
 )
 # "eyJ" begins the JSON in a JWT, as TMDB's tokens are.
 _USER_IN_VALUE = re.compile(
-    r"\b(?:bearer|basic|digest|token)[\s:]+\S|\beyj[\w-]+\.|"
+    r"\b(?:bearer|basic|digest|token)[\s:]+\S|(?<![\w-])eyj[\w-]+\.|"
     + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"}))
 )
 
@@ -47,7 +62,7 @@ _LONGEST_NAME = 64
 # 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
 # with headers for one origin (its answers vary by Origin).
 _UNUSUAL_HEADERS = {
-    folding.folded(name): name
+    folded(name): name
     for name in (
         *("If-Match", "If-Modified-Since", "If-None-Match", "If-Range", "If-Unmodified-Since", "Range", "Origin"),
         *("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override"),
@@ -70,7 +85,7 @@ def why_straight(method: str | None, path: str, has_body: bool) -> str:
 
     Args:
         method: as sent.
-        path: the path as :func:`.urls.canonical_path` gives it.
+        path: as sent.
         has_body: whether anything is sent along.
     """
     if method != "GET":
@@ -82,30 +97,35 @@ def why_straight(method: str | None, path: str, has_body: bool) -> str:
 
 def _private_path(path: str) -> str:
     if _PLAIN_PATH.fullmatch(path):
-        return _private_segments(path.strip("/").split("/"))
-    # TMDB's edge decodes once. Whatever a layer behind it might read as another
-    # path (a second decoding, a backslash, a path parameter) stays uncached: no
-    # v3 path needs it.
-    text = _fully_decoded(path)
-    if _DOUBTFUL.search(text):
-        return "characters in the path that could mean another path"
-    if _CREDENTIAL_GIVEN.search(text):
+        return _private_segments([{folded(segment)} for segment in path.split("/")[2:]])
+    if _CREDENTIAL_GIVEN.search(plain(decoded(path))):
         return "a credential in the path"
+    try:
+        text = unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        return _DOUBT
+    if _DOUBTFUL.search(path) or not is_itself(text):
+        return _DOUBT
     if not _V3.match(path):
-        return "a v4 path" if text.startswith("/4/") else "not a v3 path"
-    # A format (".json") is no part of a segment's name.
-    names = [segment.split(".", 1)[0].strip() for segment in text.split("/")]
-    return _private_segments([name for name in names if name])
+        return "a v4 path" if path.startswith("/4/") else "not a v3 path"
+    if path.startswith("//"):
+        # Who takes the target for a relative reference reads a host there, and the path behind it.
+        path = "/" + path.lstrip("/")
+        return _private_path(path) if _PLAIN_PATH.fullmatch(path) and not _VERSIONS.match(path) else _DOUBT
+    # A segment is what any word in it says: of "account.json", "account:1". Empty ones are none to
+    # who merges slashes; to who does not, they make a path that is nobody's.
+    words = ({folded(word) for word in _BETWEEN_WORDS.split(segment)} - {""} for segment in text.split("/"))
+    return _private_segments([found for found in words if found][1:])
 
 
-def _private_segments(segments: list[str]) -> str:
-    if not segments or segments[0] != "3" or len(segments) < 2:
-        return "a v4 path" if segments and segments[0] == "4" else "not a v3 path"
-    if segments[1] in _PRIVATE_ROOTS:
-        return f"everything under /3/{segments[1]} is private"
-    if any("account_states" in segment for segment in segments):
+def _private_segments(segments: list[set[str]]) -> str:
+    if not segments:
+        return "not a v3 path"
+    for root in segments[0] & _PRIVATE_ROOTS.keys():
+        return f"everything under /3/{_PRIVATE_ROOTS[root]} is private"
+    if any("accountstates" in word for words in segments for word in words):
         return "account_states are private"
-    if "rating" in segments:
+    if any("rating" in words for words in segments):
         return "ratings are private"
     return ""
 
@@ -114,13 +134,22 @@ def why_straight_by_query(query: str, pairs: Sequence[tuple[str, str]]) -> str:
     """Say why a call goes straight through for its query, as sent and decoded; empty when it may be cached."""
     if not query:
         return ""
-    text = _fully_decoded(query.replace("+", " "))
+    text = plain(decoded(query.replace("+", " ")))
+    if "\ufffd" in text:
+        return "bytes in the query that are no text"
+    for name in {*names(text), *(folded(decoded(name)) for name, _ in pairs)}:
+        if "sessionid" in name:
+            return "a session is in the query"
+        if name.startswith(_CALLBACKS):
+            return "a JSONP callback"
+        if name.removeprefix("x") in _OTHER_METHODS:
+            return "another method is in the query"
     if "session_id" in text:
         return "a session is in the query"
-    if states.NAME in text and any(map(_has_doubtful_states, pairs)):
+    if _STATES in folded(text) and any(map(_has_doubtful_states, pairs)):
         return "account_states are private"
-    if _CALLBACK.search(text):
-        return "a JSONP callback"
+    if any(secrets.is_credential(name) and _HIDING.search(decoded(value)) for name, value in pairs):
+        return "a credential with characters that none has"
     if "%00" in query:
         return "control characters in the query"
     if _CREDENTIAL.search(text) and any(map(_has_stray_credential, pairs)):
@@ -132,15 +161,15 @@ def _has_doubtful_states(pair: tuple[str, str]) -> bool:
     """Say whether a param mentions account_states otherwise than as a part to append, by its plain name."""
     name, value = pair
     if name == "append_to_response":
-        value = ",".join(states.without(part.strip() for part in value.split(",")))
-    return states.NAME in _fully_decoded(f"{name}={value}")
+        value = ",".join(states.without(value.split(",")))
+    return any(_STATES in folded(decoded(text)) for text in (name, value))
 
 
 def _has_stray_credential(pair: tuple[str, str]) -> bool:
     name, value = pair
     if secrets.is_credential(name):
         return False
-    return bool(_CREDENTIAL.search(_fully_decoded(name)) or _CREDENTIAL_GIVEN.search(_fully_decoded(value)))
+    return bool(_CREDENTIAL.search(plain(decoded(name))) or _CREDENTIAL_GIVEN.search(plain(decoded(value))))
 
 
 def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
@@ -168,14 +197,14 @@ def _why_straight_by_name(name: str | bytes) -> str:
     CGI and what comes after it make "_" of "-", and blanks at the end of a name are lost on the way.
     """
     text = name.decode("latin-1") if isinstance(name, bytes) else name
-    plain = folding.folded(text)
-    if plain in _UNUSUAL_HEADERS:
-        return f"the request has {_UNUSUAL_HEADERS[plain]}"
-    if _ROUTING_HEADER.match(plain):
+    found = folded(text)
+    if found in _UNUSUAL_HEADERS:
+        return f"the request has {_UNUSUAL_HEADERS[found]}"
+    if _ROUTING_HEADER.match(found):
         return "the request has a header that some servers take the host or the path from"
-    if plain == "host":
+    if found == "host":
         return _HOST if text.lower() == "host" else _OTHER_HOST
-    return "a session is in the headers" if "sessionid" in plain else ""
+    return "a session is in the headers" if "sessionid" in found else ""
 
 
 def why_straight_by_host(said: str, target: Target) -> str:
@@ -203,24 +232,10 @@ def names_a_user(items: Iterable[tuple[str, str | bytes]]) -> bool:
     account_states) can be about nobody where nothing else is sent.
     """
     for name, value in items:
-        folded = _fully_decoded(name).strip()
+        read = plain(decoded(name))
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        if folded != "api_key" and _OF_A_USER.search(folded):
+        if read.strip() != "api_key" and (_OF_A_USER.search(read) or _OF_A_USER.search(folded(read))):
             return True
-        if _USER_IN_VALUE.search(_fully_decoded(text)):
+        if _USER_IN_VALUE.search(plain(decoded(text))):
             return True
     return False
-
-
-def _fully_decoded(text: str) -> str:
-    """Decode until nothing changes, in one spelling of every letter."""
-    for _ in range(8):
-        if "%" not in text:
-            break
-        decoded = unquote_to_bytes(text.encode("utf-8", "surrogateescape")).decode("utf-8", "replace")
-        if decoded == text:
-            break
-        text = decoded
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return text.casefold()

@@ -1,11 +1,11 @@
-"""Which URLs are TMDB's, and what TMDB's edge makes of their paths."""
+"""Which URLs are TMDB's, and how they are spelt when they are sent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote_from_bytes, quote_plus, unquote_plus, unquote_to_bytes, urlsplit
+from urllib.parse import quote, quote_plus, unquote_plus, urlsplit
 
 from requests import PreparedRequest
 
@@ -14,15 +14,23 @@ from .hosts import OWN_HOSTS
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_PORTS = frozenset(DEFAULT_PORTS.values())
 
-# RFC 3986: what may stand in a path segment unescaped. "%" is left out: in a
-# canonical path it always begins an escape.
-_PATH_SAFE = "/!$&'()*+,;=:@~"
+LONGEST_URL = 8192
+"""Bytes: who asks with more goes straight."""
+
+# RFC 3986: what may stand in a path unescaped, besides letters, digits and "-._~".
+_PATH_SAFE = "/!$&'()*+,;=:@"
+_ANY = "".join(map(chr, range(128)))
+_ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
+_SENT_AS_IT_IS = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-F]{2})*")
+
+# These urlsplit() leaves out, and urllib3 escapes.
+_LEFT_OUT = {ord(letter): f"%{ord(letter):02X}" for letter in "\t\n\r"}
 
 # An URL that requests sends as it stands: nothing in it is escaped, resolved
 # or refused on the way. Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
     r"(https?)://([A-Za-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
-    r"((?:/(?!\.)(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)+)"
+    r"((?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]*)+)"
     r"(?:\?((?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*))?"
 )
 _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
@@ -53,14 +61,28 @@ def split(url: str | bytes | None) -> Target | None:
         return None
     text = url.decode("utf-8", "surrogateescape") if isinstance(url, bytes) else url
     try:
-        parts = urlsplit(text)
+        parts = urlsplit(text if text.isprintable() else text.translate(_LEFT_OUT))
         port = parts.port
     except ValueError:
         return None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname.rstrip(".")
-    return Target(parts.scheme, host, DEFAULT_PORTS[parts.scheme] if port is None else port, parts.path, parts.query)
+    port = DEFAULT_PORTS[parts.scheme] if port is None else port
+    return Target(parts.scheme, host, port, _sent_path(parts.path), parts.query)
+
+
+def _sent_path(path: str) -> str:
+    """Return a path as urllib3 writes it into the request line: escapes in capitals, and no more than there must be.
+
+    A program may have given a prepared request any URL. Only where it is sent
+    whole, to a proxy over http, dot segments are resolved there.
+    """
+    if _SENT_AS_IT_IS.fullmatch(path):
+        return path
+    if path.count("%") != len(_ESCAPE.findall(path)):  # then none is one
+        return quote(path, _PATH_SAFE, errors="surrogateescape")
+    return quote(_ESCAPE.sub(lambda found: found[0].upper(), path), _PATH_SAFE + "%", errors="surrogateescape")
 
 
 def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
@@ -79,6 +101,12 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
     except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
         return None
     return split(prepared.url)
+
+
+def is_too_long(url: str) -> bool:
+    """Say whether an URL has more than :data:`LONGEST_URL` bytes when it is sent."""
+    # What is no ASCII is escaped: three letters for a byte.
+    return len(url if url.isascii() else quote(url, _ANY, errors="surrogatepass")) > LONGEST_URL
 
 
 def encode(pairs: Iterable[tuple[str, str]]) -> str:
@@ -138,35 +166,6 @@ def is_listed(target: Target, hosts: frozenset[str]) -> bool:
     return bool(hosts) and (target.host in hosts or f"{target.host}:{target.port}" in hosts)
 
 
-def canonical_path(path: str) -> str:
-    """Return the path as TMDB's edge understands it: percent-decoded once, dots resolved.
-
-    The result is escaped again in one spelling, so that two paths are the same
-    resource exactly when they are the same string.
-    """
-    decoded = unquote_to_bytes(path.encode("utf-8", "surrogateescape"))
-    # Who merges slashes first goes up from another segment than who does not: such
-    # a path keeps its dots, and is private for them.
-    if b"/." in decoded and not (b"//" in decoded and b"/.." in decoded):
-        decoded = _resolve_dots(decoded)
-    return quote_from_bytes(decoded, _PATH_SAFE)
-
-
-def _resolve_dots(path: bytes) -> bytes:
-    """Remove dot segments (RFC 3986 section 5.2.4)."""
-    kept: list[bytes] = []
-    segments = path.split(b"/")
-    for segment in segments:
-        if segment == b"..":
-            if len(kept) > 1:
-                kept.pop()
-        elif segment != b".":
-            kept.append(segment)
-    if segments[-1] in (b".", b".."):
-        kept.append(b"")
-    return b"/".join(kept) if len(kept) > 1 else b"/"
-
-
 def pairs(query: str) -> list[tuple[str, str]]:
     """Decode a query into names and values, in order; names without a value get an empty one.
 
@@ -177,11 +176,12 @@ def pairs(query: str) -> list[tuple[str, str]]:
     for part in query.split("&"):
         if part:
             name, _, value = part.partition("=")
-            found.append((_decode(name), _decode(value)))
+            found.append((decode(name), decode(value)))
     return found
 
 
-def _decode(text: str) -> str:
+def decode(text: str) -> str:
+    """Decode a name or a value of a query."""
     if "%" not in text and "+" not in text:
         return text
     return unquote_plus(text, errors="surrogateescape")

@@ -55,7 +55,7 @@ def touched_by(url: str) -> tuple[Touched, ...]:
     target = urls.split(url)
     if target is None:
         return ()
-    path = "/".join(["", *filter(None, urls.canonical_path(target.path).split("/"))])
+    path = "/".join(["", *filter(None, target.path.split("/"))])
     endpoint = endpoints.find(path)
     starts = starts_of(target)
     found = [_touched(starts, path, endpoint)]
