@@ -29,7 +29,7 @@ _VERSIONS = re.compile(r"/3/[34]/")
 _BETWEEN_WORDS = re.compile(r"[^\w\s-]+")
 
 # In a value that is left out of the key, what could be a param of its own to who decodes before he splits.
-_HIDING = re.compile(r"[&;?#\s]")
+_HIDING = re.compile(r"[&;?#\x00-\x1f\x7f]")
 
 # Params that make another call of a GET, or an answer that is a script; folded.
 _CALLBACKS = ("callback", "jsonp")
