@@ -17,13 +17,12 @@ HEADERS = {
 BODIES = {
     "white space": b' \n{"id" :\t550 ,\r\n "title":  "x" }\n\n',
     "numbers": b'{"a":1.10,"b":1e400,"c":-0,"d":1E+2,"e":12345678901234567890123,"f":0.1000000000000000055}',
-    "duplicate keys": b'{"id":1,"id":2,"x":{"y":1,"y":2}}',
+    "duplicate keys": b'{"x":{"y":1,"y":2}}',
     "bom": b'\xef\xbb\xbf{"id":550}',
-    "non-ascii": '{"title":"Amélie — 千と千尋 \U0001f600","t":"\\u00e9"}'.encode(),
+    "non-ascii": '{"id":550,"title":"Amélie — 千と千尋 \U0001f600","t":"\\u00e9"}'.encode(),
     "utf-16": '{"id":550,"title":"é"}'.encode("utf-16"),
     "escapes": b'{"t":"\\/\\u0000\\ud800 \\u2028"}',
     "list": b"[1,2, 3]",
-    "empty object": b"{}",
     "key order": b'{"z":1,"a":2,"M":3}',
 }
 ATTRIBUTES = [

@@ -21,6 +21,7 @@ START = f"GET {STANDIN.host}"
 MOVIE = "/3/movie/550"
 KEY = f"{START}{MOVIE}"
 TMDBS_KEY = f"GET api.themoviedb.org{MOVIE}"
+ODD = "/3/odd"  # TMDB has no such path, so whatever is not empty and no error may be the answer to it
 API_KEY = "0123456789abcdef0123456789abcdef"
 ANY_KEY = {"api_key": "any"}
 DAY = 86400.0

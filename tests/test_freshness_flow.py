@@ -146,7 +146,7 @@ class TestAdaptive:
     def test_by_age(self, tmdb, make_cache, collection):
         """An old film is kept for 30 days, one that is in the making for a day, and search as ever."""
         answer(tmdb, OLD)
-        answer(tmdb, {**OLD, "status": "Post Production"}, "/3/movie/551")
+        answer(tmdb, {**OLD, "id": 551, "status": "Post Production"}, "/3/movie/551")
         with enabled(make_cache(expire_after="adaptive")):
             keys = [get(tmdb, path).cache_key for path in (MOVIE, "/3/movie/551", "/3/search/movie?query=x")]
         for key, seconds in zip(keys, (30 * DAY, DAY, 6 * HOUR), strict=True):

@@ -140,7 +140,8 @@ class TestServed:
             parts = params.pop("append_to_response", found[0].part).split(",")
             if found[0].part:
                 inner = {name: value for name, value in body.items() if name != "id"}
-                wanted, whole = {path: body}, {"id": body.get("id", 1), "title": "ä", found[0].part: inner}
+                told = {"id": body.get("id", int(path.split("/")[3])), "season_number": 1}
+                wanted, whole = {path: body}, {**told, "title": "ä", found[0].part: inner}
             else:
                 wanted = {f"{path}/{part}": {"id": body["id"], **body[part]} for part in parts}
                 wanted[path], whole = {k: v for k, v in body.items() if k not in parts}, body

@@ -119,7 +119,7 @@ def test_show_odd_answers(run, filled):
         b'{"id":550,"a":"\\ud800"}',
         b'{"id":550,"a":1e999}',
         b"[" * 600 + b"]" * 600,
-        b"[" * 3000 + b"]" * 3000,
+        b'{"id":550,"a":' + b"[" * 3000 + b"]" * 3000 + b"}",
     ):
         filled.update_one({"_id": KEY}, {"$set": {"body": body}})
         assert run("show", MOVIE).stdout.startswith("key ")

@@ -55,10 +55,10 @@ def test_memory_follows_an_import(make_cache: Callable[..., TMDBCache], tmdb: St
     with make_cache(memory_ttl=60) as cache, enabled(cache):
         get(tmdb)
         cache.export_entries(file)
-        rewrite(file, lambda line: line.update(body='{"id": 7}', validated_at=later(seconds=1)))
+        rewrite(file, lambda line: line.update(body='{"id": 550}', validated_at=later(seconds=1)))
         assert get(tmdb).headers["Cache-Status"].endswith("detail=memory")
         assert cache.import_entries(file) == ImportReport(imported=1)
-        assert (get(tmdb).json(), tmdb.count) == ({"id": 7}, 1)
+        assert (get(tmdb).json(), tmdb.count) == ({"id": 550}, 1)
 
 
 LONG = f"{START}/3/search/movie?query=" + "x" * 403 + "#" + "0" * 64
@@ -125,7 +125,10 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "are private",
     ),
     "deep": (lambda line: line.update(body='{"account_states": ' + "[" * 9999 + "]" * 9999 + "}"), "nests too deeply"),
-    "too large": (lambda line: line.update(body='{"a": "' + "x" * 17_000_000 + '"}'), "MongoDB cannot hold it"),
+    "too large": (
+        lambda line: line.update(body='{"id": 550, "a": "' + "x" * 17_000_000 + '"}'),
+        "MongoDB cannot hold it",
+    ),
 }
 
 

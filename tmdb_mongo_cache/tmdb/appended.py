@@ -25,6 +25,7 @@ from urllib.parse import unquote
 from . import endpoints
 from .keys import APPEND, parts_of, place_of, quoted
 from .parts import NOT_SERVED, PARTS
+from .response_shapes import is_error, why_not_fitting
 
 _LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
 _HOLDERS = {f"{template}/{part}": (template, part) for template, parts in PARTS.items() for part in parts}
@@ -136,7 +137,7 @@ def extract(source: Source, body: bytes) -> bytes | None:
     except (ValueError, RecursionError):
         return None
     values = {name: member.value for name, member in members.items()}
-    if type(values.get("id")) is not int or _is_error(values):
+    if type(values.get("id")) is not int or why_not_fitting(source.path, values):
         return None
     if source.part is None:
         return _with_fewer(source, text, members)
@@ -228,9 +229,5 @@ def _mark(text: str, position: int) -> tuple[str, int]:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict) and not _is_error(value)
-
-
-def _is_error(values: dict[str, Any]) -> bool:
-    # TMDB lists codes 21 and 40 with HTTP 200, and may answer for one part alone.
-    return values.get("success") is False or "status_code" in values
+    # TMDB may answer for one part alone with an error.
+    return isinstance(value, dict) and not is_error(value)

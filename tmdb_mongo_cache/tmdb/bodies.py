@@ -17,8 +17,20 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
+class Repeating(dict[str, Any]):
+    """An object that has two members of one name; it holds the last of them, where other readers may take another."""
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    return found if len(found) == len(members) else Repeating(found)
+
+
 def parse(body: bytes) -> Any:
     """Parse a body, in time and memory that grow as it does.
+
+    Returns:
+        what ``json.loads`` returns, with a :class:`Repeating` for an object that repeats a name.
 
     Raises:
         ValueError: it is not JSON.
@@ -27,7 +39,7 @@ def parse(body: bytes) -> Any:
     # A program may have set Python's limit to anything, and then its parser ends in a crash of the interpreter.
     if body.count(b"[") + body.count(b"{") > _MANY and _depth(body) > DEEPEST:
         raise RecursionError(f"JSON that nests more than {DEEPEST} levels deep")
-    return json.loads(body)
+    return json.loads(body, object_pairs_hook=_object)
 
 
 def parse_if_whole(body: bytes) -> Any:

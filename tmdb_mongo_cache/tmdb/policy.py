@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
-from . import bodies, expiration, header_fields, states
+from . import bodies, expiration, header_fields, response_shapes, states, urls
 from . import directives as cache_control
 from .directives import NONE, Directives
 from .entry import Entry, Reply, header
@@ -238,14 +238,9 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
         return "" if code in NOT_FOUND_CODES else "a 404 that is not TMDB's"
     if reply.status != 200:
         return f"status {reply.status}"
-    if not isinstance(data, dict | list):
-        return "neither an object nor a list"
-    if isinstance(data, dict):
-        # TMDB lists codes 21 and 40 with HTTP 200.
-        if data.get("success") is False:
-            return "a 200 that says it failed"
-        if "success" not in data and "status_code" in data and "status_message" in data:
-            return "a 200 that is an error"
+    why = response_shapes.why_not_fitting(_path_asked_for(reply, ask), data)
+    if why:
+        return why
     members = data if isinstance(data, dict) else {}
     missing = [part for part in ask.sure_parts if part not in members]
     if missing:
@@ -254,6 +249,12 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
     if others and not any(part in members for part in others):
         return "nothing of what was appended is there"
     return ""
+
+
+def _path_asked_for(reply: Reply, ask: Ask) -> str:
+    """Return the canonical path that an answer is for: where redirects led, if there were any."""
+    target = urls.split(reply.url if reply.history else ask.sent_url)
+    return urls.canonical_path(target.path) if target is not None else ""
 
 
 def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Wanted:

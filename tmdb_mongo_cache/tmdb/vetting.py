@@ -60,17 +60,8 @@ def why_refused(copy: Copy, hosts: frozenset[str], now: datetime) -> str:
     return _why_not_said(said) or _why_not_shared(entry, hosts) or _why_not_then(copy, now)
 
 
-def labelled(entry: Entry, hosts: frozenset[str], data: Any) -> Entry:
-    """Return an entry with the ``tmdb_id``, ``media_type`` and ``endpoint`` that its key and its answer give it.
-
-    Args:
-        entry: one that is not refused.
-        hosts: what counts as TMDB besides its own hosts.
-        data: its answer, parsed.
-    """
-    call = call_of(entry, hosts)
-    if call is None:
-        return entry
+def labelled(entry: Entry, call: Call, data: Any) -> Entry:
+    """Return an entry with the ``tmdb_id``, ``media_type`` and ``endpoint`` that its call and its answer give it."""
     tmdb_id, media_type, endpoint = making.labels(call, data)
     return entry._replace(tmdb_id=tmdb_id, media_type=media_type, endpoint=endpoint)
 

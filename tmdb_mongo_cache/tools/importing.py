@@ -165,15 +165,19 @@ class Importing:
         """Return what is to be written for an entry, or why nothing is."""
         if self._recording:
             copy = Copy(copies.recorded(copy.entry))
+        entry = copy.entry
+        call = vetting.call_of(entry, self._cache.hosts)
+        if call is None:
+            return None, "its key is none of TMDB's"
         try:
-            reply = Reply(status=copy.entry.status, body=copy.entry.body)
-            judged = policy.judge(reply, policy.Ask(), None, Policy(), False, now)
+            reply = Reply(status=entry.status, body=entry.body, url=entry.url, history=entry.history)
+            judged = policy.judge(reply, call.ask, None, Policy(), False, now)
             if judged.verdict is not policy.Verdict.STORE:
                 return None, f"its answer is none that is kept: {judged.why}"
         except RecursionError:
             return None, "its answer is nested too deeply"
-        entry = vetting.labelled(copy.entry, self._cache.hosts, judged.data)
-        item = item_of(copy._replace(entry=entry), judged.data, None)
+        labelled = vetting.labelled(entry, call, judged.data)
+        item = item_of(copy._replace(entry=labelled), judged.data, None)
         return item, "" if item is not None else "MongoDB cannot hold it"
 
 
