@@ -13,7 +13,7 @@ import pytest
 import requests
 import requests_cache
 
-from tmdb_mongo_cache import MongoBackend, TMDBCache, enabled
+from tmdb_mongo_cache import ConfigError, MongoBackend, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn, answers, shapes
 from tmdb_mongo_cache.tmdb import bodies, endpoints
 from tmdb_mongo_cache.tmdb.calls import classify
@@ -21,6 +21,7 @@ from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.tmdb.policy import Verdict, judge
 from tmdb_mongo_cache.tmdb.response_shapes import LISTS, MEMBERS, TOLD, why_not_fitting
 from tmdb_mongo_cache.tmdb.rules import Policy
+from tmdb_mongo_cache.tools.recordings import Recording
 
 from .entrykit import NOW
 from .flowkit import API_KEY, MOVIE, expire, get, status_of
@@ -135,7 +136,7 @@ class TestTable:
                 if is_told_by_id:
                     path = re.sub(r"\{.*?\}", str(example["id"]), template)
                 elif TOLD[template]:
-                    path = re.sub(r"\{(\w+)\}", lambda one, of=example: str(of.get(one[1], 7)), template)  # type: ignore[misc]
+                    path = re.sub(r"\{(\w+)\}", lambda one, of=example: str(of.get(one[1], 7)), template)
                 assert why_not_fitting(path, example) == ""
         assert seen >= len(TEMPLATES) - 1
 
@@ -276,6 +277,16 @@ class TestOtherWays:
         assert [number for number, _ in report.refused] == [*range(2, len(wrong) + 2)]
         assert all(re.fullmatch(r"its answer is none that is kept: [^{}\"]+", why) for _, why in report.refused)
         assert collection.count_documents({}) == 0
+
+    def test_recordings(self, tmdb: StandIn, cache: TMDBCache, file: Path) -> None:
+        """A recording with such an answer is not played: one sentence names the line."""
+        with enabled(cache):
+            get(tmdb)
+        cache.export_entries(file)
+        cache.clear()
+        rewrite(file, lambda line: line.update(body='{"id": 551}'))
+        with pytest.raises(ConfigError, match="line 2: its answer is none that is kept: its id is not that of what"):
+            Recording(file, cache, "pytest").play()
 
     def test_imports_of_redirects(self, tmdb: StandIn, cache: TMDBCache, file: Path) -> None:
         """An entry that redirects led to is held against where they led."""

@@ -253,7 +253,7 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
 
 def _path_asked_for(reply: Reply, ask: Ask) -> str:
     """Return the canonical path that an answer is for: where redirects led, if there were any."""
-    target = urls.split(reply.url if reply.history else ask.sent_url)
+    target = urls.split((reply.url if reply.history else None) or ask.sent_url)
     return urls.canonical_path(target.path) if target is not None else ""
 
 
