@@ -169,13 +169,10 @@ class Importing:
         call = vetting.call_of(entry, self._cache.hosts)
         if call is None:
             return None, "its key is none of TMDB's"
-        try:
-            reply = Reply(status=entry.status, body=entry.body, url=entry.url, history=entry.history)
-            judged = policy.judge(reply, call.ask, None, Policy(), False, now)
-            if judged.verdict is not policy.Verdict.STORE:
-                return None, f"its answer is none that is kept: {judged.why}"
-        except RecursionError:
-            return None, "its answer is nested too deeply"
+        reply = Reply(status=entry.status, body=entry.body, url=entry.url, history=entry.history)
+        judged = policy.judge(reply, call.ask, None, Policy(), False, now)
+        if judged.verdict is not policy.Verdict.STORE:
+            return None, f"its answer is none that is kept: {judged.why}"
         labelled = vetting.labelled(entry, call, judged.data)
         item = item_of(copy._replace(entry=labelled), judged.data, None)
         return item, "" if item is not None else "MongoDB cannot hold it"
