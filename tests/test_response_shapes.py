@@ -157,9 +157,12 @@ class TestTable:
             assert asked(filled(template), dump(standin_answer(filled(template)))) == ""
 
     def test_the_table(self) -> None:
-        """It speaks of public endpoints alone, and says of each how its answer is told."""
+        """It speaks of public endpoints alone; only details, and the latest ones, are told by nothing but a number."""
         assert {*MEMBERS, *LISTS} <= set(TEMPLATES) == set(TOLD)
         assert not {*MEMBERS} & {*LISTS}
+        by_number = {path for path in TEMPLATES if path.endswith(("_id}", "_number}", "/latest"))}
+        assert set(TEMPLATES) - {*MEMBERS, *LISTS} == by_number - {"/3/find/{external_id}"}
+        assert all(map(TOLD.get, by_number - {"/3/find/{external_id}"}))
 
 
 class TestFitting:

@@ -60,7 +60,7 @@ LISTS = {
 }
 """The answers that are lists, and a member that what is in them has; empty where that is strings."""
 
-_WITHOUT_ID = ("}/changes", "}/recommendations", "}/similar", "{external_id}", "{season_id}", "{time_window}")
+_WITHOUT_ID = ("}/changes", "}/recommendations", "}/similar", "{external_id}", "{time_window}")
 _WORDS = ("{credit_id}", "{review_id}", "{tv_episode_group_id}")
 _SCALARS = frozenset({"imdb_id", "tvdb_id"})
 _OF_FAILURE = re.compile(
