@@ -252,9 +252,9 @@ def _why_not_kept(reply: Reply, ask: Ask, policy: Policy, data: Any, now: dateti
 
 
 def _path_asked_for(reply: Reply, ask: Ask) -> str:
-    """Return the canonical path that an answer is for: where redirects led, if there were any."""
+    """Return the path that an answer is for: where redirects led, if there were any."""
     target = urls.split((reply.url if reply.history else None) or ask.sent_url)
-    return urls.canonical_path(target.path) if target is not None else ""
+    return target.path if target is not None else ""
 
 
 def expiration_of(reply: Reply, ask: Ask, policy: Policy, now: datetime) -> Wanted:

@@ -97,7 +97,7 @@ def why_not_fitting(path: str, data: Any) -> str:
     """Say why an answer with status 200 cannot be TMDB's to what was asked for; empty when it can.
 
     Args:
-        path: the canonical path that was asked for; of one that TMDB is not known
+        path: the path that was asked for; of one that TMDB is not known
             to have any answer fits that is no error.
         data: the parsed body, as :func:`.bodies.parse` gives it.
     """
