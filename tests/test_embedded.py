@@ -12,6 +12,7 @@ from pymongo import MongoClient
 
 from tmdb_mongo_cache.errors import EmbeddedServerError
 from tmdb_mongo_cache.store.embedded import EmbeddedServer, shared_server
+from tmdb_mongo_cache.store.folders import forget_socket
 from tmdb_mongo_cache.store.mongod import embedded_available
 
 from .embedded_helpers import folder_fixture, gone, leave, open_files, ping, user  # noqa: F401 - the fixture is used by its name
@@ -117,15 +118,20 @@ def test_folder_lost(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["x" * 120, pytest.param("a,b", marks=pytest.mark.soak)])
 def test_path_unfit_for_a_socket(name: str, folder: Path) -> None:
-    """Where the path is no good for a socket, a short private folder has it for as long as the server runs."""
+    """Where the path is no good for a socket, a short private folder has it, and stays: none else can take its name."""
     place = folder / name
-    for _ in range(2):
-        with EmbeddedServer(place) as server:
-            short = server.socket_path.parent
-            assert short.parent == Path("/tmp")
-            assert stat.S_IMODE(short.stat().st_mode) == 0o700
-            assert ping(server.uri)
-        assert not short.exists()
+    short = EmbeddedServer(place).socket_path.parent
+    try:
+        for _ in range(2):
+            with EmbeddedServer(place) as server:
+                assert short.parent == Path("/tmp")
+                assert stat.S_IMODE(short.stat().st_mode) == 0o700
+                assert ping(server.uri)
+                forget_socket(place)  # not while it is in use
+            assert [*short.iterdir()] == []
+    finally:
+        forget_socket(place)
+    assert not short.exists()
 
 
 def test_short_folder_is_the_same_for_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +145,7 @@ def test_short_folder_is_the_same_for_all(folder: Path, monkeypatch: pytest.Monk
             assert server.pid == pid
         assert EmbeddedServer(folder / ("y" * 120)).socket_path != server.socket_path
         leave(process)
+    forget_socket(place)
 
 
 def test_short_folder_of_somebody_else(folder: Path, tmp_path: Path) -> None:

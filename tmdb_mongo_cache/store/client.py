@@ -33,6 +33,7 @@ from .failures import EMBEDDED, failed
 from .leaving import is_ours
 from .mongod import embedded_available
 from .opening import PATIENCE, Opening
+from .own_pool import OwnPool
 from .uris import why_refused, why_warned
 
 DEFAULT_URI = "mongodb://localhost:27017"
@@ -75,7 +76,9 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
         ConfigError: the URI or an option cannot be used.
         EmbeddedServerError: there is no mongod, or it does not start.
     """
-    address = shared_server().start() if uri == "embedded" else uri
+    address = uri
+    if uri == "embedded":
+        address, options = shared_server().start(), {**options, "_pool_class": OwnPool}
     given = {name.lower() for name in options}
     for one in [address] if isinstance(address, str) else address:
         given.update(option.partition("=")[0].lower() for option in one.partition("?")[2].split("&"))

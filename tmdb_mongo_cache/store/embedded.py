@@ -19,10 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-import platformdirs
-
 from ..errors import EmbeddedServerError
-from .folders import make_private
+from .folders import data_directory, make_private
 from .locks import SharedLock, is_free, lock, no_fork, open_lock, unlock
 from .mark import Mark
 from .mongod import check_platform
@@ -48,12 +46,15 @@ class EmbeddedServer:
         folder: where data, log and locks are; made with mode 0700 if missing.
             Default: ``mongodb`` in the user's data directory for
             ``tmdb-mongo-cache``. Nothing is touched before :meth:`start`.
+
+    Raises:
+        EmbeddedServerError: no folder is given, and this user has no data directory.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        if folder is None:
-            folder = Path(platformdirs.user_data_dir("tmdb-mongo-cache")) / "mongodb"
-        self.folder = Path(folder).resolve()
+        top = None if folder else data_directory().resolve()
+        self.folder = Path(folder or f"{top}/mongodb").resolve()
+        self._top = top if top in self.folder.parents else None  # it may be a link to another disk
         self._mongod = MongodProcess(self.folder)
         self._part = SharedLock(self.folder / "users.lock")
         self._mark = Mark(self.folder / "kept")
@@ -102,7 +103,7 @@ class EmbeddedServer:
         check_platform()
         with self._part.threads, self._translated():
             if not self._part.held or self._mongod.state() != "ready":
-                make_private(self.folder)
+                make_private(self.folder, top=self._top)
                 with self._alone():
                     self._join()
             return self.uri
@@ -143,7 +144,7 @@ class EmbeddedServer:
         """
         check_platform()
         with self._part.threads, self._translated():
-            make_private(self.folder)
+            make_private(self.folder, top=self._top)
             with self._alone():
                 taking_part, ran = self._part.held, self._mongod.lives()
                 self._join()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, InvalidOperation, OperationFailure, PyMongoError
 
 from ..environment import PREFIX
-from ..errors import CLOSED, StoreError, StoreUnavailable
+from ..errors import CLOSED, EmbeddedServerError, StoreError, StoreUnavailable
 from .deadline import Deadline
 from .embedded import shared_server
 from .opening import Opening
+from .own_pool import OwnPool
+
+logger = logging.getLogger("tmdb_mongo_cache")
 
 EMBEDDED = "the embedded server"
 
@@ -39,6 +44,8 @@ def translation(error: PyMongoError, where: str) -> StoreError:
 
 def _unavailable(where: str) -> StoreUnavailable:
     if where == EMBEDDED:
+        if OwnPool.refusal:
+            return StoreUnavailable(OwnPool.refusal)
         return StoreUnavailable("the embedded MongoDB does not answer; it is started again when it is gone")
     return StoreUnavailable(f"MongoDB at {where} does not answer: start it, or set {PREFIX}URI to one that runs")
 
@@ -52,6 +59,7 @@ def failed(error: PyMongoError, where: str, deadline: Deadline) -> StoreError:
 
 
 _reviving: Opening[str] | None = None
+_said: str | None = None  # of why that failed, in the log: once, not at each attempt
 
 
 def revive_embedded(deadline: Deadline) -> None:
@@ -61,7 +69,15 @@ def revive_embedded(deadline: Deadline) -> None:
         return
 
     def start() -> str:
-        uri = shared_server().start()
+        global _said
+        try:
+            uri = shared_server().start()
+        except EmbeddedServerError as error:
+            if _said != str(error):
+                _said = str(error)
+                logger.warning("the embedded MongoDB is not started again: %s", error)
+            raise
+        _said = None
         deadline.forget()
         return uri
 

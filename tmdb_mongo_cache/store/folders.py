@@ -1,12 +1,16 @@
-"""Private folders and files, and a place for a unix socket whose path is not too long."""
+"""Private folders and files, who could put others in their place, and where a unix socket's path is not too long."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
+import shlex
 import stat
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
+
+import platformdirs
 
 from ..errors import EmbeddedServerError
 
@@ -14,33 +18,117 @@ PATH_LIMIT = 103
 """Bytes in the path of a unix socket: 104 on macOS, 108 on Linux, with the closing NUL."""
 
 
-def open_private(path: str | Path, flags: int) -> int:
-    """Open a file that only its owner may read and write; also an ``opener`` for :func:`open`."""
-    return os.open(path, flags | os.O_CLOEXEC, 0o600)
-
-
-def make_private(path: Path) -> None:
-    """Make the folder with mode 0700, or see to it that nobody but this user may enter it.
+def data_directory() -> Path:
+    """Give the folder in which this user keeps what is the cache's; it may have to be made.
 
     Raises:
-        EmbeddedServerError: it is no folder, or others own it or may enter it.
+        EmbeddedServerError: there is no place for it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(FileExistsError):
-        path.mkdir(mode=0o700)
+    try:
+        found = Path(platformdirs.user_data_dir("tmdb-mongo-cache"))
+    except RuntimeError:
+        found = Path()
+    if not found.is_absolute():  # older versions of platformdirs give it with "~"
+        raise EmbeddedServerError(
+            f"the embedded MongoDB has no place for its data, for this user (uid {os.geteuid()}) has no home: "
+            "set HOME or XDG_DATA_HOME to a folder of its own, or TMDB_CACHE_URI to another MongoDB"
+        )
+    return found
+
+
+def open_private(path: str | Path, flags: int) -> int:
+    """Open a file that only its owner may read and write, whatever the umask; also an ``opener`` for :func:`open`."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    if stat.S_IMODE(os.fstat(descriptor).st_mode) != 0o600:
+        with suppress(OSError):
+            os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
+def make_private(path: Path, *, top: Path | None = None, mend: bool = False) -> None:
+    """Make a folder with mode 0700, whatever the umask, or see to it that nobody but this user may enter it.
+
+    Folders that are missing above it get that mode, too.
+
+    Args:
+        path: the folder; no link in it is followed.
+        top: a folder above it that is the cache's as well: from there down modes are put right.
+        mend: put the folder's own mode right whatever is in it, as others cannot enter the one above.
+
+    Raises:
+        EmbeddedServerError: it is no folder, or others own it, may enter it, or could put another in its place.
+    """
+    _make(path)
+    chain = (*reversed(path.parents), path)
+    above = [folder for folder in chain if not folder.is_relative_to(top or path)]
+    for folder in chain[len(above) :]:
+        _own(folder, mend=mend or folder != path)
+    check_above(above)
+
+
+def check_above(above: Iterable[Path]) -> None:
+    """Check that nobody but the user and root can put another folder in the place of one below these.
+
+    Args:
+        above: the folders from ``/`` down.
+
+    Raises:
+        EmbeddedServerError: somebody can; the text names the folder and what mends it.
+    """
+    found = [(folder, folder.lstat()) for folder in above]
+    why = why_unsafe(found, os.geteuid(), is_private=_is_private)
+    if why:
+        raise EmbeddedServerError(f"{why}, or keep its data elsewhere (XDG_DATA_HOME)")
+
+
+def why_unsafe(
+    above: Iterable[tuple[Path, os.stat_result]], uid: int, *, is_private: Callable[[int], bool]
+) -> str | None:
+    """Say who could put another folder in the place of a user's, and what mends that; None where nobody could.
+
+    The rule is that of sshd for what is in a home: each folder above must
+    belong to the user or root, and nobody else may write to it. As root counts
+    the owner of ``/``, too: in a sandbox root may have another number. Writing is
+    harmless in a folder with the sticky bit, like ``/tmp``, where others rename
+    only what is their own, and for a group of which the user is the only member,
+    as many systems have one for each.
+
+    Args:
+        above: the folders from ``/`` down, with their ``lstat``.
+        uid: the user.
+        is_private: whether a group has no member but the user.
+    """
+    trusted = {uid, 0}
+    for path, found in above:
+        mode = found.st_mode
+        if path == path.parent:
+            trusted.add(found.st_uid)
+        if not stat.S_ISDIR(mode):
+            return f"{path} has just been replaced: see who did that"
+        if found.st_uid not in trusted:
+            owner = f"{path} belongs to another user (uid {found.st_uid}), who could replace"
+            return f"{owner} the embedded MongoDB's folder below it: have it owned by yourself or root"
+        if mode & 0o022 and not mode & stat.S_ISVTX and (mode & 0o002 or not is_private(found.st_gid)):
+            shared = mode & 0o002 and not found.st_uid == uid != 0  # a place for everybody, as /tmp should be
+            command = f"{'chmod +t' if shared else 'chmod go-w'} {shlex.quote(str(path))}"
+            return (
+                f"other users may write to {path}, and so replace the embedded MongoDB's folder below it: "
+                f"{'run' if found.st_uid == uid else 'have root run'} '{command}'"
+            )
+    return None
+
+
+def why_open(path: Path) -> str | None:
+    """Say why others could get at what is in a folder; None where they could not."""
     found = path.lstat()  # not through a link: in /tmp anybody may have made one
     if not stat.S_ISDIR(found.st_mode):
-        raise EmbeddedServerError(f"{path} is not a folder: the embedded MongoDB needs one of its own")
+        return f"{path} is not a folder: the embedded MongoDB needs one of its own"
     if found.st_uid != os.geteuid():
-        raise EmbeddedServerError(
-            f"{path} belongs to another user (uid {found.st_uid}): the embedded MongoDB needs a folder of its own"
-        )
+        return f"{path} belongs to another user (uid {found.st_uid}): the embedded MongoDB needs a folder of its own"
     if found.st_mode & 0o077:
-        if any(path.iterdir()):
-            raise EmbeddedServerError(
-                f"other users may enter {path}, and the embedded MongoDB has no password: run 'chmod 700' on it"
-            )
-        path.chmod(0o700)
+        command = f"chmod 700 {shlex.quote(str(path))}"
+        return f"other users may enter {path}, and the embedded MongoDB has no password: run '{command}'"
+    return None
 
 
 def socket_path(folder: Path) -> Path:
@@ -54,3 +142,45 @@ def socket_path(folder: Path) -> Path:
         return near
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     return Path(f"/tmp/tmdb-mongo-cache-{os.geteuid()}-{digest}/mongod.sock")  # noqa: S108 - checked by make_private
+
+
+def forget_socket(folder: Path) -> None:
+    """Remove the short folder of a socket, where there is one; for a server that nobody will start again."""
+    if (short := socket_path(folder).parent) != folder:
+        with suppress(OSError):  # it is in use, or gone
+            short.rmdir()
+
+
+def _make(path: Path) -> None:
+    if not path.parent.exists():
+        _make(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+        path.chmod(0o700)  # the umask may have left its owner out as well
+
+
+def _own(path: Path, *, mend: bool) -> None:
+    """Put the mode of a folder right where that is enough."""
+    found = path.lstat()
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and mode & 0o777 != 0o700:
+        # What others could have changed is not to be believed, and a folder that is not ours not to be changed.
+        ours = mode & 0o022 == 0 and (path / "start.lock").exists()
+        if mend or ours or not mode & 0o077 or not any(path.iterdir()):
+            path.chmod(0o700)
+    why = why_open(path)
+    if why:
+        raise EmbeddedServerError(why)
+
+
+def _is_private(gid: int) -> bool:
+    """Say whether this user is the only member of a group, as far as the system's lists of users and groups go."""
+    import grp  # not there on Windows
+    import pwd
+
+    try:
+        own, named = pwd.getpwuid(os.geteuid()), set(grp.getgrgid(gid).gr_mem)
+    except KeyError:
+        return False
+    others = any(one.pw_gid == gid for one in pwd.getpwall() if one.pw_uid != own.pw_uid)
+    return named <= {own.pw_name} and (bool(named) or own.pw_gid == gid) and not others

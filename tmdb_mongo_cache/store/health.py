@@ -24,6 +24,7 @@ from ..errors import CacheError, ConfigError, EmbeddedServerError, StoreError
 from .client import Connection, check_uri
 from .document import CODEC
 from .opening import Opening
+from .own_pool import OwnPool
 
 PATIENCE = 8.0
 """Seconds in which a server has to be found and to answer."""
@@ -57,13 +58,18 @@ class Trouble(NamedTuple):
 
 
 class Server(NamedTuple):
-    """The server as it describes itself; ``ahead`` is by how many seconds its clock is ahead of ours."""
+    """The server as it describes itself.
+
+    ``ahead`` is by how many seconds its clock is ahead of ours; ``compresses``
+    is False where it is known to take no messages that are compressed by zlib.
+    """
 
     version: tuple[int, ...]
     kind: Literal["standalone", "replica set", "sharded"]
     set_name: str | None
     members: dict[str, str]
     ahead: float
+    compresses: bool
 
 
 class Health:
@@ -119,6 +125,7 @@ class Health:
             hello = _command(collection, "hello")
             middle = began.timestamp() + (time.monotonic() - before) / 2
             said = _command(collection, "buildInfo")
+            compresses = _compresses(collection)
             topology = collection.database.client.topology_description
         local = hello.get("localTime")
         is_router, name = hello.get("msg") == "isdbgrid", hello.get("setName")
@@ -131,6 +138,7 @@ class Health:
                 for address, server in topology.server_descriptions().items()
             },
             ahead=local.timestamp() - middle if isinstance(local, datetime) else 0.0,
+            compresses=compresses,
         )
 
     def round_trips(self, times: int = 20) -> list[float]:
@@ -160,6 +168,14 @@ def _command(collection: Collection[dict[str, Any]], name: str) -> dict[str, Any
         )
 
 
+def _compresses(collection: Collection[dict[str, Any]]) -> bool:
+    try:
+        options = _command(collection, "getCmdLineOpts")["parsed"]
+        return "zlib" in str(options["net"]["compression"]["compressors"])
+    except (OperationFailure, LookupError, TypeError):  # it may not be asked, or nothing is set: zlib is in the default
+        return True
+
+
 def _look_up(collection: Collection[dict[str, Any]]) -> float:
     began = time.perf_counter()
     with pymongo.timeout(_ONE):
@@ -187,6 +203,8 @@ def _kind(address: tuple[str, int | None], error: BaseException) -> Kind:
 
     pymongo drops what its errors came of, and what it says of that changes between its versions.
     """
+    if OwnPool.refusal and str(error) == OwnPool.refusal:
+        return "embedded"
     if isinstance(error, ConfigurationError):
         return "replica-set"  # the server is in another one than the URI names, or in none
     if isinstance(error, ProtocolError):
@@ -222,5 +240,5 @@ _NUMBERS: dict[int | None, Kind] = {
 
 # Of several servers' kinds the first says most; a time-out may be the end of any of the others.
 _ORDER: tuple[Kind, ...] = (
-    *("unknown-host", "unreachable", "replica-set", "no-mongodb", "tls", "refused", "timeout", "other"),
+    *("embedded", "unknown-host", "unreachable", "replica-set", "no-mongodb", "tls", "refused", "timeout", "other"),
 )

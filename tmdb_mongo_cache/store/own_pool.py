@@ -1,0 +1,50 @@
+"""pymongo's connections to the embedded server, each looked at when it is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pymongo.errors import AutoReconnect
+from pymongo.synchronous.pool import Connection, Pool
+
+from .folders import why_open
+from .peers import why_foreign
+
+
+class OwnPool(Pool):
+    """Makes connections to a server of this user's, and to no other.
+
+    The folder of the socket is looked at before each, and who listens at the
+    other end after it, when nothing has been asked but what it is.
+
+    Attributes:
+        refusal: why the last connection in this process was refused; None where it was not.
+    """
+
+    refusal: ClassVar[str | None] = None
+
+    def connect(self, handler: Any = None) -> Connection:
+        """Make a connection, as pymongo's own pool does.
+
+        Raises:
+            AutoReconnect: the socket's folder, or who listens there, is not this user's.
+        """
+        try:
+            self._refuse_if(why_open(Path(self.address[0]).parent))
+        except OSError as error:  # it is gone
+            raise AutoReconnect(str(error)) from error
+        made = super().connect(handler)
+        link: Any = made.conn
+        why = why_foreign(getattr(link, "sock", link))  # before pymongo 4.11 it is the socket itself
+        if why:
+            with self.lock:
+                self.active_contexts.discard(made.cancel_context)
+            made.close_conn(None)
+        self._refuse_if(why)
+        return made
+
+    def _refuse_if(self, why: str | None) -> None:
+        OwnPool.refusal = why
+        if why:
+            raise AutoReconnect(why)
