@@ -1,0 +1,108 @@
+"""What the doctor says of a server that is mended no more, has a known hole, or could be another."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tmdb_mongo_cache import TMDBCache
+from tmdb_mongo_cache.store.embedded import shared_server
+from tmdb_mongo_cache.store.mongod import find_mongod, version_of
+from tmdb_mongo_cache.tools import releases
+from tmdb_mongo_cache.tools.releases import judge, judge_embedded
+
+TODAY = date(2026, 11, 1)
+HOLE = "CVE-2025-14847"
+
+
+@pytest.mark.parametrize(
+    ("version", "ended", "hole"),
+    [
+        ((4, 4, 29), True, True),
+        ((4, 4, 30), True, False),
+        ((5, 0, 31), True, True),
+        ((5, 0, 32), True, False),
+        ((6, 0, 5), True, True),
+        ((6, 0, 26), True, True),
+        ((6, 0, 27), True, False),
+        ((6, 3, 2), True, True),
+        ((7, 0, 26), False, True),
+        ((7, 0, 27), False, True),
+        ((7, 0, 28), False, False),
+        ((7, 3, 4), True, True),
+        ((8, 0, 16), False, True),
+        ((8, 0, 17), False, False),
+        ((8, 1, 3), True, True),
+        ((8, 2, 2), True, True),
+        ((8, 2, 3), True, False),
+        ((8, 3, 0), False, False),
+        ((9, 0, 0), False, False),
+    ],
+)
+def test_releases(version: tuple[int, ...], ended: bool, hole: bool) -> None:
+    """A series past its end of life and a hole that is known to be used are notes, and each says what to do."""
+    for compresses in (True, False):
+        found = judge(version, "MongoDB", TODAY, compresses=compresses)
+        assert ("end of life" in found.text, HOLE in found.text) == (ended, hole and compresses)
+        assert found.level == ("note" if ended or (hole and compresses) else "ok")
+        assert bool(found.advice) == (found.level != "ok")
+
+
+@pytest.mark.parametrize("series", releases.ENDS)
+def test_the_last_day(series: tuple[int, ...]) -> None:
+    """A series is mended until the last day of its life, that day included."""
+    end = releases.ENDS[series]
+    assert not releases.has_ended((*series, 99), end)
+    assert releases.has_ended((*series, 99), end + timedelta(days=1))
+
+
+def test_too_old() -> None:
+    """A server that the package cannot use is a problem, whatever else is to be said of it."""
+    assert judge((4, 2, 24), "MongoDB", TODAY).level == "problem"
+    assert judge((4, 4, 99), "MongoDB", TODAY).level == "note"
+
+
+CHOSEN = st.none() | st.just("/a b/mongod")
+VERSIONS = st.tuples(st.integers(4, 9), st.integers(0, 4), st.integers(0, 40)).filter(lambda found: found >= (4, 4))
+
+
+@given(found=VERSIONS, on_path=st.none() | VERSIONS, chosen=CHOSEN, compresses=st.booleans())
+def test_another_mongod(
+    found: tuple[int, ...], on_path: tuple[int, ...] | None, chosen: str | None, compresses: bool
+) -> None:
+    """A newer mongod on the PATH is named, and how to have it taken; an older one never is."""
+    said = judge_embedded(found, "MongoDB", TODAY, compresses=compresses, on_path=on_path, chosen=chosen)
+    newer = on_path is not None and on_path > found
+    assert ("on the PATH is" in said.text) == newer
+    if newer:
+        assert said.level == "note"
+        assert "server stop --force" in said.advice
+        assert ("unset TMDB_CACHE_MONGOD ('/a b/mongod')" in said.advice) == (chosen is not None)
+        assert ("does not take data" in said.advice) == (on_path[0] - found[0] > 1)  # type: ignore[index]
+    else:
+        assert said.level == judge(found, "MongoDB", TODAY, compresses=compresses).level
+
+
+def test_the_embedded_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The doctor looks at the mongod on the PATH, and knows that ours decompresses nothing."""
+    (tmp_path / "mongod").write_text('#!/bin/sh\necho db version v99.1.2\necho "$TMDB_API_KEY"\n')
+    (tmp_path / "mongod").chmod(0o755)
+    assert version_of(str(tmp_path / "mongod")) == (99, 1, 2)
+    assert version_of("/bin/true") is None
+    assert version_of(str(tmp_path)) is None
+    monkeypatch.setenv("TMDB_CACHE_MONGOD", str(find_mongod()))
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    try:
+        with TMDBCache(uri="embedded") as cache:
+            found = {verdict.name: verdict for verdict in cache.doctor()}["server"]
+    finally:
+        shared_server().stop()
+    assert "the mongod on the PATH is 99.1.2" in found.text
+    assert "TMDB_CACHE_MONGOD" in found.advice
+    assert HOLE not in found.text
+    assert sys.platform != "linux" or version_of(str(find_mongod())) is not None
