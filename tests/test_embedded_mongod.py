@@ -97,6 +97,21 @@ def test_start_that_fails_early(folder: Path, tmp_path: Path, monkeypatch: pytes
         assert ping(server.uri)
 
 
+@pytest.mark.parametrize("said", ["UPGRADE PROBLEM: Invalid featureCompatibilityVersion", "Wrong mongod version"])
+def test_start_that_fails_on_data_of_another_version(
+    said: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the data is of a version that this mongod does not take, the sentence says what to remove."""
+    line = json.dumps({"s": "F", "msg": said, "attr": {"error": f"{said}; see the manual"}})
+    program = tmp_path / "mongod"
+    program.write_text(f"#!/bin/sh\necho '{line}'\nexit 62\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("TMDB_CACHE_MONGOD", str(program))
+    with pytest.raises(EmbeddedServerError, match="another MongoDB's: remove it") as caught:
+        EmbeddedServer(folder).start()
+    assert str(folder / "data") in str(caught.value)
+
+
 def test_start_that_fails_on_its_data(folder: Path) -> None:
     """A mongod that refuses its data is told with the last error of its log."""
     (folder / "data").mkdir(parents=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import stat
 import sys
 from collections.abc import Callable, Iterator
@@ -140,6 +142,20 @@ def test_what_others_could_have_changed(tmp_path: Path) -> None:
     with pytest.raises(EmbeddedServerError, match=f"chmod 700 {place}"):
         make_private(place)
     assert stat.S_IMODE(place.stat().st_mode) == 0o777
+
+
+def test_a_group_of_the_users_own(tmp_path: Path) -> None:
+    """A folder above it may be writable for the group that has this user's name, and nobody else in it."""
+    user = pwd.getpwuid(os.geteuid())
+    group = grp.getgrgid(user.pw_gid)
+    if group.gr_name != user.pw_name or [one.pw_uid for one in pwd.getpwall() if one.pw_gid == user.pw_gid] != [
+        user.pw_uid
+    ]:
+        pytest.skip("here a user has no group of his own")
+    (tmp_path / "above").mkdir()
+    os.chown(tmp_path / "above", -1, user.pw_gid)
+    (tmp_path / "above").chmod(0o770)
+    make_private(tmp_path / "above" / "own")
 
 
 def test_sticky(tmp_path: Path) -> None:

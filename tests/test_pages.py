@@ -22,7 +22,7 @@ SHOWN = {"README.md", "commands.md"}
 """Pages on which nothing is to be typed."""
 
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in ALONE)
-READ = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+READ = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")), *sorted(DOCS.glob("*.md"))]
 
 LOCAL = "mongodb://localhost:27017"
 MEMBERS = "mongodb://one.example:27017,two.example:27017,three.example:27017/?replicaSet=rs0"

@@ -90,13 +90,12 @@ def why_unsafe(
     belong to the user or root, and nobody else may write to it. As root counts
     the owner of ``/``, too: in a sandbox root may have another number. Writing is
     harmless in a folder with the sticky bit, like ``/tmp``, where others rename
-    only what is their own, and for a group of which the user is the only member,
-    as many systems have one for each.
+    only what is their own, and for a group of the user's own, with nobody else in it.
 
     Args:
         above: the folders from ``/`` down, with their ``lstat``.
         uid: the user.
-        is_private: whether a group has no member but the user.
+        is_private: whether a group is the user's own.
     """
     trusted = {uid, 0}
     for path, found in above:
@@ -174,13 +173,14 @@ def _own(path: Path, *, mend: bool) -> None:
 
 
 def _is_private(gid: int) -> bool:
-    """Say whether this user is the only member of a group, as far as the system's lists of users and groups go."""
+    """Say whether a group is the one of this user's name, which many systems make for each, with nobody else in it."""
     import grp  # not there on Windows
     import pwd
 
     try:
-        own, named = pwd.getpwuid(os.geteuid()), set(grp.getgrgid(gid).gr_mem)
+        own, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
     except KeyError:
         return False
-    others = any(one.pw_gid == gid for one in pwd.getpwall() if one.pw_uid != own.pw_uid)
-    return named <= {own.pw_name} and (bool(named) or own.pw_gid == gid) and not others
+    if group.gr_name != own.pw_name or not {own.pw_name}.issuperset(group.gr_mem):
+        return False
+    return all(one.pw_uid == own.pw_uid for one in pwd.getpwall() if one.pw_gid == gid)

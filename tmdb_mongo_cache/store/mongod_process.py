@@ -113,9 +113,11 @@ class MongodProcess:
         while (state := self.state()) != "ready":
             if not self.lives():
                 if launched:
-                    raise EmbeddedServerError(
-                        f"mongod did not start, it said {_last_error(self.log_path)}; its log is {self.log_path}"
-                    )
+                    said = _last_error(self.log_path)
+                    text = f"mongod did not start, it said {said}; its log is {self.log_path}"
+                    if "featureCompatibilityVersion" in said or "Wrong mongod version" in said:
+                        text += f"; what {self._data} holds is another MongoDB's: remove it, or start that one"
+                    raise EmbeddedServerError(text)
                 self._launch()
                 launched = True
             elif time.monotonic() > deadline:

@@ -107,7 +107,7 @@ def _since(found: Version) -> str:
 
 
 def _moving(found: Version, to: Version) -> str:
-    if to[0] - found[0] < 2:  # each takes the data of the one before
+    if to[0] == found[0] or to[:2] == (found[0] + 1, 0):  # a major release takes the data of the one before
         return ""
     return "; it does not take data that is so old: remove the folder 'data' in 'tmdb-mongo-cache server path' before"
 
