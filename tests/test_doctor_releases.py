@@ -93,9 +93,11 @@ def test_another_mongod(
 
 def test_the_embedded_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The doctor looks at the mongod on the PATH, and knows that ours decompresses nothing."""
-    (tmp_path / "mongod").write_text('#!/bin/sh\necho db version v99.1.2\necho "$TMDB_API_KEY"\n')
+    (tmp_path / "mongod").write_text(f"#!/bin/sh\necho db version v99.1.2\nenv > '{tmp_path}/env'\n")
     (tmp_path / "mongod").chmod(0o755)
+    monkeypatch.setenv("TMDB_API_KEY", "s3cr3t")
     assert version_of(str(tmp_path / "mongod")) == (99, 1, 2)
+    assert "s3cr3t" not in (tmp_path / "env").read_text()
     assert version_of("/bin/true") is None
     assert version_of(str(tmp_path)) is None
     monkeypatch.setenv("TMDB_CACHE_MONGOD", str(find_mongod()))

@@ -129,16 +129,15 @@ def test_a_running_program(
     make_cache: Callable[..., TMDBCache], tmdb: StandIn, mongo: Any, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where another user takes the server's place, calls go on without it, and the log says why; then it is back."""
-    numbers = iter(range(1, 1000))
-    server = shared_server()
-    with make_cache(uri="embedded", store_timeout=0.5) as cache, enabled(cache):
+    numbers, server = iter(range(1, 1000)), shared_server()
 
-        def is_cached() -> bool:
-            path = f"/3/movie/{next(numbers)}"
-            assert get(tmdb, path).status_code == 200
-            return bool(get(tmdb, path).from_cache)
+    def is_cached() -> bool:
+        path = f"/3/movie/{next(numbers)}"
+        assert get(tmdb, path).status_code == 200
+        return bool(get(tmdb, path).from_cache)
 
-        try:
+    try:
+        with make_cache(uri="embedded", store_timeout=0.5) as cache, enabled(cache):
             assert is_cached()
             caplog.clear()
             os.kill(server.pid or 0, signal.SIGSTOP)
@@ -152,5 +151,5 @@ def test_a_running_program(
             assert 1 <= len(told) <= 2, told  # why calls go to TMDB, and why the server is not started again
             assert mongo[database].list_collection_names() == []
             assert eventually(is_cached)
-        finally:
-            server.stop()
+    finally:
+        server.stop()  # when nobody is left who would start it again
