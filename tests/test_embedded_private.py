@@ -133,6 +133,20 @@ def test_what_an_older_version_has_made(mode: int, tmp_path: Path) -> None:
     assert stat.S_IMODE(place.parent.parent.stat().st_mode) == mode
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_data_directory_that_is_a_link(linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a link in the place of the cache's data directory leads to is not the cache's, and its mode is left."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    disk = tmp_path / ("disk" if linked else "tmdb-mongo-cache")
+    disk.mkdir(mode=0o755)
+    if linked:
+        (tmp_path / "tmdb-mongo-cache").symlink_to(disk)
+    with EmbeddedServer() as server:
+        assert server.folder == disk / "mongodb"
+        assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
+        assert stat.S_IMODE(disk.stat().st_mode) == (0o755 if linked else 0o700)
+
+
 def test_what_others_could_have_changed(tmp_path: Path) -> None:
     """A server's folder that others may have written to is not put right, but refused."""
     place = tmp_path / "mongodb"

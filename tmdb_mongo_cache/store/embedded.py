@@ -52,9 +52,9 @@ class EmbeddedServer:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        top = None if folder else data_directory().resolve()
-        self.folder = Path(folder or f"{top}/mongodb").resolve()
-        self._top = top if top in self.folder.parents else None  # it may be a link to another disk
+        self.folder = Path(folder or data_directory() / "mongodb").resolve()
+        above = self.folder.parent  # the cache's own as well, unless there is a link to elsewhere
+        self._top = above if folder is None and above.name == "tmdb-mongo-cache" else None
         self._mongod = MongodProcess(self.folder)
         self._part = SharedLock(self.folder / "users.lock")
         self._mark = Mark(self.folder / "kept")
