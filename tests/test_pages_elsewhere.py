@@ -136,7 +136,8 @@ def test_rights_are_enough(
         assert cache.clear() == 0
         assert cache.stats().store_errors == 0
         found = {verdict.name: verdict for verdict in cache.doctor()}
-        assert {name for name, verdict in found.items() if verdict.level != "ok"} == {"indexes", "size"}
+        # The server of the tests may be past its end of life.
+        assert {name for name, verdict in found.items() if verdict.level != "ok"} - {"server"} == {"indexes", "size"}
         assert {found["indexes"].level, found["size"].level} == {"note"}
         cache.usage()
     allowed = rights()
@@ -145,7 +146,7 @@ def test_rights_are_enough(
             if privilege["resource"]["collection"] in names:
                 privilege["actions"].append(right)
     with users.cache(tmdb, allowed) as cache:
-        assert {verdict.level for verdict in cache.doctor()} == {"ok"}
+        assert {verdict.level for verdict in cache.doctor() if verdict.name != "server"} == {"ok"}
     made = set(users.database.tmdb_cache.index_information())
     assert {index.document["name"] for index in INDEXES} < made
     assert [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"] == []
