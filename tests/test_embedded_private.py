@@ -23,7 +23,7 @@ from tmdb_mongo_cache.errors import EmbeddedServerError
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store import embedded
 from tmdb_mongo_cache.store.embedded import EmbeddedServer
-from tmdb_mongo_cache.store.folders import make_private, open_private, why_unsafe
+from tmdb_mongo_cache.store.folders import forget_socket, make_private, open_private, why_unsafe
 
 from .embedded_helpers import folder_fixture  # noqa: F401 - the fixture is used by its name
 from .flowkit import MOVIE, get
@@ -145,6 +145,7 @@ def test_a_data_directory_that_is_a_link(linked: bool, tmp_path: Path, monkeypat
         assert server.folder == disk / "mongodb"
         assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
         assert stat.S_IMODE(disk.stat().st_mode) == (0o755 if linked else 0o700)
+    forget_socket(server.folder)
 
 
 def test_what_others_could_have_changed(tmp_path: Path) -> None:
