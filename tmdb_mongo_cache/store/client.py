@@ -33,7 +33,6 @@ from .failures import EMBEDDED, failed
 from .leaving import is_ours
 from .mongod import embedded_available
 from .opening import PATIENCE, Opening
-from .own_pool import OwnPool
 from .uris import why_refused, why_warned
 
 DEFAULT_URI = "mongodb://localhost:27017"
@@ -78,6 +77,8 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     """
     address = uri
     if uri == "embedded":
+        from .own_pool import OwnPool
+
         address, options = shared_server().start(), {**options, "_pool_class": OwnPool}
     given = {name.lower() for name in options}
     for one in [address] if isinstance(address, str) else address:

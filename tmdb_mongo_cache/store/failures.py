@@ -11,7 +11,7 @@ from ..errors import CLOSED, EmbeddedServerError, StoreError, StoreUnavailable
 from .deadline import Deadline
 from .embedded import shared_server
 from .opening import Opening
-from .own_pool import OwnPool
+from .peers import last_refusal
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -44,8 +44,9 @@ def translation(error: PyMongoError, where: str) -> StoreError:
 
 def _unavailable(where: str) -> StoreUnavailable:
     if where == EMBEDDED:
-        if OwnPool.refusal:
-            return StoreUnavailable(OwnPool.refusal)
+        why = last_refusal()
+        if why:
+            return StoreUnavailable(why)
         return StoreUnavailable("the embedded MongoDB does not answer; it is started again when it is gone")
     return StoreUnavailable(f"MongoDB at {where} does not answer: start it, or set {PREFIX}URI to one that runs")
 

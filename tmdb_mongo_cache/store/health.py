@@ -24,7 +24,7 @@ from ..errors import CacheError, ConfigError, EmbeddedServerError, StoreError
 from .client import Connection, check_uri
 from .document import CODEC
 from .opening import Opening
-from .own_pool import OwnPool
+from .peers import last_refusal
 
 PATIENCE = 8.0
 """Seconds in which a server has to be found and to answer."""
@@ -203,7 +203,7 @@ def _kind(address: tuple[str, int | None], error: BaseException) -> Kind:
 
     pymongo drops what its errors came of, and what it says of that changes between its versions.
     """
-    if OwnPool.refusal and str(error) == OwnPool.refusal:
+    if str(error) == last_refusal():
         return "embedded"
     if isinstance(error, ConfigurationError):
         return "replica-set"  # the server is in another one than the URI names, or in none

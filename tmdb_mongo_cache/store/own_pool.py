@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from pymongo.errors import AutoReconnect
 from pymongo.synchronous.pool import Connection, Pool
 
 from .folders import why_open
-from .peers import why_foreign
+from .peers import note_refusal, why_foreign
 
 
 class OwnPool(Pool):
     """Makes connections to a server of this user's, and to no other.
 
     The folder of the socket is looked at before each, and who listens at the
-    other end after it, when nothing has been asked but what it is.
-
-    Attributes:
-        refusal: why the last connection in this process was refused; None where it was not.
+    other end after it, when nothing has been asked but what it is. It is
+    imported where it is used: pymongo may rename what it derives from, which is
+    of no consequence for who has a server elsewhere.
     """
-
-    refusal: ClassVar[str | None] = None
 
     def connect(self, handler: Any = None) -> Connection:
         """Make a connection, as pymongo's own pool does.
@@ -31,7 +28,7 @@ class OwnPool(Pool):
             AutoReconnect: the socket's folder, or who listens there, is not this user's.
         """
         try:
-            self._refuse_if(why_open(Path(self.address[0]).parent))
+            _refuse_if(why_open(Path(self.address[0]).parent))
         except OSError as error:  # it is gone
             raise AutoReconnect(str(error)) from error
         made = super().connect(handler)
@@ -41,10 +38,11 @@ class OwnPool(Pool):
             with self.lock:
                 self.active_contexts.discard(made.cancel_context)
             made.close_conn(None)
-        self._refuse_if(why)
+        _refuse_if(why)
         return made
 
-    def _refuse_if(self, why: str | None) -> None:
-        OwnPool.refusal = why
-        if why:
-            raise AutoReconnect(why)
+
+def _refuse_if(why: str | None) -> None:
+    note_refusal(why)
+    if why:
+        raise AutoReconnect(why)

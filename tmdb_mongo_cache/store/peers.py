@@ -7,6 +7,18 @@ import socket
 import struct
 import sys
 
+_refusals: list[str] = []
+
+
+def note_refusal(why: str | None) -> None:
+    """Note why a connection to the embedded server was refused; None where it was not."""
+    _refusals[:] = [why] if why else []
+
+
+def last_refusal() -> str | None:
+    """Return why this process's last connection to the embedded server was refused; None where it was not."""
+    return next(iter(_refusals), None)
+
 
 def uid_of(link: socket.socket) -> int | None:
     """Give the user who listens at the other end of a unix socket; None where the system does not tell."""
