@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache.tmdb import policy
-from tmdb_mongo_cache.tmdb.bodies import DEEPEST, parse, parse_if_whole, skeleton
+from tmdb_mongo_cache.tmdb.bodies import DEEPEST, has_more_than, most_values, nesting, parse, parse_if_whole
 from tmdb_mongo_cache.tmdb.entry import Reply
 from tmdb_mongo_cache.tmdb.rules import Policy
 
@@ -30,6 +31,29 @@ VALUES = st.recursive(
 def depth_of(value: Any) -> int:
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inner is None else 1 + max(map(depth_of, inner), default=0)
+
+
+def values_of(value: Any) -> Iterator[Any]:
+    yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from values_of(one)
+
+
+class Emptied(str):
+    """A name without letters, unlike any other."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+def emptied(value: Any) -> Any:
+    """Return the same with empty strings."""
+    if isinstance(value, dict):
+        return {Emptied(): emptied(one) for one in value.values()}
+    if isinstance(value, list):
+        return [emptied(one) for one in value]
+    return "" if isinstance(value, str) else value
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -62,15 +86,21 @@ def test_deep(depth: int) -> None:
 
 
 @settings(max_examples=100, deadline=None)
+@given(VALUES, st.booleans(), st.sampled_from(ENCODINGS))
+def test_nesting(value: Any, escaped: bool, encoding: str) -> None:
+    """Brackets are told from those that stand in strings, whatever is escaped, and in whatever encoding."""
+    assert nesting(json.dumps(value, ensure_ascii=escaped).encode(encoding)) == depth_of(value)
+
+
+@settings(max_examples=100, deadline=None)
 @given(VALUES, st.booleans())
-def test_skeleton(value: Any, escaped: bool) -> None:
-    """A skeleton has the brackets of the JSON, and none that stands in a string."""
-    bones = skeleton(json.dumps(value, ensure_ascii=escaped).encode())
-    level = deepest = 0
-    for letter in bones.decode():
-        level += (letter in "[{") - (letter in "]}")
-        deepest = max(deepest, level)
-    assert (level, deepest) == (0, depth_of(value))
+def test_what_is_besides_strings(value: Any, escaped: bool) -> None:
+    """What a line has besides its strings is what it has where all of them are empty."""
+    line = json.dumps(value, ensure_ascii=escaped).encode()
+    length = len(json.dumps(emptied(value)).encode().replace(b'""', b'"'))
+    assert has_more_than(line, length - 1)
+    assert not has_more_than(line, 2 * length)
+    assert most_values(line) >= sum(1 for _ in values_of(value))
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b'{"a": 01}', b"\xff", b"1" * 5000, b'{"a": tru}'])

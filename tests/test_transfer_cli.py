@@ -69,7 +69,7 @@ def test_there_and_back(env: dict[str, str], films: int, collection: Any, tmp_pa
     found = run(env, "import", file)
     assert (found.exit_code, found.stdout.split()[:2], found.stderr) == (0, ["6", "imported"], "")
     again = run(env, "import", file, "--json")
-    assert json.loads(again.stdout) == {"imported": 0, "kept": 6, "skipped": 0, "refused": []}
+    assert json.loads(again.stdout) == {"imported": 0, "kept": 6, "skipped": 0, "refused": [], "unlisted": 0}
     found = run(env, "export", file, "--force", "--type", "tv", "--json")
     assert json.loads(found.stdout) == {"file": str(file), "exported": 1, "left_out": 0}
 

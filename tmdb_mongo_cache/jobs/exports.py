@@ -6,7 +6,6 @@ https://developer.themoviedb.org/docs/daily-id-exports
 from __future__ import annotations
 
 import gzip
-import json
 import math
 import re
 import zlib
@@ -15,6 +14,10 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..tmdb import bodies
+
+_LONGEST_ROW = 2**16
+"""Bytes; TMDB's have some hundred. A gzipped file may have a thousand times its own size in one line."""
 
 _KINDS = {
     "movie": "movie",
@@ -45,9 +48,13 @@ def read_export(path: str | PathLike[str], min_popularity: float | None = None) 
         ConfigError: it cannot be read, or is no export.
     """
     least = -math.inf if min_popularity is None else _number(min_popularity)
-    rows = [row for row in _rows(path) if row[0] >= least]
-    rows.sort(key=lambda row: -row[0])  # in place and stable: a million rows
-    return list(dict.fromkeys(number for _, number in rows))
+    found: dict[int, float] = {}
+    for popularity, number in _rows(path):
+        before = found.get(number)
+        if popularity >= least and (before is None or popularity > before):
+            found.pop(number, None)  # its place is that of the row that counts
+            found[number] = popularity
+    return sorted(found, key=lambda number: -found[number])
 
 
 def _number(min_popularity: float) -> float:
@@ -64,10 +71,12 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[float, int]]:
         with open(path, "rb") as raw:
             is_packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if is_packed else open(path, "rb") as lines:
-            for line in lines:
+            while line := lines.readline(_LONGEST_ROW + 1):
                 number += 1
+                if len(line) > _LONGEST_ROW:
+                    raise ValueError(number)
                 if line.strip():
-                    yield _row(json.loads(line))
+                    yield _row(bodies.parse(line))
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise ConfigError(f"{name} is cut off or damaged after line {number}: download it again") from None
     except OSError as error:
@@ -75,7 +84,7 @@ def _rows(path: str | PathLike[str]) -> Iterator[tuple[float, int]]:
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise ConfigError(
             f"{name}, line {number}: not a row of TMDB's daily id exports, which look like "
-            '{"id": 550, "popularity": 61.4, …}'
+            f'{{"id": 550, "popularity": 61.4, …}} and have at most {_LONGEST_ROW // 2**10} KiB'
         ) from None
 
 

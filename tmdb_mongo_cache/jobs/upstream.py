@@ -22,7 +22,7 @@ from ..scope import Scope, entered
 from ..sending import Transmission
 from ..stats import OTHER
 from ..store.mongo import MongoStore
-from ..tmdb import endpoints, urls
+from ..tmdb import bodies, endpoints, urls
 from ..tmdb.calls import classify
 from ..tmdb.hosts import BASE_URL
 from ..tmdb.limits import MOST_CONNECTIONS, RATE, pause_at_limit, retry_after
@@ -203,7 +203,7 @@ class Upstream:
                 response = self._send(request, timeout=_TIMEOUT_OF_PAGE, **options)
                 failed = response.status_code >= 500 or response.status_code == 429
                 if response.status_code == 200:
-                    return response.json()
+                    return bodies.parse(response.content)
                 why, said = f"status {response.status_code}", response.headers
             except _UNREADABLE as error:
                 why = type(error).__name__

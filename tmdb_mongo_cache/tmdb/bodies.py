@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from itertools import accumulate
 from typing import Any
@@ -12,8 +13,9 @@ DEEPEST = 900
 
 # What has fewer lists and objects in it is not looked at: it cannot nest deeply enough to exhaust a stack.
 _MANY = 4000
+_MOST_QUOTED = 2**18
 _STRING = re.compile(rb'"[^"]*"')
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS = bytes(set(range(256)) - set(b'[]{}"'))
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 
@@ -37,7 +39,7 @@ def parse(body: bytes) -> Any:
         RecursionError: it nests more deeply than Python reads.
     """
     # A program may have set Python's limit to anything, and then its parser ends in a crash of the interpreter.
-    if body.count(b"[") + body.count(b"{") > _MANY and _depth(body) > DEEPEST:
+    if body.count(b"[") + body.count(b"{") > _MANY and nesting(body) > DEEPEST:
         raise RecursionError(f"JSON that nests more than {DEEPEST} levels deep")
     return json.loads(body, object_pairs_hook=_object)
 
@@ -50,15 +52,32 @@ def parse_if_whole(body: bytes) -> Any:
         return None
 
 
-def skeleton(text: bytes) -> bytes:
-    """Return JSON in UTF-8 with a quotation mark in place of each string."""
-    # Escapes are pairs from the left, so what is left of a run of backslashes says whether it ends in one of a mark.
-    return _STRING.sub(b'"', text.replace(rb"\\", b"").replace(rb"\"", b""))
-
-
-def _depth(body: bytes) -> int:
+def nesting(body: bytes) -> float:
+    """Return how many levels deep JSON nests; infinity where that would take too much memory to see."""
     encoding = json.detect_encoding(body)
     if not encoding.startswith("utf-8"):
         body = body.decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
-    brackets = skeleton(body).translate(None, _NO_BRACKETS)
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    # Hardly a string has a bracket in it. Where two marks meet, what follows is as much in a string as without them.
+    marks = _unescaped(body).translate(None, _NO_MARKS).replace(b'""', b"")
+    if marks.count(b'"') > _MOST_QUOTED:
+        return math.inf
+    return max(accumulate(map(_STEPS.__getitem__, _STRING.sub(b"", marks).replace(b'"', b""))), default=0)
+
+
+def has_more_than(line: bytes, limit: int) -> bool:
+    """Say whether JSON in UTF-8 has more bytes than so many besides what stands in its strings."""
+    text = _unescaped(line)
+    # Each string has a mark of its own beside it, but for the last.
+    if text.count(b'"') > limit + 1:
+        return True
+    return len(text) - sum(found.end() - found.start() - 1 for found in _STRING.finditer(text)) > limit
+
+
+def most_values(body: bytes) -> int:
+    """Return a number of values that JSON has no more than; it may have less."""
+    return 1 + body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+def _unescaped(text: bytes) -> bytes:
+    """Return JSON without the escapes that matter for where its strings end: they are pairs, from the left."""
+    return text.replace(rb"\\", b"").replace(rb"\"", b"")

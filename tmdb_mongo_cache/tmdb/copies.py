@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
+from . import bodies
 from .entry import Entry, Hop
 from .expiration import LONGEST
 
@@ -26,12 +27,15 @@ VERSION = 1
 LONGEST_LINE = 50 * 2**20
 """Bytes: no document of MongoDB's is over 16 MiB, and a character takes at most three times its bytes here."""
 
+_LONGEST_SKELETON = 2**20
+"""Bytes of a line besides its strings: reading lists, objects and numbers takes up to 25 times as many."""
+
 _TIMES = ("timestamp", "expires_at", "purge_at", "validated_at", "changed_at")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?Z")
 _NEEDED = ("_id", "timestamp", "expires_at", "purge_at", "status", "reason", "headers")
 _UNREADABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Ends of lines to some programs, and to Python's own str.splitlines(); inside JSON they are in strings alone.
-_ENDS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_ENDS = ("\x85", "\u2028", "\u2029")
 
 
 class Copy(NamedTuple):
@@ -53,10 +57,7 @@ def header_line(**what: str | None) -> bytes:
 
 def version_of(line: bytes) -> int | None:
     """Return the version of the format that a first line names; None where it is no such line."""
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
+    found = bodies.parse_if_whole(line)
     version = found.get(FORMAT) if isinstance(found, dict) and "_id" not in found else None
     return version if isinstance(version, int) and not isinstance(version, bool) and version > 0 else None
 
@@ -94,7 +95,10 @@ def to_line(copy: Copy) -> bytes:
 
 def _line(fields: Mapping[str, Any]) -> bytes:
     text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-    return text.translate(_ENDS).encode() + b"\n" if not text.isascii() else text.encode() + b"\n"
+    if not text.isascii():
+        for end in _ENDS:
+            text = text.replace(end, f"\\u{ord(end):04x}")
+    return text.encode() + b"\n"
 
 
 def _body(part: Entry | Hop) -> dict[str, str]:
@@ -111,9 +115,16 @@ def from_line(line: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it stands for none; the text says why.
     """
+    if len(line) > LONGEST_LINE:
+        raise ValueError(f"longer than any entry can be ({LONGEST_LINE // 2**20} MiB)")
+    if len(line) > _LONGEST_SKELETON and bodies.has_more_than(line, _LONGEST_SKELETON):
+        raise ValueError("more lists, objects and numbers than any entry has")
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
+        # What has no NUL is in UTF-8: no other encoding that Python looks for does without.
+        found = bodies.parse(b"" if b"\0" in line else line)
+    except RecursionError:
+        raise ValueError("JSON that nests too deeply to be read") from None
+    except ValueError:
         raise ValueError("not JSON" if line.endswith(b"\n") else "not JSON: the file is cut off here") from None
     if not isinstance(found, dict):
         raise ValueError("not a JSON object")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from ..asking import utcnow
 from ..store import memory
 from ..store.copying import Item, Seen, entry_of, item_of
-from ..tmdb import copies, policy, vetting
-from ..tmdb.copies import LONGEST_LINE, Copy
+from ..store.document import LARGEST
+from ..tmdb import bodies, copies, policy, vetting
+from ..tmdb.copies import Copy
 from ..tmdb.entry import Reply
 from ..tmdb.policy import CLOCKS_APART
 from ..tmdb.rules import Policy
@@ -28,6 +29,14 @@ _ATTEMPTS = 10
 
 _BATCH_BYTES = 4 * 2**20
 
+_MOST_VALUES = 2**20
+"""Values in an answer: to read one takes up to a hundred bytes, for three in the file. TMDB's have some 50,000."""
+
+_TOO_LARGE = "MongoDB cannot hold it"
+
+_MOST_LISTED = 10_000
+"""Refused lines that a report lists; a file may have a thousand millions, and each takes more memory than it has."""
+
 
 class ImportReport(NamedTuple):
     """What became of the entries of a file.
@@ -36,13 +45,15 @@ class ImportReport(NamedTuple):
         imported: they are in the cache now.
         kept: the cache has the same answer, or a newer one.
         skipped: the time is over for which they may be kept.
-        refused: the number of each line that is no entry which may be kept, and why.
+        refused: the number of each line that is no entry which may be kept, and why; of the first ten thousand.
+        unlisted: how many more lines were refused.
     """
 
     imported: int = 0
     kept: int = 0
     skipped: int = 0
     refused: tuple[tuple[int, str], ...] = ()
+    unlisted: int = 0
 
 
 class Importing:
@@ -58,13 +69,13 @@ class Importing:
         self._cache = cache
         self._progress = progress
         self._recording = recording
-        self._imported = self._kept = self._skipped = 0
+        self._imported = self._kept = self._skipped = self._unlisted = 0
         self._refused: list[tuple[int, str]] = []
 
     @property
     def report(self) -> ImportReport:
         """What became of the lines so far."""
-        return ImportReport(self._imported, self._kept, self._skipped, tuple(self._refused))
+        return ImportReport(self._imported, self._kept, self._skipped, tuple(sorted(self._refused)), self._unlisted)
 
     def from_file(self, path: str | PathLike[str]) -> None:
         """Import a file.
@@ -94,11 +105,17 @@ class Importing:
                 batch, in_batch = {}, 0
                 self._tell(done, size)
             if copy is None:
-                self._refused.append((number, why))
+                self._refuse(number, why)
             else:
                 batch[copy.entry.key] = (number, copy)
         self._store(batch)
         self._tell(done, size)
+
+    def _refuse(self, number: int, why: str) -> None:
+        if len(self._refused) < _MOST_LISTED:
+            self._refused.append((number, why))
+        else:
+            self._unlisted += 1
 
     def _tell(self, done: int, size: int) -> None:
         if self._progress is not None:
@@ -106,8 +123,6 @@ class Importing:
 
     def _read(self, line: bytes) -> tuple[Copy | None, str]:
         """Return the entry of a line, or why there is none that may be kept."""
-        if len(line) > LONGEST_LINE:
-            return None, "longer than any entry can be"
         try:
             copy = entry_of(copies.from_line(line))
         except ValueError as error:
@@ -155,11 +170,10 @@ class Importing:
             number, copy = wanted[key]
             item, why = self._item(copy, now)
             if item is None:
-                self._refused.append((number, why))
+                self._refuse(number, why)
                 del wanted[key]
             else:
                 items[key] = item
-        self._refused.sort()
 
     def _item(self, copy: Copy, now: datetime) -> tuple[Item | None, str]:
         """Return what is to be written for an entry, or why nothing is."""
@@ -169,13 +183,17 @@ class Importing:
         call = vetting.call_of(entry, self._cache.hosts)
         if call is None:
             return None, "its key is none of TMDB's"
+        if len(entry.body) > LARGEST:
+            return None, _TOO_LARGE
+        if len(entry.body) > _MOST_VALUES and bodies.most_values(entry.body) > _MOST_VALUES:
+            return None, "more values in its answer than any of TMDB's has"
         reply = Reply(status=entry.status, body=entry.body, url=entry.url, history=entry.history)
         judged = policy.judge(reply, call.ask, None, Policy(), False, now)
         if judged.verdict is not policy.Verdict.STORE:
             return None, f"its answer is none that is kept: {judged.why}"
         labelled = vetting.labelled(entry, call, judged.data)
         item = item_of(copy._replace(entry=labelled), judged.data, None)
-        return item, "" if item is not None else "MongoDB cannot hold it"
+        return item, "" if item is not None else _TOO_LARGE
 
 
 def _is_newer(copy: Copy, seen: Seen | None, now: datetime) -> bool:

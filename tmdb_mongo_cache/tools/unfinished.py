@@ -119,17 +119,21 @@ def _cut(file: BinaryIO) -> str | None:
 
 
 def _last_line(file: BinaryIO, end: int) -> tuple[int, bytes]:
-    """Return the last line before a position, and where it begins."""
-    start, found = end, b""
+    """Return the last line before a position, empty where it is longer than any entry's, and where it begins."""
+    start, chunks = end, list[bytes]()
     while start > 0:
         step = min(_CHUNK, start)
-        file.seek(start - step)
-        found = file.read(step) + found
         start -= step
-        newline = found.rfind(b"\n", 0, len(found) - 1)
+        file.seek(start)
+        chunk = file.read(step)
+        newline = chunk.rfind(b"\n", 0, min(step, end - start - 1))  # but for the one that ends it
         if newline >= 0:
-            return start + newline + 1, found[newline + 1 :]
-    return 0, found
+            start += newline + 1
+            chunk = chunk[newline + 1 :]
+        chunks = [chunk, *chunks] if end - start <= LONGEST_LINE else []
+        if newline >= 0:
+            break
+    return start, b"".join(chunks)
 
 
 def _key_of(line: bytes) -> str | None:

@@ -82,7 +82,9 @@ def import_entries(file: str, as_json: bool, **settings: str | None) -> None:
 
     What is there already, and was fetched at the same time or later, stays; so
     after Ctrl-C the same command goes on. A line that is no entry which may be
-    kept is named and left out, and the exit code is then 1. "-" is standard input.
+    kept is named and left out, and the exit code is then 1. A line has 50 MiB at
+    most, and reading it takes no more than ten times as much memory, so the file
+    may be a stranger's. "-" is standard input.
 
     \b
     tmdb-mongo-cache import films.jsonl
@@ -117,13 +119,16 @@ def _say_imported(report: Any, as_json: bool) -> None:
         (report.imported, "imported"),
         (report.kept, "there already"),
         (report.skipped, "past the time they may be kept (stale_if_error, or six months)"),
-        (len(report.refused), "refused"),
+        (len(report.refused) + report.unlisted, "refused"),
     ):
         click.echo(f"{number:>9} {text}")
     for number, why in report.refused[:_MOST_LISTED]:
         click.echo(f"line {number}: {why}", err=True)
-    if len(report.refused) > _MOST_LISTED:
-        click.echo(f"and {len(report.refused) - _MOST_LISTED} more lines (--json lists them all)", err=True)
+    more = len(report.refused) - _MOST_LISTED + report.unlisted
+    if more > 0:
+        click.echo(
+            f"and {more} more lines (--json lists {'ten thousand' if report.unlisted else 'them all'})", err=True
+        )
 
 
 def _answers(count: int) -> str:
