@@ -17,6 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .tmdb.entry import Entry, Hop, Reply, header
 
+_MOST_CODINGS = 5  # urllib3 undoes no more
 _LEVELS = (1, 6, 9)  # what servers use
 _LARGE = 100_000  # a body of so many bytes takes longer to compress well than its length is worth
 _GZIP_HEADER, _FLAGS, _COMMENT = 10, 3, 0x10  # RFC 1952 section 2.3
@@ -25,7 +26,7 @@ _GZIP_HEADER, _FLAGS, _COMMENT = 10, 3, 0x10  # RFC 1952 section 2.3
 def codings_of(headers: Mapping[str, str]) -> list[str]:
     """Return the codings of an answer that urllib3 has undone; what it does not know stays as it came."""
     named = [name.strip().lower().removeprefix("x-") for name in (header(headers, "content-encoding") or "").split(",")]
-    return named if all(name in _PACK for name in named) else []
+    return named if len(named) <= _MOST_CODINGS and all(name in _PACK for name in named) else []
 
 
 def accepts(accept: str | bytes | None, codings: list[str]) -> bool:

@@ -24,7 +24,7 @@ from bson.raw_bson import RawBSONDocument
 from ..tmdb import policy
 from ..tmdb.entry import Entry, Hop, Reply
 from ..tmdb.rules import Policy
-from ..tmdb.secrets import CONTROL
+from ..tmdb.secrets import CONTROL, LARGEST_HEADERS
 
 SCHEMA = 1
 
@@ -264,4 +264,4 @@ def _are_headers(value: Any) -> TypeGuard[Mapping[str, str]]:
     if not {*map(type, value), *map(type, value.values())} <= _TEXT:
         return False
     # All printable, as nearly always, is seen faster.
-    return texts.isprintable() or not CONTROL.search(texts)
+    return len(texts) <= LARGEST_HEADERS and (texts.isprintable() or not CONTROL.search(texts))

@@ -41,6 +41,9 @@ _SHORTEST_SECRET = 6
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that are in no header (RFC 9110 section 5.5)."""
 
+LARGEST_HEADERS = 2**16
+"""Letters in names and values of an answer's headers, all together: servers and clients give up at less."""
+
 
 def is_credential(name: str) -> bool:
     """Say whether a parameter of this name carries a credential, in any spelling of the name."""
@@ -123,7 +126,7 @@ def keepable_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> dict
 def are_storable(headers: Mapping[str, str]) -> bool:
     """Say whether headers come back from a document as they were."""
     texts = "".join(headers) + "".join(headers.values())
-    if not texts.isprintable() and CONTROL.search(texts):
+    if len(texts) > LARGEST_HEADERS or (not texts.isprintable() and CONTROL.search(texts)):
         return False
     return "$" not in texts or not any(name.startswith("$") for name in headers)
 
