@@ -208,7 +208,13 @@ def _rebuild(values: dict[str, Any]) -> CacheConfig:
 def mask(uri: str) -> str:
     """Return a MongoDB URI for people to see: without user, password and options that carry secrets."""
     uri = re.sub(r"^([a-z0-9+]+://)?.*@", r"\1***@", uri, flags=re.DOTALL | re.IGNORECASE)
-    return re.sub(r"(?i)([?&;][^=&;]*(?:password|token|secret|properties)[^=&;]*=)[^&;]*", r"\1***", uri)
+    return re.sub("[?&;][^&;]*", _masked, uri)
+
+
+def _masked(option: re.Match[str]) -> str:
+    name = re.search("(?i)password|token|secret|properties", option[0])
+    value = 0 if name is None else option[0].find("=", name.end()) + 1
+    return f"{option[0][:value]}***" if value else option[0]
 
 
 def _check_uri(uri: object) -> None:

@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import string
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,14 +15,42 @@ from typing import TextIO, cast
 from ...config import mask
 from ...tmdb.secrets import redact
 
-_BEFORE_AT = re.compile(r"(?is)([a-z][a-z0-9+.-]*://).*@|[^\s'\"()]+@")
-_URL = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^\s'\"]+")
+_OF_SCHEMES = string.ascii_letters + string.digits + "+.-"
+_WORD = re.compile(r"[^\s'\"()]+")
+_URL = re.compile(r"[^\s'\"]+")
 
 
 def without_secrets(text: str) -> str:
     """Return a text that repeats what was typed without the credentials in it: passwords in URIs, TMDB's keys."""
-    text = _BEFORE_AT.sub(lambda found: f"{found[1] or ''}***@", text)
-    return redact(_URL.sub(lambda found: mask(found[0]), text))
+    before, at, after = text.rpartition("@")
+    if at:
+        # A password may have anything in it, so all goes from the first scheme to the last "@".
+        begin, end = _scheme(before)
+        text = _WORD.sub(_without_user, before[:begin] if end else before + at)
+        text += (f"{before[begin:end]}***@" if end else "") + after
+    return redact(_URL.sub(_masked, text))
+
+
+def _scheme(text: str) -> tuple[int, int]:
+    """Return where the first scheme begins, and where it ends behind its ``://``; 0 and 0 where there is none."""
+    end = 0
+    while (mark := text.find("://", end)) >= 0:
+        start = max(end, len(text[end:mark].rstrip(_OF_SCHEMES)) + end)
+        name = text[start:mark].lstrip(string.digits + "+.-")
+        end = mark + len("://")
+        if name:
+            return mark - len(name), end
+    return 0, 0
+
+
+def _without_user(word: re.Match[str]) -> str:
+    user, at, rest = word[0].rpartition("@")
+    return f"***@{rest}" if user else at + rest
+
+
+def _masked(word: re.Match[str]) -> str:
+    begin, end = _scheme(word[0])
+    return word[0][:begin] + mask(word[0][begin:]) if end else word[0]
 
 
 def without_secrets_of(typed: Sequence[str], text: str) -> str:
