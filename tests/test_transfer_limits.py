@@ -76,7 +76,7 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_memory(cache: TMDBCache, kind: str) -> None:
     """Reading a line takes less than ten times its own size, whatever is in it."""
-    size = 12 * MIB
+    size = 8 * MIB
     file = io.BytesIO(copies.header_line() + HOSTILE[kind](size).rstrip() + LINE_END)
     importing = Importing(cache)
     tracemalloc.start()
