@@ -102,7 +102,7 @@ def _parts(make: Callable[..., Any]) -> tuple[Callable[[str], Any], ...]:
 
 _ENTRIES = (
     *_parts(ENTRY._replace),
-    lambda text: ENTRY._replace(key=f"{KEY}?{text}"),
+    lambda text: ENTRY._replace(key=f"{KEY}?{text}", url=f"{URL}?{text}"),
     lambda text: ENTRY._replace(key=f"{KEY}#{text}", url=f"{URL}?{text}"),
 )
 _URLS = (
@@ -121,6 +121,13 @@ _PAIRS = (
     lambda text: [(piece, "x") for piece in _pieces(text)],
 )
 _LISTS = (lambda text: (text,), lambda text: tuple(_pieces(text)))
+
+
+def _target(url: str) -> urls.Target | None:
+    with suppress(ValueError):
+        return urls.split(url) or urls.split(URL)
+    return urls.split(URL)
+
 
 FED: dict[str, tuple[Callable[[str], Any], ...]] = {
     "str": (str,),
@@ -148,7 +155,7 @@ FED: dict[str, tuple[Callable[[str], Any], ...]] = {
     "Hop": _parts(lambda **changes: HOP._replace(**{k: v for k, v in changes.items() if k in Hop._fields})),
     "Reply": _parts(REPLY._replace),
     "Copy": tuple(lambda text, make=make: copies.Copy(make(text)) for make in _ENTRIES),
-    "urls.Target": tuple(lambda text, make=make: urls.split(make(text)) or urls.split(URL) for make in _URLS[1:4]),
+    "urls.Target": tuple(lambda text, make=make: _target(make(text)) for make in _URLS[1:4]),
 }
 """How a text gets into an argument, by its annotation."""
 
@@ -318,8 +325,8 @@ def _least(make: Callable[[str], Callable[[], Any]], token: str, length: int) ->
     return min(seconds(make(text_of(token, length))) for _ in range(2))
 
 
-_MOST = 7.5
-"""How much more four times the length may take: 4 is in proportion, 16 its square."""
+_MOST = 10
+"""How much longer four times the text may take: 4 times is in proportion, 16 its square; a limit may be a step."""
 
 
 def found_in(function: Callable[..., Any], tokens: Sequence[str], length: int, floor: float) -> list[str]:
