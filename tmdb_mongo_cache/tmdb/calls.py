@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote_plus, urlsplit
 
-from . import directives, endpoints, header_fields, keys, privacy, secrets, states, urls
+from . import directives, endpoints, folding, header_fields, keys, privacy, secrets, states, urls
 from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
@@ -77,6 +77,7 @@ _read_known = lru_cache(maxsize=256)(_read)  # a loop over films asks for each w
 def forget_queries() -> None:
     """Drop what is known of queries, and with it their credentials."""
     _read_known.cache_clear()
+    folding.forget_names()
 
 
 class Call(NamedTuple):

@@ -11,16 +11,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 _ROUNDS = 8
+_LONGEST_NAME = 32
 
 # Where an item of a query may begin, for who reads "&amp;", a second "?" or ";" so.
 _SEPARATOR = re.compile("[&;?]")
 
 # Letters by their category, and nothing to those who normalise (Default_Ignorable_Code_Point).
 _FILLERS = frozenset("\u115f\u1160\u3164\uffa0")
-
 
 _OF_IIS = re.compile("%[Uu]([0-9A-Fa-f]{4})")
 
@@ -57,10 +58,22 @@ def folded(name: str) -> str:
     Letters that have one in ASCII (full-width ones, ``ſ``, the Kelvin sign, ``ı``)
     become that one, and accents go.
     """
+    return _folded_known(name) if len(name) <= _LONGEST_NAME else _folded(name)
+
+
+def _folded(name: str) -> str:
     name = plain(name)
     if not name.isascii():
         name = "".join(unicodedata.normalize("NFKD", letter) for letter in name)
     return "".join(filter(str.isalnum, name))
+
+
+_folded_known = lru_cache(maxsize=512)(_folded)  # programs use the same ones with each call
+
+
+def forget_names() -> None:
+    """Drop what is known of names: where a query is broken, a credential may stand for one."""
+    _folded_known.cache_clear()
 
 
 def names(query: str) -> Iterator[str]:

@@ -97,7 +97,8 @@ def why_straight(method: str | None, path: str, has_body: bool) -> str:
 
 def _private_path(path: str) -> str:
     if _PLAIN_PATH.fullmatch(path):
-        return _private_segments([{folded(segment)} for segment in path.split("/")[2:]])
+        bare = path.replace("_", "").replace("-", "").split("/")  # which is all that folding does to it
+        return _private_segments([{word} for word in bare[2:]])
     if _CREDENTIAL_GIVEN.search(plain(decoded(path))):
         return "a credential in the path"
     try:
@@ -119,14 +120,17 @@ def _private_path(path: str) -> str:
 
 
 def _private_segments(segments: list[set[str]]) -> str:
+    """Say why a path is private by the folded words of its segments; ``3`` is none of them."""
     if not segments:
         return "not a v3 path"
-    for root in segments[0] & _PRIVATE_ROOTS.keys():
-        return f"everything under /3/{_PRIVATE_ROOTS[root]} is private"
-    if any("accountstates" in word for words in segments for word in words):
-        return "account_states are private"
-    if any("rating" in words for words in segments):
-        return "ratings are private"
+    for word in segments[0]:
+        if word in _PRIVATE_ROOTS:
+            return f"everything under /3/{_PRIVATE_ROOTS[word]} is private"
+    for words in segments:
+        if any(_STATES in word for word in words):
+            return "account_states are private"
+        if "rating" in words:
+            return "ratings are private"
     return ""
 
 

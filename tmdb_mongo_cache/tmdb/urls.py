@@ -21,7 +21,7 @@ LONGEST_URL = 8192
 _PATH_SAFE = "/!$&'()*+,;=:@"
 _ANY = "".join(map(chr, range(128)))
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
-_SENT_AS_IT_IS = re.compile(r"(?:[A-Za-z0-9._~/!$&'()*+,;=:@-]|%[0-9A-F]{2})*")
+_NOT_SENT_AS_IT_IS = re.compile(r"[^A-Za-z0-9._~/!$&'()*+,;=:@-]")
 
 # These urlsplit() leaves out, and urllib3 escapes.
 _LEFT_OUT = {ord(letter): f"%{ord(letter):02X}" for letter in "\t\n\r"}
@@ -78,7 +78,7 @@ def _sent_path(path: str) -> str:
     A program may have given a prepared request any URL. Only where it is sent
     whole, to a proxy over http, dot segments are resolved there.
     """
-    if _SENT_AS_IT_IS.fullmatch(path):
+    if _NOT_SENT_AS_IT_IS.search(path) is None:
         return path
     if path.count("%") != len(_ESCAPE.findall(path)):  # then none is one
         return quote(path, _PATH_SAFE, errors="surrogateescape")
