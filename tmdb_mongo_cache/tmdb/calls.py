@@ -157,9 +157,8 @@ def call_of(
 
     ``said`` is what :func:`said_by` makes of the headers.
     """
-    path = target.path
-    if urls.is_too_long(url):
-        straight = f"its URL is longer than {urls.LONGEST_URL} bytes"
+    path, straight = target.path, urls.why_straight(url)
+    if straight:  # unread: it may be of any length
         endpoint = endpoints.find(path)
         return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, said.credentials)
     query = _read_query(target.query)

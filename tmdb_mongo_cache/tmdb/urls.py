@@ -23,9 +23,6 @@ _ANY = "".join(map(chr, range(128)))
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _NOT_SENT_AS_IT_IS = re.compile(r"[^A-Za-z0-9._~/!$&'()*+,;=:@-]")
 
-# These urlsplit() leaves out, and urllib3 escapes.
-_LEFT_OUT = {ord(letter): f"%{ord(letter):02X}" for letter in "\t\n\r"}
-
 # An URL that requests sends as it stands: nothing in it is escaped, resolved
 # or refused on the way. Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
@@ -61,7 +58,7 @@ def split(url: str | bytes | None) -> Target | None:
         return None
     text = url.decode("utf-8", "surrogateescape") if isinstance(url, bytes) else url
     try:
-        parts = urlsplit(text if text.isprintable() else text.translate(_LEFT_OUT))
+        parts = urlsplit(text)
         port = parts.port
     except ValueError:
         return None
@@ -103,10 +100,13 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
     return split(prepared.url)
 
 
-def is_too_long(url: str) -> bool:
-    """Say whether an URL has more than :data:`LONGEST_URL` bytes when it is sent."""
+def why_straight(url: str) -> str:
+    """Say why a call of an URL, as a prepared request has it, goes straight through; empty when it may be cached."""
+    if not url.isprintable():  # of what stands there raw, requests leaves some out, and urllib3 escapes the rest
+        return "characters in the URL that could mean another one"
     # What is no ASCII is escaped: three letters for a byte.
-    return len(url if url.isascii() else quote(url, _ANY, errors="surrogatepass")) > LONGEST_URL
+    is_long = len(url if url.isascii() else quote(url, _ANY, errors="surrogatepass")) > LONGEST_URL
+    return f"its URL is longer than {LONGEST_URL} bytes" if is_long else ""
 
 
 def encode(pairs: Iterable[tuple[str, str]]) -> str:
