@@ -14,7 +14,7 @@ from .stats import Counters
 from .store import written
 from .store.guard import GuardedStore
 from .store.memory import Memory, forget_key
-from .tmdb import policy
+from .tmdb import channels, policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, kept_form
 from .tmdb.entry import Entry, Reply
@@ -94,7 +94,7 @@ class Asker:
         self._guarded = guarded
         self._memory = memory
         self.backoff = Backoff()
-        self._limit = RateLimit()
+        self._limits = {True: RateLimit(), False: RateLimit()}
 
     def ask(self, call: Call, rules: Policy, send: Send, looked: Looked, *, validate: bool) -> Asked:
         """Ask TMDB; never raises because of the database. What ``send`` raises is passed on.
@@ -107,14 +107,20 @@ class Asker:
             validate: whether the entry's ETag goes along, so that TMDB may say that nothing has changed.
         """
         entry = looked.entry
+        # Not of what another channel has brought: who sends a 304 would have a say in that.
+        validate = validate and entry is not None and entry.key == call.key
         headers = {"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {}
         began = monotonic()
         reply = self._send(rules, send, headers, call, entry)
         now = utcnow()
+        kept_as = channels.kept_as(call, reply)
+        if kept_as is None:
+            reply = reply._replace(keepable=False)
+        shared = None if kept_as is None else reply
         judged = policy.judge(reply, call.ask, entry, rules, validate, now)
         if judged.verdict is Verdict.FETCH_AGAIN:
             return self.ask(call, rules, send, looked, validate=False)
-        outdated = written.since(began, call.key, call.endpoint)
+        outdated = written.since(began, (kept_as or call).key, call.endpoint)
         if entry is not None and judged.verdict is Verdict.RENEW:
             self.backoff.succeeded(call.key)
             return self._renewed(call, rules, reply, looked, now, outdated=outdated)
@@ -122,13 +128,13 @@ class Asker:
             # What is the caller's own fault (a proxy) is no reason for others to leave TMDB alone.
             rest = self.backoff.failed(call.key, reply, monotonic() - began) if reply.keepable else 0.0
             outcome = self.stale(call, reply, judged, looked, now)
-            return Asked(outcome, reply, None, failed=True, rest=rest)
+            return Asked(outcome, shared, None, failed=True, rest=rest)
         self.backoff.succeeded(call.key)
-        made, stored = self._keep(call, rules, reply, judged, looked, now, outdated=outdated)
+        made, stored = self._keep(kept_as or call, rules, reply, judged, looked, now, outdated=outdated)
         ttl = policy.seconds_left(made, now) if made and stored else None
         status = cache_status(fwd=_why_forwarded(entry, now), stored=stored, ttl=ttl)
         outcome = Outcome(status, now, None, reply, made if stored else None, failed=has_failed(reply))
-        return Asked(outcome, reply, made, failed=made is None)
+        return Asked(outcome, shared, made, failed=made is None)
 
     def stale(
         self, call: Call, reply: Reply, judged: Judged, looked: Looked, now: datetime, *, level: int = logging.WARNING
@@ -147,7 +153,9 @@ class Asker:
         if not rules.wait_on_rate_limit:
             return send(headers)
         has_other = entry is not None and policy.may_be_stale(entry, call.ask, rules, utcnow())
-        return self._limit.send(lambda: send(headers), send, has_other=has_other)
+        # Who has not been verified may say that TMDB limits the rate, but to those alone who ask by that channel.
+        limit = self._limits[channels.is_verified(call.key)]
+        return limit.send(lambda: send(headers), send, has_other=has_other)
 
     def _renewed(
         self, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime, *, outdated: bool
@@ -185,8 +193,9 @@ class Asker:
 
     def _remember(self, entry: Entry, looked: Looked) -> None:
         """Keep an entry that was written in memory; other caches of this process are to look for it in MongoDB."""
-        forget_key(entry.key, but=self._memory)
-        if self._memory is not None and looked.since is not None:
+        known = entry.key == looked.key  # else nobody has looked what became of its key meanwhile
+        forget_key(entry.key, but=self._memory if known else None)
+        if known and self._memory is not None and looked.since is not None:
             self._memory.store(entry, looked.since)
 
 

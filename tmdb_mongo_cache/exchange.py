@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import requests
 from requests import PreparedRequest, Response, TooManyRedirects
 
-from . import building, downstream, network, responses, sessions
+from . import building, certificates, downstream, network, responses, sessions
 from .asking import Outcome
 from .cache import TMDBCache
 from .ending import Elsewhere, authenticates, finish, followed, note_next, response_hooks
@@ -23,6 +23,7 @@ from .scope import Pending, inside, take_pending
 from .sending import NoResponse, Original, Transmission
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call, classify
+from .tmdb.channels import is_verified
 from .tmdb.entry import Entry, Reply
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.rules import Policy
@@ -92,8 +93,12 @@ def _send(
 ) -> Response:
     try:
         hooks = response_hooks(request)
+        verify = options.get("verify", session.verify)
+        verified = certificates.is_to_be_verified(session, request.url or "", verify)
         pending = take_pending(cache, session, request)
-        call = _call(cache, request, options, pending, hooked=bool(hooks))
+        if pending is not None and is_verified(pending.call.key) != verified:
+            pending = None
+        call = _call(cache, request, options, pending, hooked=bool(hooks), verified=verified)
         if call is not None and limit is not None:
             call = limit(call)
     except Exception as error:  # noqa: BLE001  the cache is never why a program fails
@@ -163,7 +168,13 @@ def _places(error: BaseException) -> str:
 
 
 def _call(
-    cache: TMDBCache, request: PreparedRequest, options: Mapping[str, Any], pending: Pending | None, *, hooked: bool
+    cache: TMDBCache,
+    request: PreparedRequest,
+    options: Mapping[str, Any],
+    pending: Pending | None,
+    *,
+    hooked: bool,
+    verified: bool,
 ) -> Call | None:
     # Hooks see every redirect, and may change it: they are followed when they were seen.
     follows_redirects = bool(options.get("allow_redirects", True)) and not hooked
@@ -177,6 +188,7 @@ def _call(
         has_body=bool(request.body),
         follows_redirects=follows_redirects,
         hosts=cache.hosts,
+        verified=verified,
     )
 
 
@@ -186,7 +198,9 @@ def _response(outcome: Outcome, way: _Way, started: float) -> Response | None:
     if outcome.entry is None and reply is None:
         return None if outcome.offline else building.not_cached(outcome, way.request, key)
     if reply is not None and reply.native is not None:
-        expires = outcome.stored.expires_at if outcome.stored is not None else None
+        expires = None
+        if outcome.stored is not None:
+            key, expires = outcome.stored.key, outcome.stored.expires_at
         return responses.annotate(reply.native, outcome.status, now=outcome.now, key=key, expires=expires)
     part: Entry | Reply | None = outcome.entry or reply
     if part is None or (reply is not None and reply.error is not None):

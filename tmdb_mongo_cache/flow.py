@@ -14,7 +14,7 @@ from time import perf_counter
 
 from .asking import Asker, Outcome, Send, hit_outcome, utcnow
 from .config import CacheConfig
-from .looking import Looked, Looker, is_fresh_hit
+from .looking import Looked, Looker, is_fresh_hit, next_step
 from .once import Once
 from .recording import Recorder
 from .refresh import Refresher
@@ -88,7 +88,7 @@ class Flow:
         else:
             # By another who knew less of the call.
             entry = policy.usable(looked.entry, call.ask, looked.now)
-            looked = looked._replace(entry=entry, step=policy.decide(entry, call.ask, rules, looked.now))
+            looked = looked._replace(entry=entry, step=next_step(call, entry, rules, looked.now))
         if rules.reuse_appended and not is_fresh_hit(looked) and policy.may_share(call.ask, rules):
             looked = look_inside(self.guarded, call, rules, looked) or looked
         if looked.step is Step.GIVE_UP:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .forks import RenewedAfterFork
 from .store.guard import GuardedStore
 from .store.memory import Memory, Moment
-from .tmdb import policy
+from .tmdb import channels, policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call
 from .tmdb.entry import Entry
@@ -26,7 +26,8 @@ MEMORY, MONGODB = "memory", "mongodb"
 class Looked(NamedTuple):
     """What a look-up gave, and what is to be done with it.
 
-    ``entry`` is one that may be served at all; ``where`` it was found: ``memory`` or ``mongodb``.
+    ``key`` is that of the call, ``entry`` one that may be served at all, and ``where`` it
+    was found: ``memory`` or ``mongodb``.
     """
 
     key: str
@@ -54,6 +55,8 @@ class Looker:
 
     def look_up(self, call: Call, rules: Policy) -> Looked:
         """Look a call up, in memory and then in MongoDB; never raises because of the database."""
+        if call.verified_key:
+            return self._look_up_both(call, rules)
         now = datetime.now(timezone.utc)
         memory, since, remembered = self._memory, None, None
         if memory is not None:
@@ -77,6 +80,45 @@ class Looker:
         if memory is not None and since is not None and entry is not None and where is MONGODB:
             memory.put(entry, since)
         return Looked(call.key, entry, policy.decide(entry, call.ask, rules, now), now, where, since)
+
+    def _look_up_both(self, call: Call, rules: Policy) -> Looked:
+        """Look for the verified answer, and then for what has come by the call's own channel.
+
+        The one that is fresh goes before the other, and the verified one before
+        its equal; but not to MongoDB for it where the other is in memory.
+        """
+        memory, since = self._memory, None
+        calls = [channels.by_verified(call), call._replace(verified_key="")]
+        if memory is not None:
+            since = memory.moment(call.key)
+            if memory.get(call.key) is not None and memory.get(call.verified_key) is None:
+                calls.reverse()
+        found = {}
+        for one in calls:
+            looked = self.look_up(one, rules)
+            if looked.entry is not None and looked.entry.history and one.key != call.key:
+                # Whether this caller would go that way is not known.
+                looked = looked._replace(entry=None, step=policy.decide(None, call.ask, rules, looked.now))
+            found[one.key] = looked._replace(key=call.key, since=since)
+            if is_fresh_hit(looked):
+                return found[one.key]
+
+        def rank(key: str) -> int:
+            entry, step, now = found[key].entry, found[key].step, found[key].now
+            if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
+                return 0
+            if entry is not None and policy.may_be_stale(entry, call.ask, rules, now):
+                return 1
+            return 2 if key == call.key else 3
+
+        chosen = found[min((call.verified_key, call.key), key=rank)]
+        return chosen._replace(step=next_step(call, chosen.entry, rules, chosen.now))
+
+
+def next_step(call: Call, entry: Entry | None, rules: Policy, now: datetime) -> Step:
+    """Decide what to do with a call, given the usable entry for it: its own, or the verified one."""
+    step = policy.decide(entry, call.ask, rules, now)
+    return Step.FETCH if step is Step.VALIDATE and entry is not None and entry.key != call.key else step
 
 
 class _LookUp:

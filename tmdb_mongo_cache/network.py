@@ -86,7 +86,7 @@ def _why_not_by_adapter(session: requests.Session, url: str, hosts: frozenset[st
     own = vars(found).get("send")
     if _is_made_by_stand_in(type(found)) or (own and not _calls_one_of(own, "send", "requests.adapters")):
         return _MOCK
-    if _is_http_adapter(found) or _is_listed(url, hosts):
+    if _is_http_adapter(found) or is_listed(url, hosts):
         return ""
     return "an adapter that is none of requests' answers"
 
@@ -136,7 +136,7 @@ def is_from_network(
             return False
         if all(map(_is_of_socket, raws)):
             return True
-        if not _is_listed(url, hosts) or any(map(_is_of_stand_in, raws)):
+        if not is_listed(url, hosts) or any(map(_is_of_stand_in, raws)):
             return False
         return session is None or type(session.get_adapter(url)) is not HTTPAdapter
     except Exception:  # noqa: BLE001  somebody's own kind of response
@@ -207,7 +207,8 @@ def may_add(adapter: Any) -> bool:
     return any(not _ADDING.isdisjoint(names) for names in own)
 
 
-def _is_listed(url: str, hosts: frozenset[str]) -> bool:
+def is_listed(url: str, hosts: frozenset[str]) -> bool:
+    """Say whether an URL is that of a host of one's own."""
     target = urls.split(url)
     return target is not None and urls.is_listed(target, hosts)
 

@@ -25,12 +25,13 @@ from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
-from . import network, responses
+from . import certificates, network, responses
 from .building import builds_as_usual
 from .looking import Looked, hit_status, is_fresh_hit
 from .scope import Active, Pending
 from .tmdb import urls
 from .tmdb.calls import Call, Said, call_of, forget_queries, said_by
+from .tmdb.channels import is_verified
 from .tmdb.entry import Entry
 from .tmdb.expiration import DO_NOT_CACHE
 from .tmdb.policy import Step
@@ -41,7 +42,7 @@ _NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "aut
 """The first parameters of ``Session.request``, as far as anybody gives them by position."""
 
 # Of no consequence for an answer from the cache, whatever they are.
-_INDIFFERENT = frozenset({"timeout", "allow_redirects", "verify", "cert"})
+_INDIFFERENT = frozenset({"timeout", "allow_redirects", "cert"})
 # Of none where they say nothing.
 _EMPTY = frozenset({"auth", "data", "files"})
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
@@ -115,7 +116,7 @@ def answer(
         adapter = _adapter(session, known)
         asked, hosts = known.call.ask.appended, active.cache.hosts
         usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not asked
-        if network.is_mocked() or (not usual and network.why_not_asked(session, known.call.url, hosts, asked)):
+        if network.is_mocked() or (not usual and _is_no_usual_way(session, known.call, hosts)):
             return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
@@ -146,7 +147,7 @@ def _known(
         if not given.keys().isdisjoint(options):
             return None
         options = {**given, **options}
-    stream = session.stream
+    stream, verify = session.stream, None
     for name, value in options.items():
         if name == "params":
             params = value
@@ -163,6 +164,8 @@ def _known(
                 return None
         elif name == "stream":
             stream = stream if value is None else value
+        elif name == "verify":
+            verify = value
         elif name == "json":
             if value is not None:
                 return None
@@ -195,7 +198,10 @@ def _known(
     own, more = _items(session.headers), _items(headers) if headers is not None else ()
     if query is None or own is None or more is None:
         return None
-    return _known_call(url, query, own, more, active.cache.hosts)
+    verified = True
+    if verify is not None or session.verify is not True:
+        verified = bool(certificates.merged_verify(session, verify))
+    return _known_call(url, query, own, more, active.cache.hosts, verified)
 
 
 def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
@@ -203,6 +209,13 @@ def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
     mounted = session.adapters
     usual = len(mounted) == 2 and "https://" in mounted and "http://" in mounted
     return mounted[known.mount] if usual else session.get_adapter(known.call.url)
+
+
+def _is_no_usual_way(session: requests.Session, call: Call, hosts: frozenset[str]) -> bool:
+    """Say whether an adapter answers by itself, or sees to it that nothing is verified."""
+    if network.why_not_asked(session, call.url, hosts, call.ask.appended):
+        return True
+    return is_verified(call.key) and not certificates.is_to_be_verified(session, call.url, True)
 
 
 def _pairs(params: Any) -> Pairs | None:
@@ -237,7 +250,7 @@ _LONGEST_KNOWN = 2048
 
 
 @lru_cache(maxsize=1024)
-def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str]) -> Known | None:
+def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str], verified: bool) -> Known | None:
     """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private.
 
     Raises:
@@ -250,7 +263,7 @@ def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozense
     if plain is None or not urls.is_tmdb(plain[1], hosts):
         return None
     headers, said = _merged(own, more)
-    call = call_of("GET", *plain, headers, said, hosts=hosts)
+    call = call_of("GET", *plain, headers, said, hosts=hosts, verified=verified)
     return None if call.straight else Known(call, headers, url[: url.index("/") + 2])
 
 

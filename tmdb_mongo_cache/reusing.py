@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from .looking import Looked
 from .store.guard import GuardedStore
 from .tmdb import appended, policy
@@ -16,7 +18,8 @@ REUSED = "reused"
 def look_inside(guarded: GuardedStore, call: Call, rules: Policy, looked: Looked) -> Looked | None:
     """Look for a fresh answer that contains the one that is wanted; None where there is none.
 
-    One query by a range of keys, and one look-up. Never raises because of the database.
+    One query by a range of keys, and one look-up, for each key by which the call
+    may be answered. Never raises because of the database.
 
     Args:
         guarded: MongoDB.
@@ -24,7 +27,7 @@ def look_inside(guarded: GuardedStore, call: Call, rules: Policy, looked: Looked
         rules: the settings as they are for it.
         looked: what was looked up for the call itself.
     """
-    for source in appended.sources(call.key):
+    for source in chain(*(appended.sources(key) for key in (call.verified_key, call.key) if key)):
         keys = guarded.keys_between(*appended.key_range(source), appended.key_ending(source), looked.now)
         for key in (key for key in keys if appended.may_hold(source, key)):
             found, _ = guarded.get(key)

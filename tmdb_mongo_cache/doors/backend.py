@@ -15,14 +15,14 @@ from requests_cache.policy import DEFAULT_IGNORED_PARAMS
 from requests_cache.policy.settings import CacheSettings
 from requests_cache.session import CachedSession
 
-from .. import network
+from .. import certificates, network
 from ..config import CacheConfig
 from ..errors import ConfigError
 from ..stats import Counters
 from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import MongoStorage
-from ..tmdb import calls, keys, secrets, urls
+from ..tmdb import calls, channels, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
 from .kept import Follow, is_whole, kept_for, without_credentials
 
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 NOT_CACHED = "tmdb-mongo-cache: not cached"
 """The key of a call to TMDB that is neither looked up nor stored."""
+
+_VALIDATORS = ("ETag", "Last-Modified")
+
+_UNVERIFIED = "#unverified"
+"""The end of a key that a session makes by its own function, for what comes by a channel that nobody verifies."""
 
 _DEFAULTS = {
     name: parameter.default
@@ -134,7 +139,8 @@ class MongoBackend(BaseCache):
 
     def create_key(self, request: Any, match_headers: Iterable[str] | None = None, **kwargs: Any) -> str:
         """Make the key of a request: this package's for TMDB, requests-cache's for the rest."""
-        call = self._classify(request)
+        # Who calls Session.send by itself need not say it. What came unverified then is not kept.
+        call = self._classify(request, verified=bool(kwargs.get("verify", True)))
         if call is None:
             return str(super().create_key(request, match_headers, **kwargs))
         if call.straight or network.is_mocked():
@@ -146,7 +152,8 @@ class MongoBackend(BaseCache):
             # TMDB's names Accept-Encoding and Origin alone, and has the same body for all of them.
             return keys.FIRST
         if self._settings.key_fn is not None:
-            return str(super().create_key(request, match_headers, **kwargs))
+            own = str(super().create_key(request, match_headers, **kwargs))
+            return own + _UNVERIFIED if call.verified_key else own
         return self._variant(call, request)
 
     def _note_write(self, response: Response) -> None:
@@ -160,7 +167,7 @@ class MongoBackend(BaseCache):
                 read_only=lambda: self.responses.has_secondaries_alone,
             )
 
-    def _classify(self, request: Any) -> calls.Call | None:
+    def _classify(self, request: Any, *, verified: bool = True) -> calls.Call | None:
         prepared = request.prepare() if isinstance(request, Request) else request
         return calls.classify(
             prepared.method,
@@ -168,6 +175,7 @@ class MongoBackend(BaseCache):
             prepared.headers or {},
             has_body=bool(prepared.body),
             hosts=self.responses.hosts,
+            verified=verified,
         )
 
     def _variant(self, call: calls.Call, request: Any) -> str:
@@ -197,7 +205,20 @@ class MongoBackend(BaseCache):
 
     def _read(self, key: str, *, probing: bool = False) -> Any:
         with self.responses.bounded(probing=probing):
-            return self.responses.get(key) if keys.is_of_tmdb(key) else super().get_response(key)
+            if not keys.is_of_tmdb(key):
+                return super().get_response(key)
+            by_verified = channels.verified_key(key)
+            verified = self.responses.get(by_verified) if by_verified else None
+            if verified is None or verified.history:
+                return self.responses.get(key)
+            if not verified.is_expired:
+                return verified
+            found = self.responses.get(key)
+            if found is None:
+                found = verified
+                for name in _VALIDATORS:  # a 304 by this channel would say nothing of it
+                    found.headers.pop(name, None)
+            return found
 
     def _probe(self, key: str) -> None:
         self._read(key, probing=True)
@@ -210,6 +231,11 @@ class MongoBackend(BaseCache):
             return
         if key == NOT_CACHED or not self._is_kept(response):
             return
+        if not isinstance(response, CachedResponse):
+            kept = self._kept_under(key, response)
+            if kept is None:
+                return
+            cache_key = kept if kept != key else cache_key
         self._guard.write(
             self._write,
             response,
@@ -227,6 +253,24 @@ class MongoBackend(BaseCache):
         if call.straight:  # what was sent in the end, with what an adapter has added
             return False
         return network.is_from_network(response, response.request.url or "", self.responses.hosts)
+
+    def _kept_under(self, key: str, response: Response) -> str | None:
+        """Return the key for a response, by the channel by which it has come; None where it may have none.
+
+        Args:
+            key: that of the request.
+            response: as it has come, its redirects with it.
+        """
+        call = self._classify(response.request)
+        if call is None:
+            return key
+        hosts = self.responses.hosts
+        came = [certificates.is_verified(step, hosts) for step in (*response.history, response)]
+        own = keys.is_of_tmdb(key)
+        if channels.is_verified(key) if own else channels.is_verified(call.key) and not key.endswith(_UNVERIFIED):
+            return key if all(came) else None
+        by_verified = channels.verified_key(key)
+        return by_verified if by_verified and came[-1] and self.create_key(response.request) == by_verified else key
 
     def _write(
         self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False

@@ -64,6 +64,8 @@ class Reply(NamedTuple):
     ``keepable`` is False for what is the caller's alone: an answer that must not
     be kept, a failure of its own proxy. ``of_a_user`` where something was sent
     on the way to it that may say who asks (a cookie that a redirect has set).
+    ``verified`` where it came by https from who has the certificate for that
+    host, ``led_verified`` where each redirect on the way to it did.
     """
 
     status: int = 0
@@ -76,6 +78,8 @@ class Reply(NamedTuple):
     error: BaseException | None = None
     keepable: bool = True
     of_a_user: bool = False
+    verified: bool = True
+    led_verified: bool = True
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

@@ -108,7 +108,13 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    cache: TMDBCache, url: str, params: Any = None, *, method: str = "GET", headers: Mapping[str, str] | None = None
+    cache: TMDBCache,
+    url: str,
+    params: Any = None,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    verify: bool = True,
 ) -> Explanation:
     """Explain a call to a cache; see :meth:`~tmdb_mongo_cache.TMDBCache.explain`."""
     given: CaseInsensitiveDict[str] = CaseInsensitiveDict(headers or {})
@@ -116,7 +122,7 @@ def explain(
         sent = requests.Request(method, url, headers=given, params=params).prepare().url
     except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
         return Explanation("", straight="requests does not send it", does="requests raises an error: it is no URL")
-    call = classify(method.upper(), sent, given, hosts=cache.hosts)
+    call = classify(method.upper(), sent, given, hosts=cache.hosts, verified=bool(verify))
     if call is None:
         return _elsewhere(sent or "", cache)
     rules, off = _rules(cache)
@@ -132,7 +138,7 @@ def explain(
         tmdb_id=None if doubtful else call.endpoint.tmdb_id,
         appended=call.ask.appended,
         straight=straight,
-        notes=_notes(rules, cached=not straight and not off),
+        notes=_notes(call, rules, cached=not straight and not off),
     )
     if straight:
         gives_up = rules.offline and not off
@@ -143,7 +149,14 @@ def explain(
         return _lasts(about, call, rules, cache, None)._replace(does=f"goes straight to TMDB: {off}")
     found = finding.find(cache, call, rules)
     about = _lasts(about, call, rules, cache, found)
-    return about._replace(found=found.name, look_up=found.text, step=found.step, does=found.does, **found.numbers())
+    return about._replace(
+        key=call.key if found.entry is None else found.entry.key,
+        found=found.name,
+        look_up=found.text,
+        step=found.step,
+        does=found.does,
+        **found.numbers(),
+    )
 
 
 def _elsewhere(url: str, cache: TMDBCache) -> Explanation:
@@ -176,10 +189,12 @@ def _lasts(about: Explanation, call: Call, rules: Policy, cache: TMDBCache, foun
     return about._replace(fresh_for=lasts.seconds, rule=lasts.rule, stands_in_for=lasts.stands_in)
 
 
-def _notes(rules: Policy, *, cached: bool) -> tuple[str, ...]:
+def _notes(call: Call, rules: Policy, *, cached: bool) -> tuple[str, ...]:
     notes = []
     if rules.offline:
         notes.append("offline is set: TMDB is never called")
+    if call.verified_key:
+        notes.append("nobody has verified who answers: what comes is for such calls alone, a verified answer for all")
     if cached:
         notes.append(f"a 404 of TMDB's would be {lasting.of_missing(rules)} (not_found_expire_after)")
     return tuple(notes)

@@ -126,7 +126,7 @@ def _said(looked: Looked, call: Call, reading: _Reading, holder: str) -> tuple[s
     late = (now - entry.expires_at).total_seconds()
     if late < 0:
         return "stale", f"fetched later than now, by this machine's clock, so not fresh; {about}, {where}"
-    kept = reading.kept.get(call.key)
+    kept = reading.kept.get(entry.key)
     changed = kept is not None and kept.changed_at is not None
     since = f"stale since {reasons.length(late)}"
     if changed:

@@ -105,7 +105,13 @@ class Tools:
             return found
 
     def explain(
-        self, url: str, params: Any = None, *, method: str = "GET", headers: Mapping[str, str] | None = None
+        self,
+        url: str,
+        params: Any = None,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        verify: bool = True,
     ) -> Explanation:
         """Say what the cache would do with a call now, and why, without making it.
 
@@ -117,13 +123,14 @@ class Tools:
             params: its params.
             method: as given to ``requests.request``.
             headers: the call's own; its ``Cache-Control`` counts.
+            verify: whether the call verifies the certificate of a server that has one.
 
         Returns:
             the explanation; ``print()`` shows it.
         """
         from .explaining import explain
 
-        return explain(self._tooled, url, params, method=method, headers=headers)
+        return explain(self._tooled, url, params, method=method, headers=headers, verify=verify)
 
     def usage(self, *, days: int = 30) -> UsageReport:
         """Return what all processes and machines that share this cache have counted, and what that saved.
