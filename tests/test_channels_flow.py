@@ -139,8 +139,9 @@ def chains() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("host", [HOST, ALIAS, LISTED])
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_as_whose_answer_a_reply_is_kept(host: str, elsewhere: bool) -> None:
-    """By each way through redirects: as a verified one where its last step is, and it is the same call; else as its
-    own caller's, and a verified caller's only where each step is verified.
+    """By each way through redirects: as a verified one where its last step is that, and the same call.
+
+    Else as its own caller's; a verified caller's only where each step is verified.
     """
     for way in chains():
         places = [f"{'http' if step == 'http' else 'https'}://{host}{FILM}" for step in way]
