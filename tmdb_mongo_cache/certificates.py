@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import requests
 from requests import Response
+from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import resolve_cert_reqs
 
 from . import network
@@ -27,6 +28,7 @@ _NAMES = ("assert_fingerprint", "assert_hostname", "server_hostname")
 _lax: WeakSet[Any] = WeakSet()
 """Adapters over whose connections something has come unverified, though its caller wanted it to be verified;
 pools that have such connections."""
+_is_any_lax = False
 
 
 def merged_verify(session: requests.Session, verify: Any) -> Any:
@@ -46,8 +48,14 @@ def is_to_be_verified(session: requests.Session, url: str, verify: Any) -> bool:
     """
     if not verify or not url.startswith("https:"):
         return False
+    for adapter in session.adapters.values():
+        if type(adapter) is not HTTPAdapter:
+            break
+    else:
+        if not _is_any_lax:  # mostly: that takes a fifth of the time
+            return True
     adapter = session.get_adapter(url)
-    if _has_let_pass(adapter):
+    if _is_lax(adapter):
         return False
     given = getattr(getattr(adapter, "poolmanager", None), "connection_pool_kw", {})
     if not isinstance(given, dict) or given.keys().isdisjoint(_NAMES):
@@ -55,7 +63,7 @@ def is_to_be_verified(session: requests.Session, url: str, verify: Any) -> bool:
     return _checks_only(urlsplit(url).hostname or "", given.get)
 
 
-def _has_let_pass(adapter: Any) -> bool:
+def _is_lax(adapter: Any) -> bool:
     try:
         return adapter in _lax
     except TypeError:  # its class has an __eq__ of its own
@@ -64,9 +72,11 @@ def _has_let_pass(adapter: Any) -> bool:
 
 def note(session: requests.Session, response: Response) -> None:
     """Note a response that was not verified, though its caller wanted that of one by https."""
+    global _is_any_lax
     with suppress(Exception):  # somebody's own kind of response, or of adapter
         if text(response.url).startswith("https:"):
             _lax.add(session.get_adapter(text(response.url)))
+            _is_any_lax = True
 
 
 def is_verified(response: Response, hosts: frozenset[str]) -> bool:

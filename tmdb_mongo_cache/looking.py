@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .forks import RenewedAfterFork
 from .store.guard import GuardedStore
 from .store.memory import Memory, Moment
-from .tmdb import channels, policy
+from .tmdb import policy
 from .tmdb.cache_status import cache_status
 from .tmdb.calls import Call
 from .tmdb.entry import Entry
@@ -53,33 +53,41 @@ class Looker:
         self._patience = patience
         self._look_ups = LookUps()
 
-    def look_up(self, call: Call, rules: Policy) -> Looked:
-        """Look a call up, in memory and then in MongoDB; never raises because of the database."""
-        if call.verified_key:
-            return self._look_up_both(call, rules)
+    def look_up(self, call: Call, rules: Policy, key: str = "") -> Looked:
+        """Look a call up, in memory and then in MongoDB; never raises because of the database.
+
+        Args:
+            call: the call.
+            rules: the settings as they are for it.
+            key: of the one entry that may serve it; empty for all there are.
+        """
+        if not key:
+            if call.verified_key:
+                return self._look_up_both(call, rules)
+            key = call.key
         now = datetime.now(timezone.utc)
         memory, since, remembered = self._memory, None, None
         if memory is not None:
-            since = memory.moment(call.key)
-            remembered = policy.usable(memory.get(call.key), call.ask, now)
+            since = memory.moment(key)
+            remembered = policy.usable(memory.get(key), call.ask, now)
             # Anything but a plain hit needs MongoDB: another process may have a newer answer there.
             if (
                 remembered is not None
                 and policy.is_fresh_by_time(remembered, now)
                 and policy.decide(remembered, call.ask, rules, now) is Step.SERVE
             ):
-                return Looked(call.key, remembered, Step.SERVE, now, MEMORY, since)
+                return Looked(key, remembered, Step.SERVE, now, MEMORY, since)
         if memory is None:
-            found, reachable = self._guarded.get(call.key)
+            found, reachable = self._guarded.get(key)
         else:
-            found, reachable = self._look_ups.look(call.key, since, self._guarded.get, self._patience)
+            found, reachable = self._look_ups.look(key, since, self._guarded.get, self._patience)
         where = MONGODB
         if not reachable and remembered is not None:
             found, where = remembered, MEMORY
         entry = policy.usable(found, call.ask, now)
         if memory is not None and since is not None and entry is not None and where is MONGODB:
             memory.put(entry, since)
-        return Looked(call.key, entry, policy.decide(entry, call.ask, rules, now), now, where, since)
+        return Looked(key, entry, policy.decide(entry, call.ask, rules, now), now, where, since)
 
     def _look_up_both(self, call: Call, rules: Policy) -> Looked:
         """Look for the verified answer, and then for what has come by the call's own channel.
@@ -87,21 +95,19 @@ class Looker:
         The one that is fresh goes before the other, and the verified one before
         its equal; but not to MongoDB for it where the other is in memory.
         """
-        memory, since = self._memory, None
-        calls = [channels.by_verified(call), call._replace(verified_key="")]
-        if memory is not None:
-            since = memory.moment(call.key)
-            if memory.get(call.key) is not None and memory.get(call.verified_key) is None:
-                calls.reverse()
+        keys = [call.verified_key, call.key]
+        if self._memory is not None and self._memory.get(call.key) and not self._memory.get(call.verified_key):
+            keys.reverse()
         found = {}
-        for one in calls:
-            looked = self.look_up(one, rules)
-            if looked.entry is not None and looked.entry.history and one.key != call.key:
-                # Whether this caller would go that way is not known.
-                looked = looked._replace(entry=None, step=policy.decide(None, call.ask, rules, looked.now))
-            found[one.key] = looked._replace(key=call.key, since=since)
+        for key in keys:
+            looked = found[key] = self.look_up(call, rules, key)
+            if key != call.key and looked.entry is not None:
+                entry = None if looked.entry.history else looked.entry  # who would not go that way
+                # Of its own key nothing is known by this look-up.
+                looked = Looked(call.key, entry, next_step(call, entry, rules, looked.now), *looked[3:5], None)
+            found[key] = looked
             if is_fresh_hit(looked):
-                return found[one.key]
+                return looked
 
         def rank(key: str) -> int:
             entry, step, now = found[key].entry, found[key].step, found[key].now
@@ -111,8 +117,7 @@ class Looker:
                 return 1
             return 2 if key == call.key else 3
 
-        chosen = found[min((call.verified_key, call.key), key=rank)]
-        return chosen._replace(step=next_step(call, chosen.entry, rules, chosen.now))
+        return found[min((call.verified_key, call.key), key=rank)]._replace(since=found[call.key].since)
 
 
 def next_step(call: Call, entry: Entry | None, rules: Policy, now: datetime) -> Step:

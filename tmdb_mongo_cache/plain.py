@@ -14,7 +14,7 @@ import logging
 import netrc  # noqa: F401  requests imports it in the middle of a call, where a fork may leave it locked
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
@@ -29,7 +29,7 @@ from . import certificates, network, responses
 from .building import builds_as_usual
 from .looking import Looked, hit_status, is_fresh_hit
 from .scope import Active, Pending
-from .tmdb import urls
+from .tmdb import states, urls
 from .tmdb.calls import Call, Said, call_of, forget_queries, said_by
 from .tmdb.channels import is_verified
 from .tmdb.entry import Entry
@@ -51,11 +51,15 @@ Pairs = tuple[tuple[str, str], ...]
 
 
 class Known(NamedTuple):
-    """A plain call: as the cache sees it, and what requests would send for it, by what is mounted where."""
+    """A plain call: as the cache sees it, and what requests would send for it, by what is mounted where.
+
+    ``for_a_user`` where it asks for what an adapter of the program's own may say the user of.
+    """
 
     call: Call
     headers: CaseInsensitiveDict[str]
     mount: str
+    for_a_user: bool
 
     def __repr__(self) -> str:
         return f"Known({self.call!r})"
@@ -114,9 +118,8 @@ def answer(
         if known is None:
             return None, None
         adapter = _adapter(session, known)
-        asked, hosts = known.call.ask.appended, active.cache.hosts
-        usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not asked
-        if network.is_mocked() or (not usual and _is_no_usual_way(session, known.call, hosts)):
+        usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not known.for_a_user
+        if network.is_mocked() or (not usual and _is_no_usual_way(session, known.call)):
             return None, None
         looked = active.cache.flow.look_up(known.call, active.rules)
         entry = looked.entry
@@ -198,10 +201,10 @@ def _known(
     own, more = _items(session.headers), _items(headers) if headers is not None else ()
     if query is None or own is None or more is None:
         return None
-    verified = True
-    if verify is not None or session.verify is not True:
-        verified = bool(certificates.merged_verify(session, verify))
-    return _known_call(url, query, own, more, active.cache.hosts, verified)
+    if verify is None and session.verify is True:
+        return _known_call(url, query, own, more, active.cache.hosts)
+    verified = bool(certificates.merged_verify(session, verify))
+    return (_known_call if verified else _unverified_call)(url, query, own, more, active.cache.hosts)
 
 
 def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
@@ -211,9 +214,9 @@ def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
     return mounted[known.mount] if usual else session.get_adapter(known.call.url)
 
 
-def _is_no_usual_way(session: requests.Session, call: Call, hosts: frozenset[str]) -> bool:
+def _is_no_usual_way(session: requests.Session, call: Call) -> bool:
     """Say whether an adapter answers by itself, or sees to it that nothing is verified."""
-    if network.why_not_asked(session, call.url, hosts, call.ask.appended):
+    if network.why_not_asked(session, call.url, call.hosts, call.ask.appended):
         return True
     return is_verified(call.key) and not certificates.is_to_be_verified(session, call.url, True)
 
@@ -249,8 +252,9 @@ _LONGEST_KNOWN = 2048
 """Characters of a call that is known by its arguments: a thousand of them take some MB at most."""
 
 
-@lru_cache(maxsize=1024)
-def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str], verified: bool) -> Known | None:
+def _look_at(
+    url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str], *, verified: bool = True
+) -> Known | None:
     """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private.
 
     Raises:
@@ -264,7 +268,13 @@ def _known_call(url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozense
         return None
     headers, said = _merged(own, more)
     call = call_of("GET", *plain, headers, said, hosts=hosts, verified=verified)
-    return None if call.straight else Known(call, headers, url[: url.index("/") + 2])
+    if call.straight:
+        return None
+    return Known(call, headers, url[: url.index("/") + 2], any(map(states.is_part, call.ask.appended)))
+
+
+_known_call = lru_cache(maxsize=1024)(_look_at)
+_unverified_call = lru_cache(maxsize=1024)(partial(_look_at, verified=False))
 
 
 @lru_cache(maxsize=64)
@@ -303,6 +313,7 @@ def _prepare(known: Known) -> PreparedRequest:
 def forget() -> None:
     """Drop what is known of calls, and with it their credentials."""
     _known_call.cache_clear()
+    _unverified_call.cache_clear()
     _merged.cache_clear()
     _is_in_netrc.cache_clear()
     forget_queries()
