@@ -199,7 +199,7 @@ UNVERIFIED: dict[str, Way] = {
     "a TMDBSession": through(TMDBSession, verify=False),
     "requests-cache": through(cached_session, verify=False),
 }
-LEARNT = ("a lenient adapter", "a switching adapter")
+LEARNT = {"a lenient adapter", "a switching adapter", "no name", "another name", "another name for the server"}
 """What is seen of an adapter when it has sent something, and not before."""
 
 
@@ -454,6 +454,31 @@ def test_a_stale_verified_answer_in_requests_cache(world: World, cache: TMDBCach
         assert "if-none-match" not in world.calls[-1].headers
         assert collection.find_one({"_id": VERIFIED_KEY}) == before
         assert told(call()) == (FORGED, True)
+
+
+def test_what_a_session_of_requests_cache_refreshes_by_http(world: World, cache: TMDBCache, collection: Any) -> None:
+    """It asks about the verified answer, which it has: what it is told renews neither that nor anything else."""
+    with by_function()(world, cache) as verified, cached_session(cache) as session:
+        verified()
+        before = collection.find_one({})
+        assert session.get(CLEAR, params=ANY_KEY, refresh=True).status_code == 200
+        assert [asked.scheme for asked in world.calls] == ["https", "http"]
+        assert list(collection.find()) == [before]
+
+
+@pytest.mark.parametrize("options", [{}, {"verify": False}])
+def test_a_session_of_requests_cache_with_keys_of_its_own(
+    world: World, cache: TMDBCache, options: dict[str, Any]
+) -> None:
+    """What its function makes of an URL serves who does not verify and who does, each with his own."""
+    with cached_session(cache) as session:
+        session.settings.key_fn = lambda request, **_: "the film"
+        url = SECURE if options else CLEAR
+        assert told(session.get(url, params=ANY_KEY, **options)) == (TRUE if options else FORGED, False)
+        assert told(session.get(url, params=ANY_KEY, **options)) == (TRUE if options else FORGED, True)
+        assert told(session.get(SECURE, params=ANY_KEY)) == (TRUE, False)
+        assert told(session.get(SECURE, params=ANY_KEY)) == (TRUE, True)
+        assert keys(cache) == {"the film", "the film#unverified"}
 
 
 def test_explain_and_events_tell_of_the_channel(world: World, make_cache: Callable[..., TMDBCache]) -> None:

@@ -16,7 +16,6 @@ from weakref import WeakSet
 
 import requests
 from requests import Response
-from requests.adapters import HTTPAdapter
 from urllib3.util.ssl_ import resolve_cert_reqs
 
 from . import network
@@ -48,19 +47,7 @@ def is_to_be_verified(session: requests.Session, url: str, verify: Any) -> bool:
     """
     if not verify or not url.startswith("https:"):
         return False
-    for adapter in session.adapters.values():
-        if type(adapter) is not HTTPAdapter:
-            break
-    else:
-        if not _is_any_lax:  # mostly: that takes a fifth of the time
-            return True
-    adapter = session.get_adapter(url)
-    if _is_lax(adapter):
-        return False
-    given = getattr(getattr(adapter, "poolmanager", None), "connection_pool_kw", {})
-    if not isinstance(given, dict) or given.keys().isdisjoint(_NAMES):
-        return True
-    return _checks_only(urlsplit(url).hostname or "", given.get)
+    return not (_is_any_lax and _is_lax(session.get_adapter(url)))
 
 
 def _is_lax(adapter: Any) -> bool:

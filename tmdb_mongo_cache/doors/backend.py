@@ -15,7 +15,7 @@ from requests_cache.policy import DEFAULT_IGNORED_PARAMS
 from requests_cache.policy.settings import CacheSettings
 from requests_cache.session import CachedSession
 
-from .. import certificates, network
+from .. import network
 from ..config import CacheConfig
 from ..errors import ConfigError
 from ..stats import Counters
@@ -24,7 +24,7 @@ from ..store.guard import Guard
 from ..store.mapping import MongoStorage
 from ..tmdb import calls, channels, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
-from .kept import Follow, is_whole, kept_for, without_credentials
+from .kept import UNVERIFIED, Follow, is_whole, kept_for, kept_under, without_credentials
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -34,9 +34,6 @@ NOT_CACHED = "tmdb-mongo-cache: not cached"
 """The key of a call to TMDB that is neither looked up nor stored."""
 
 _VALIDATORS = ("ETag", "Last-Modified")
-
-_UNVERIFIED = "#unverified"
-"""The end of a key that a session makes by its own function, for what comes by a channel that nobody verifies."""
 
 _DEFAULTS = {
     name: parameter.default
@@ -153,7 +150,7 @@ class MongoBackend(BaseCache):
             return keys.FIRST
         if self._settings.key_fn is not None:
             own = str(super().create_key(request, match_headers, **kwargs))
-            return own + _UNVERIFIED if call.verified_key else own
+            return own + UNVERIFIED if call.verified_key else own
         return self._variant(call, request)
 
     def _note_write(self, response: Response) -> None:
@@ -226,20 +223,20 @@ class MongoBackend(BaseCache):
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
         try:
-            key = cache_key or self.create_key(response.request)
+            key: str | None = cache_key or self.create_key(response.request)
+            if key == NOT_CACHED or not self._is_kept(response):
+                return
+            call = self._classify(response.request)
+            if key is not None and call is not None:
+                key = kept_under(key, response, call, self.create_key(response.request))
         except Exception:  # noqa: BLE001  the cache is never why a program fails
             return
-        if key == NOT_CACHED or not self._is_kept(response):
+        if key is None:
             return
-        if not isinstance(response, CachedResponse):
-            kept = self._kept_under(key, response)
-            if kept is None:
-                return
-            cache_key = kept if kept != key else cache_key
         self._guard.write(
             self._write,
             response,
-            cache_key,
+            key,
             expires,
             read=lambda: self._probe(key),
             read_only=lambda: self.responses.has_secondaries_alone,
@@ -254,30 +251,10 @@ class MongoBackend(BaseCache):
             return False
         return network.is_from_network(response, response.request.url or "", self.responses.hosts)
 
-    def _kept_under(self, key: str, response: Response) -> str | None:
-        """Return the key for a response, by the channel by which it has come; None where it may have none.
-
-        Args:
-            key: that of the request.
-            response: as it has come, its redirects with it.
-        """
-        call = self._classify(response.request)
-        if call is None:
-            return key
-        hosts = self.responses.hosts
-        came = [certificates.is_verified(step, hosts) for step in (*response.history, response)]
-        own = keys.is_of_tmdb(key)
-        if channels.is_verified(key) if own else channels.is_verified(call.key) and not key.endswith(_UNVERIFIED):
-            return key if all(came) else None
-        by_verified = channels.verified_key(key)
-        return by_verified if by_verified and came[-1] and self.create_key(response.request) == by_verified else key
-
-    def _write(
-        self, response: Response, cache_key: str | None, expires: datetime | None, *, probing: bool = False
-    ) -> None:
+    def _write(self, response: Response, cache_key: str, expires: datetime | None, *, probing: bool = False) -> None:
         with self.responses.bounded(writing=True, probing=probing):
             cached = without_credentials(response, self._settings)
-            if cache_key and keys.is_of_tmdb(cache_key) and getattr(response, "revalidated", False):
+            if keys.is_of_tmdb(cache_key) and getattr(response, "revalidated", False):
                 cached.expires = expires
                 self.responses.confirm(cache_key, cached)
             else:

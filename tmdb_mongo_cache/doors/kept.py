@@ -12,7 +12,13 @@ from requests_cache.models.response import CachedResponse
 from requests_cache.policy.expiration import get_expiration_seconds
 from requests_cache.policy.settings import CacheSettings
 
-from ..tmdb import secrets
+from .. import certificates
+from ..tmdb import channels, secrets
+from ..tmdb.calls import Call
+from ..tmdb.keys import is_of_tmdb
+
+UNVERIFIED = "#unverified"
+"""The end of a key that a session makes by its own function, for what comes by a channel that nobody verifies."""
 
 
 class Follow:
@@ -56,6 +62,36 @@ def is_whole(found: Any) -> TypeGuard[CachedResponse]:
     if not isinstance(found, CachedResponse) or not isinstance(found.status_code, int):
         return False
     return 100 <= found.status_code < 600 and isinstance(found._content, bytes | None)
+
+
+def kept_under(key: str, response: Response, call: Call, reached: str) -> str | None:
+    """Return the key under which a response may be kept, by the channel by which it came; None where it may not.
+
+    Args:
+        key: of the request.
+        response: what the session got, its redirects with it.
+        call: what the last of these asked for, as if by a verified channel.
+        reached: the key of that.
+    """
+    is_cached = isinstance(response, CachedResponse)
+    if is_cached and getattr(response, "cache_key", None) == key:
+        return key  # TMDB has confirmed it
+    if is_cached and getattr(response, "revalidated", False):
+        return None  # that was said by another channel than it came by
+    came = [_has_come_verified(step, call.hosts) for step in (*response.history, response)]
+    by_its_own_rules = not is_of_tmdb(key) and not key.endswith(UNVERIFIED)
+    if channels.is_verified(call.key if by_its_own_rules else key):
+        return key if all(came) else None
+    by_verified = channels.verified_key(key)
+    if not by_verified or by_verified != reached or not came[-1]:
+        return key
+    return None if is_cached else by_verified
+
+
+def _has_come_verified(step: Response, hosts: frozenset[str]) -> bool:
+    if isinstance(step, CachedResponse):
+        return channels.is_verified(step.cache_key or "")
+    return certificates.is_verified(step, hosts)
 
 
 def without_credentials(response: Response, settings: CacheSettings) -> CachedResponse:
