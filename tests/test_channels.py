@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,18 @@ LEARNT = {"a lenient adapter", "a switching adapter", "no name", "another name",
 """What is seen of an adapter when it has sent something, and not before."""
 
 
+FAST = {
+    "http",
+    "verify=False",
+    "a session's 0",
+    "a prepared request",
+    "a TMDBSession",
+    "requests.get",
+    "requests-cache",
+}
+"""What there is to see of the tier in memory."""
+
+
 def told(response: requests.Response) -> tuple[str, bool]:
     """Return what came, and whether it was in the cache."""
     return response.json()["title"], response.from_cache  # type: ignore[attr-defined]
@@ -212,8 +225,9 @@ def keys(cache: TMDBCache) -> set[str]:
     return {document["_id"] for document in cache.collection.find({}, {"_id": True})}
 
 
-@pytest.mark.parametrize("memory_ttl", [0, 30])
-@pytest.mark.parametrize("name", UNVERIFIED)
+@pytest.mark.parametrize(
+    ("name", "memory_ttl"), [*product(UNVERIFIED, [0]), *product(sorted(FAST & {*UNVERIFIED}), [30])]
+)
 def test_what_nobody_has_verified_serves_such_callers_alone(
     world: World, make_cache: Callable[..., TMDBCache], name: str, memory_ttl: float
 ) -> None:
@@ -243,8 +257,7 @@ def test_what_nobody_has_verified_serves_such_callers_alone(
     assert keys(cache) == {VERIFIED_KEY}
 
 
-@pytest.mark.parametrize("memory_ttl", [0, 30])
-@pytest.mark.parametrize("name", VERIFIED)
+@pytest.mark.parametrize(("name", "memory_ttl"), [*product(VERIFIED, [0]), *product(sorted(FAST & {*VERIFIED}), [30])])
 def test_a_verified_caller_gets_what_was_verified_and_it_serves_all(
     world: World, make_cache: Callable[..., TMDBCache], name: str, memory_ttl: float
 ) -> None:

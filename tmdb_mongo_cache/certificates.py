@@ -109,7 +109,8 @@ def _is_checked(sock: Any, host: str) -> bool:
 
 def _verifies(pool: Any, host: str) -> bool:
     """Say whether the connections of a pool, of which some may be there, verify that they lead to a host."""
-    idle = [one for one in list(pool.pool.queue) if one is not None and one.sock is not None]
+    kept = list(getattr(pool.pool, "queue", ()))  # urllib3-future's does not show them
+    idle = [one for one in kept if one is not None and one.sock is not None]
     is_required = resolve_cert_reqs(pool.cert_reqs) == ssl.CERT_REQUIRED and _is_same(pool.host, host)
     if not is_required or not all(_has_verified(one, host) for one in idle):
         _lax.add(pool)

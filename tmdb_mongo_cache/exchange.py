@@ -94,7 +94,7 @@ def _send(
     try:
         hooks = response_hooks(request)
         verify = options.get("verify", session.verify)
-        verified = certificates.is_to_be_verified(session, request.url or "", verify)
+        verified = certificates.is_to_be_verified(session, responses.text(request.url), verify)
         pending = take_pending(cache, session, request)
         if pending is not None and is_verified(pending.call.key) != verified:
             pending = None
