@@ -95,29 +95,30 @@ class Looker:
         The one that is fresh goes before the other, and the verified one before
         its equal; but not to MongoDB for it where the other is in memory.
         """
-        keys = [call.verified_key, call.key]
-        if self._memory is not None and self._memory.get(call.key) and not self._memory.get(call.verified_key):
-            keys.reverse()
+        memory, keys = self._memory, (call.verified_key, call.key)
+        if memory is not None and memory.get(call.verified_key) is None and memory.get(call.key) is not None:
+            keys = (call.key, call.verified_key)
         found = {}
         for key in keys:
             looked = found[key] = self.look_up(call, rules, key)
-            if key != call.key and looked.entry is not None:
-                entry = None if looked.entry.history else looked.entry  # who would not go that way
-                # Of its own key nothing is known by this look-up.
-                looked = Looked(call.key, entry, next_step(call, entry, rules, looked.now), *looked[3:5], None)
-            found[key] = looked
-            if is_fresh_hit(looked):
-                return looked
+            if key == call.key:
+                if is_fresh_hit(looked):
+                    return looked
+            elif is_fresh_hit(looked) and not looked.entry.history:  # type: ignore[union-attr]
+                return Looked(call.key, *looked[1:5], None)  # of the call's own key this look-up knows nothing
+        (_, entry, _, now, where, _), own = found[call.verified_key], found[call.key]
+        if entry is not None and entry.history:
+            entry = None  # whether this caller would go that way is not known
+        verified = Looked(call.key, entry, next_step(call, entry, rules, now), now, where, own.since)
 
-        def rank(key: str) -> int:
-            entry, step, now = found[key].entry, found[key].step, found[key].now
-            if entry is not None and step in (Step.SERVE, Step.SERVE_AND_REFRESH):
+        def rank(looked: Looked) -> int:
+            if looked.entry is not None and looked.step in (Step.SERVE, Step.SERVE_AND_REFRESH):
                 return 0
-            if entry is not None and policy.may_be_stale(entry, call.ask, rules, now):
+            if looked.entry is not None and policy.may_be_stale(looked.entry, call.ask, rules, looked.now):
                 return 1
-            return 2 if key == call.key else 3
+            return 2 if looked is own else 3
 
-        return found[min((call.verified_key, call.key), key=rank)]._replace(since=found[call.key].since)
+        return min(verified, own, key=rank)
 
 
 def next_step(call: Call, entry: Entry | None, rules: Policy, now: datetime) -> Step:
