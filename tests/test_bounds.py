@@ -11,6 +11,7 @@ from tmdb_mongo_cache.raw import codings_of
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.store import memory
 from tmdb_mongo_cache.tmdb.secrets import LARGEST_HEADERS, are_storable
+from tmdb_mongo_cache.tmdb.writes import touched_by
 
 from .flowkit import get
 
@@ -46,3 +47,9 @@ def test_packed_again_and_again(codings: str) -> None:
     """A body is not packed more often than urllib3 would unpack it, whatever a header says."""
     assert codings_of({"Content-Encoding": codings.rstrip(",")}) == []
     assert codings_of({"Content-Encoding": "gzip, " * 4 + "gzip"}) == ["gzip"] * 5
+
+
+def test_writes_to_endless_paths() -> None:
+    """A write to a path of which nothing is ever kept is not remembered."""
+    assert touched_by("https://api.themoviedb.org/3/movie/550/rating")
+    assert touched_by(f"https://api.themoviedb.org/3/movie/550/{'x' * 9000}") == ()

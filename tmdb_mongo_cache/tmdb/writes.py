@@ -53,7 +53,7 @@ def touched_by(url: str) -> tuple[Touched, ...]:
     the film's average that changes.
     """
     target = urls.split(url)
-    if target is None:
+    if target is None or len(target.path) > urls.LONGEST_URL:  # of which nothing is kept, and writes are remembered
         return ()
     path = "/".join(["", *filter(None, target.path.split("/"))])
     endpoint = endpoints.find(path)
