@@ -20,7 +20,7 @@ import requests
 import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheConfig, TMDBCache, TMDBSession, cached_tmdb
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tmdb import secrets
+from tmdb_mongo_cache.tmdb import credentials
 
 from .embedded_helpers import eventually
 from .flowkit import API_KEY, get
@@ -64,7 +64,7 @@ def test_an_answer_from_the_future(
 def test_the_word_bearer_is_no_secret(cache: TMDBCache, tmdb: StandIn) -> None:
     """With a Bearer token a search for "Bearer", and an answer that says it, are cached."""
     headers = {"Authorization": f"Bearer {API_KEY}", "Cookie": "language=german; theme=darkest"}
-    assert secrets.credentials([], headers) == {API_KEY, "german", "darkest"}
+    assert credentials.of_headers(headers) == {API_KEY, "german", "darkest"}
     with tmdb_mongo_cache.enabled(cache):
         for _ in range(2):
             found = get(tmdb, "/3/search/movie", params={"query": "Bearer language"}, headers=headers)

@@ -70,7 +70,7 @@ def followed(
     places = [hop.url for hop in part.history[1:]] + [part.url or ""]
     for hop, place in zip(part.history, places, strict=True):
         headers = {
-            name: fill_url(value, first) if name.lower() == "location" else value
+            name: fill_url(value, first, hosts) if name.lower() == "location" else value
             for name, value in (storable(hop.headers) if isinstance(part, Entry) else hop.headers).items()
         }
         response = from_hop(hop._replace(headers=headers), request, session.get_adapter(request.url or ""), elapsed)

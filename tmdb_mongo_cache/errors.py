@@ -18,13 +18,23 @@ An :class:`UpstreamError` is for those who have the cache call TMDB by itself.
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
 
 CLOSED = "this cache is closed; make a new one"
 
 
 class CacheError(Exception):
-    """Root of the tree: raised only through the classes below it."""
+    """Root of the tree: raised only through the classes below it.
+
+    A text that repeats what somebody has typed or set is freed of credentials here.
+    """
+
+    def __init__(self, *args: object, **options: Any) -> None:
+        from .tmdb.secrets import redact  # who only installs the cache need not pay for it
+
+        super().__init__(*(redact(text) if isinstance(text, str) else text for text in args), **options)
 
 
 class ConfigError(CacheError, ValueError):

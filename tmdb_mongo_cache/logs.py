@@ -1,4 +1,7 @@
-"""``TMDB_CACHE_LOG=debug``: the log of this package on standard error, for a program that configures no logging."""
+"""The log of this package: what is in no line of it, and ``TMDB_CACHE_LOG=debug``.
+
+The latter writes it to standard error, for a program that configures no logging.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,20 @@ from .errors import ConfigError
 VARIABLE = "TMDB_CACHE_LOG"
 _logger = logging.getLogger("tmdb_mongo_cache")
 _LEVELS = ("debug", "info", "warning", "error")
+
+
+def _without_credentials(record: logging.LogRecord) -> bool:
+    """Leave out of a line what looks like a credential: the texts of others' errors are in some."""
+    from .tmdb.secrets import redact  # who only installs the cache need not pay for it
+
+    text = record.getMessage()
+    shown = redact(text)
+    if shown != text:
+        record.msg, record.args = shown, ()
+    return True
+
+
+_logger.addFilter(_without_credentials)
 
 
 class _Handler(logging.StreamHandler):  # type: ignore[type-arg]

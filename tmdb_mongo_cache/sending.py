@@ -20,7 +20,7 @@ from .asking import Waited
 from .building import leave_unread, to_reply
 from .restoring import give_back, give_back_error
 from .scope import inside
-from .tmdb.calls import classify, may_be_for_a_user
+from .tmdb.calls import classify, credentials_of, may_be_for_a_user
 from .tmdb.entry import Reply
 
 Original = Callable[..., Response]
@@ -125,6 +125,7 @@ class Transmission:
             of_a_user=_is_of_a_user(response),
             verified=verified,
             led_verified=all(led),
+            credentials=_credentials_of(response),
         )
 
     def _became_straight(self, response: Response) -> bool:
@@ -301,4 +302,15 @@ def _is_of_a_user(response: Response) -> bool:
         may_be_for_a_user(step.request.url, step.request.headers or {})
         for step in (*response.history, response)
         if step.request is not None
+    )
+
+
+def _credentials_of(response: Response) -> frozenset[str]:
+    """Return the credentials that were sent on the way to a response."""
+    return frozenset().union(
+        *(
+            credentials_of(step.request.url, step.request.headers or {})
+            for step in (*response.history, response)
+            if step.request is not None
+        )
     )

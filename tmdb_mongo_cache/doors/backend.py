@@ -22,7 +22,7 @@ from ..stats import Counters
 from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import MongoStorage
-from ..tmdb import calls, channels, keys, secrets, urls
+from ..tmdb import calls, channels, gate, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
 from .kept import UNVERIFIED, Follow, is_whole, kept_for, kept_under, without_credentials
 
@@ -150,8 +150,13 @@ class MongoBackend(BaseCache):
             return keys.FIRST
         if self._settings.key_fn is not None:
             own = str(super().create_key(request, match_headers, **kwargs))
-            return own + UNVERIFIED if call.verified_key else own
-        return self._variant(call, request)
+            key = own + UNVERIFIED if call.verified_key else own
+        else:
+            key = self._variant(call, request)
+        if gate.why_straight("", key, call.credentials):
+            return NOT_CACHED
+        self.responses.note_credentials(key, call.credentials)
+        return key
 
     def _note_write(self, response: Response) -> None:
         url = response.request.url if is_write(response.request.method, response.status_code) else None
@@ -229,6 +234,7 @@ class MongoBackend(BaseCache):
             call = self._classify(response.request)
             if key is not None and call is not None:
                 key = kept_under(key, response, call, self.create_key(response.request))
+                self._note_credentials(key, response)
         except Exception:  # noqa: BLE001  the cache is never why a program fails
             return
         if key is None:
@@ -241,6 +247,12 @@ class MongoBackend(BaseCache):
             read=lambda: self._probe(key),
             read_only=lambda: self.responses.has_secondaries_alone,
         )
+
+    def _note_credentials(self, key: str | None, response: Response) -> None:
+        """Note what was sent on the way to a response, with what an adapter or a redirect has added."""
+        if key is not None and not isinstance(response, CachedResponse):
+            for step in (response, *response.history):
+                self.responses.note_credentials(key, calls.credentials_of(step.request.url, step.request.headers))
 
     def _is_kept(self, response: Response) -> bool:
         """Say whether what is to be kept of TMDB's came from there, not from a test's mock, and is nobody's own."""

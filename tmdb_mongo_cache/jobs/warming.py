@@ -11,10 +11,10 @@ from typing import NamedTuple
 from urllib.parse import urlencode
 
 from ..errors import ConfigError
+from ..tmdb.credentials import looks_like_one, names_one
 from ..tmdb.endpoints import APPENDABLE, BY_ID
 from ..tmdb.names import is_text
 from ..tmdb.parts import PARTS
-from ..tmdb.secrets import is_credential
 from .exports import media_type_of, read_export
 from .fetching import Came, Counts, Fetching, Progress, Wish
 from .upstream import Upstream
@@ -168,8 +168,8 @@ def _params(params: Mapping[str, str] | None) -> dict[str, str]:
         raise ConfigError("params must be a mapping, like {'language': 'de'}")
     found = {str(name): str(value) for name, value in (params or {}).items()}
     for name in found:
-        if is_credential(name) or name in ("append_to_response", "callback"):
-            raise ConfigError(f"params: {name!r} is not to be given here")
+        if names_one(name) or looks_like_one(f"{name}={found[name]}") or name in ("append_to_response", "callback"):
+            raise ConfigError(f"params: {name!r:.40} is not to be given here")
     if not all(map(is_text, (*found, *found.values()))):
         raise ConfigError("params must be text in UTF-8")
     return found

@@ -42,6 +42,9 @@ from .failures import EMBEDDED, failed
 from .indexes import INDEXES, Indexes
 from .staleness import Staleness
 
+_MOST_KEYS, _MOST_CARRIED = 256, 32
+"""Calls under way whose credentials are known, and how many for one key: callers may have keys of their own."""
+
 
 class MongoStorage(MongoDict):
     """A mapping over one collection, as requests-cache's ``MongoDict``.
@@ -88,6 +91,14 @@ class MongoStorage(MongoDict):
         self.rules = rules or Policy()
         self._deadline = Deadline(store_timeout, looks=connection is None)
         self._indexes = Indexes(*INDEXES)
+        self._carried: dict[str, frozenset[str]] = {}
+
+    def note_credentials(self, key: str, carried: frozenset[str]) -> None:
+        """Note what a call with a key carries: requests-cache takes it out of a request before that is to be stored."""
+        noted = self._carried.get(key, frozenset()) | carried
+        self._carried[key] = noted if len(noted) <= _MOST_CARRIED else carried
+        if len(self._carried) > _MOST_KEYS:
+            self._carried.pop(next(iter(self._carried)), None)
 
     @contextmanager
     def bounded(self, *, writing: bool = False, probing: bool = False) -> Iterator[None]:
@@ -161,7 +172,8 @@ class MongoStorage(MongoDict):
         call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
         if call is None:
             return False
-        entry, data = _to_entry(key, value, call, self.rules, confirmed)
+        carried = self._carried.get(key, frozenset())
+        entry, data = _to_entry(key, value, call, self.rules, confirmed, carried)
         raw, _ = (None, False) if entry is None else to_bson(entry, data)
         if raw is not None:
             try:
@@ -260,7 +272,7 @@ def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
 
 
 def _to_entry(
-    key: str, value: Any, call: calls.Call, rules: Policy, confirmed: datetime | None
+    key: str, value: Any, call: calls.Call, rules: Policy, confirmed: datetime | None, carried: frozenset[str]
 ) -> tuple[Entry | None, Any]:
     """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
     if call.straight:
@@ -277,6 +289,7 @@ def _to_entry(
         url=value.url,
         history=hops,
         of_a_user=any(calls.may_be_for_a_user(step.request.url, step.request.headers) for step in value.history),
+        credentials=carried,
     )
     fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
     judged = policy.judge(reply, call.ask, None, rules, False, fetched)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus, urljoin, urlsplit
 
-from . import directives, endpoints, folding, header_fields, keys, privacy, secrets, states, urls
+from . import credentials, directives, endpoints, folding, gate, header_fields, keys, privacy, secrets, states, urls
 from .directives import Directives
 from .endpoints import Endpoint
 from .entry import Hop, Reply, header
@@ -33,19 +34,20 @@ def said_by(headers: Mapping[str, str | bytes]) -> Said:
     asked = directives.of_request(headers)
     straight, host = privacy.read_headers(headers)
     straight = straight or ("the caller asks for no-store" if asked.no_store else "")
-    return Said(asked, straight, secrets.credentials((), headers), host)
+    return Said(asked, straight, credentials.of_headers(headers), host)
 
 
 class _Query(NamedTuple):
     """What a query says: against the cache, to the key, what is appended, what must not be written anywhere.
 
-    ``names_a_user`` where something in it may say who asks.
+    ``rest`` is what is left of it without that; ``names_a_user`` where something in it may say who asks.
     """
 
     straight: str
     key_part: str
     appended: tuple[str, ...]
     credentials: frozenset[str]
+    rest: str
     names_a_user: bool
 
     def __repr__(self) -> str:
@@ -63,10 +65,11 @@ def _read_query(query: str) -> _Query:
 def _read(query: str) -> _Query:
     pairs = urls.pairs(query)
     return _Query(
-        privacy.why_straight_by_query(query, pairs),
+        privacy.why_straight_by_query(query, pairs) or credentials.why_straight_by_query(pairs),
         keys.query_part(query),
         keys.appended_parts(pairs),
-        secrets.credentials(pairs, {}),
+        credentials.of_query(pairs),
+        "\n".join(text for name, value in pairs if not secrets.is_credential(name) for text in (name, value)),
         privacy.names_a_user(pairs),
     )
 
@@ -78,6 +81,7 @@ def forget_queries() -> None:
     """Drop what is known of queries, and with it their credentials."""
     _read_known.cache_clear()
     folding.forget_names()
+    gate.forget_calls()
 
 
 class Call(NamedTuple):
@@ -168,16 +172,17 @@ def call_of(
     if not straight and any(map(states.is_part, query.appended)):
         straight = privacy.why_states_straight(query.names_a_user or privacy.names_a_user(headers.items()))
     endpoint = endpoints.find(path)
-    own = said.credentials | query.credentials
-    start = keys.start_of(target, verified=verified)
-    key = "" if straight else keys.make_key(start, path, query.key_part)
-    if any(secret in key for secret in own):
-        straight = "a credential where none belongs"
+    own = said.credentials | query.credentials | credentials.of_url(url)
+    found = gate.why_straight(path, query.rest, own)
+    if found:
+        straight, endpoint = straight or found, endpoint._replace(tmdb_id=None)
     if straight:
         return Call("", straight, Ask(directives=said.directives), endpoint, hosts, url, own)
     parts = query.appended
     sure = _sure_parts(parts, endpoint)
     ask = Ask(url, endpoint.kind, parts, sure, said.directives, follows_redirects, endpoint.template)
+    start = keys.start_of(target, verified=verified)
+    key = keys.make_key(start, path, query.key_part)
     by_verified = urls.is_own(target) and start != keys.START
     verified_key = keys.make_key(keys.START, path, query.key_part) if by_verified else ""
     return Call(key, "", ask, endpoint, hosts, url, own, verified_key)
@@ -186,9 +191,16 @@ def call_of(
 def may_be_for_a_user(url: str | bytes | None, headers: Mapping[str, str | bytes]) -> bool:
     """Say whether a request, as it was sent, may say who asks (a redirect sends cookies that were not there)."""
     target = urls.split(url)
-    return privacy.names_a_user(headers.items()) or (
-        target is not None and privacy.names_a_user(urls.pairs(target.query))
-    )
+    return privacy.names_a_user(headers.items()) or (target is not None and _read_query(target.query).names_a_user)
+
+
+def credentials_of(url: str | bytes | None, headers: Mapping[str, str | bytes]) -> frozenset[str]:
+    """Return the credentials in a request as it was sent: an adapter may add its own, a redirect a cookie."""
+    target = urls.split(url)
+    if target is None:
+        return frozenset()
+    text = url.decode("latin-1") if isinstance(url, bytes) else url or ""
+    return credentials.of_headers(headers) | _read_query(target.query).credentials | credentials.of_url(text)
 
 
 def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
@@ -198,11 +210,27 @@ def _sure_parts(parts: tuple[str, ...], endpoint: Endpoint) -> tuple[str, ...]:
     return tuple(part for part in parts if part in endpoints.APPENDABLE.get(endpoint.template, ()))
 
 
-def fill_url(stripped: str, url: str) -> str:
-    """Put this caller's credentials into an URL that was stripped of another's; what it has none for goes."""
-    own = {name: value for name, value in urls.pairs(urlsplit(url).query) if secrets.is_credential(name)}
+# Where all who read a Location see the same: an URL with a host, a path from the root, a name or a query.
+_PLACE = re.compile(r"(?i)(?:(?:https?:)?//[^/?#\s]+(?=[/?#]|$)|/(?!/)|[a-z0-9._~-]+(?=[/?#]|$)|\?)")
+
+
+def fill_url(stripped: str, url: str, hosts: frozenset[str] = frozenset()) -> str:
+    """Put this caller's credentials into an URL that was stripped of another's; what it has none for goes.
+
+    Whoever wrote the URL, they go to TMDB alone, and by no worse a channel than the caller's own.
+
+    Args:
+        stripped: where a redirect leads.
+        url: as the caller sent it.
+        hosts: what counts as TMDB besides its own hosts.
+    """
     place, mark, fragment = stripped.partition("#")
     place, question, query = place.partition("?")
+    if not any(secrets.is_credential(item.partition("=")[0]) for item in query.split("&")):
+        return stripped
+    if not _is_for_credentials(stripped, url, hosts):
+        return stripped
+    own = {name: value for name, value in urls.pairs(urlsplit(url).query) if secrets.is_credential(name)}
     filled = []
     for item in query.split("&"):
         name, _, value = item.partition("=")
@@ -214,6 +242,15 @@ def fill_url(stripped: str, url: str) -> str:
     return place + (question if filled else "") + "&".join(filled) + mark + fragment
 
 
+def _is_for_credentials(place: str, url: str, hosts: frozenset[str]) -> bool:
+    if not (place.isprintable() and _PLACE.match(place)) or "\\" in place:
+        return False
+    reached = urljoin(url, place)
+    target = urls.split(reached)
+    worse = url.startswith("https:") and not reached.startswith("https:")
+    return target is not None and not worse and "@" not in urlsplit(reached).netloc and urls.is_tmdb(target, hosts)
+
+
 def kept_form(call: Call, reply: Reply) -> Reply:
     """Return the reply as it may be kept: without credentials, cookies, and what speaks of this exchange alone.
 
@@ -221,14 +258,12 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     repeats a credential, has headers that no document gives back, or came through
     a redirect by way of a private call or another host.
     """
-    own = call.credentials
-    if secrets.body_mentions(reply.body, own):
-        return reply._replace(keepable=False)
+    own = call.credentials | reply.credentials
     if not secrets.are_storable(reply.headers):
         return reply._replace(keepable=False)
     kept = reply._replace(headers=secrets.keepable_headers(header_fields.storable(reply.headers), own), native=None)
     if not reply.history:
-        return kept._replace(url=None)
+        return _passed(kept._replace(url=None), own)
     steps = [hop.url for hop in reply.history] + [reply.url or ""]
     for step in steps:
         reached = classify("GET", step, {}, hosts=call.hosts)
@@ -238,15 +273,17 @@ def kept_form(call: Call, reply: Reply) -> Reply:
     last = {keys.key_of_prepared(steps[-1], call.hosts, verified=verified) for verified in (True, False)}
     if not last.isdisjoint((call.key, call.verified_key)):
         # From http to https, or to the other host: the same call, and the next caller is there already.
-        return kept._replace(url=None, history=())
+        return _passed(kept._replace(url=None, history=()), own)
     if any(secrets.is_somebodys_location(header(hop.headers, "location") or "", own) for hop in reply.history):
         return reply._replace(keepable=False)
     hops = tuple(_kept_hop(hop, own) for hop in reply.history)
     if any(why_not_shared(hop.headers, None) for hop in hops):
         return reply._replace(keepable=False)
-    if any(secrets.body_mentions(hop.body, own) for hop in hops):
-        return reply._replace(keepable=False)
-    return kept._replace(url=strip_url(steps[-1]), history=hops)
+    return _passed(kept._replace(url=strip_url(steps[-1]), history=hops), own)
+
+
+def _passed(kept: Reply, own: frozenset[str]) -> Reply:
+    return kept if gate.passes(kept, own) else kept._replace(keepable=False)
 
 
 def _kept_hop(hop: Hop, own: frozenset[str]) -> Hop:

@@ -66,6 +66,7 @@ class Reply(NamedTuple):
     on the way to it that may say who asks (a cookie that a redirect has set).
     ``verified`` where it came by https from who has the certificate for that
     host, ``led_verified`` where each redirect on the way to it did.
+    ``credentials`` are what was sent in the end, by an adapter or after a redirect.
     """
 
     status: int = 0
@@ -80,6 +81,10 @@ class Reply(NamedTuple):
     of_a_user: bool = False
     verified: bool = True
     led_verified: bool = True
+    credentials: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Reply(status={self.status}, keepable={self.keepable})"  # the rest is the caller's own
 
 
 def header(headers: Mapping[str, str], name: str) -> str | None:

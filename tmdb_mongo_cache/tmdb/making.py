@@ -64,7 +64,8 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
 
     The time of the fetch stays, and with it the end of the six months.
     """
-    came = {k: v for k, v in kept_form(call, reply).headers.items() if k.lower() not in _NOT_UPDATED}
+    form = kept_form(call, reply)
+    came = {k: v for k, v in form.headers.items() if k.lower() not in _NOT_UPDATED} if form.keepable else {}
     # How old the answer was when it came has nothing to say of this one.
     kept = header_fields.storable(entry.headers)
     new = {name.lower(): value for name, value in came.items()}

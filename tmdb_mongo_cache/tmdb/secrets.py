@@ -1,9 +1,4 @@
-"""What is a credential, and how texts are freed of it.
-
-Source: the OpenAPI description of TMDB (``api_key``, ``session_id``,
-``guest_session_id``, ``request_token``, the v4 ``access_token``, and
-``username`` and ``password`` of ``/authentication/token/validate_with_login``).
-"""
+"""How texts, URLs and headers are freed of credentials."""
 
 from __future__ import annotations
 
@@ -12,31 +7,29 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit, urlunsplit
 
 from . import urls
+from .credentials import CREDENTIAL_PARAMS as CREDENTIAL_PARAMS
+from .credentials import is_credential as is_credential
+from .credentials import is_there_for_one
+from .spellings import contains, sought
 
-CREDENTIAL_PARAMS = frozenset(
-    {
-        "access_token",
-        "api_key",
-        "guest_session_id",
-        "password",
-        "request_token",
-        "session_id",
-        "username",
-    }
-)
-_CREDENTIAL_HEADERS = ("authorization", "proxy-authorization", "cookie")
 _NEVER_KEPT = frozenset(
     {"set-cookie", "set-cookie2", "authorization", "proxy-authorization", "cookie", "authentication-info"}
 )
 
-_IN_TEXT = re.compile(r"(?i)\b(" + "|".join(sorted(CREDENTIAL_PARAMS)) + r")(\"?\s*(?:=|%3d|:)\s*\"?)[^&\s\"'<>,;)]+")
+# In a text "key: …" is about anything; in a query it is one.
+_IN_TEXT = re.compile(
+    r"(?i)(\b(?:(?:x[-_.]?)?api[-_.]?key|[a-z_-]{0,20}session[-_.]?id|[a-z_.-]{0,20}(?:token|secret)|passw(?:or)?d|username)"
+    r"(?:\"?\s*(?:=|%3d|:)\s*\"?)|[?&;](?:auth|jwt|key|pass|pwd|sig|signature)=)[^&\s\"'<>,;)]+"
+)
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+")
-_WORDS = (*sorted(CREDENTIAL_PARAMS), "bearer", "basic")
-_USERINFO = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^/?#\s]*@")
-
-# Shorter values are words that stand in many answers by chance, no secrets:
-# TMDB's keys have 32 characters, its tokens more.
-_SHORTEST_SECRET = 6
+_JWT = re.compile(r"(?<![0-9A-Za-z_-])eyJ[0-9A-Za-z_-]{6,}\.[0-9A-Za-z_.-]*")
+# Behind "#" is the digest of a key, and in quotes an ETag.
+_HEX = re.compile(r"(?<![0-9A-Za-z_#\"])[0-9A-Fa-f]{32,}(?![0-9A-Za-z_])")
+_WORDS = (
+    *("api", "auth=", "basic", "bearer", "eyj", "jwt=", "key=", "pass", "pwd=", "secret", "session", "sig", "token"),
+    "username",
+)
+_USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that are in no header (RFC 9110 section 5.5)."""
@@ -45,16 +38,12 @@ LARGEST_HEADERS = 2**16
 """Letters in names and values of an answer's headers, all together: servers and clients give up at less."""
 
 
-def is_credential(name: str) -> bool:
-    """Say whether a parameter of this name carries a credential, in any spelling of the name."""
-    return name in CREDENTIAL_PARAMS or name.strip().casefold() in CREDENTIAL_PARAMS
-
-
 def redact(text: str) -> str:
     """Return a text for people (a log line, an error message) without the credentials in it."""
-    text = _IN_TEXT.sub(r"\1\2REDACTED", text)
+    text = _IN_TEXT.sub(r"\1REDACTED", text)
     text = _BEARER.sub(r"\1 REDACTED", text)
-    return _USERINFO.sub(r"\1", text)
+    text = _JWT.sub("REDACTED", _HEX.sub("REDACTED", text))
+    return _USERINFO.sub("", text)
 
 
 def strip_url(url: str) -> str:
@@ -85,23 +74,9 @@ def _without_value(item: str) -> str:
     return f"{name}=" if decoded and is_credential(decoded[0][0]) else item
 
 
-def credentials(query: Iterable[tuple[str, str]], headers: Mapping[str, str | bytes]) -> frozenset[str]:
-    """Collect the values in a request's query and headers that must not be written anywhere."""
-    found = {value for name, value in query if is_credential(name)}
-    for name, value in headers.items():
-        if name.lower() in _CREDENTIAL_HEADERS:
-            text = value.decode("latin-1") if isinstance(value, bytes) else value
-            if name.lower() == "cookie":
-                found.update(item.partition("=")[2].strip() for item in text.split(";"))
-            else:
-                # The first word says what kind of credential follows; a lone word is one.
-                found.update(text.split()[1:] or text.split())
-    return frozenset(value for value in found if len(value) >= _SHORTEST_SECRET)
-
-
 def mentions(text: str, secrets: Iterable[str]) -> bool:
-    """Say whether a text carries a credential: one of these, or anything that looks like one."""
-    if any(secret in text for secret in secrets):
+    """Say whether a text carries a credential: one of these in any spelling, or anything that looks like one."""
+    if contains(text, sought(secrets)):
         return True
     if text.isascii():
         # Looked for as they are, first: the patterns take ten times as long, and hardly any text has one.
@@ -111,16 +86,20 @@ def mentions(text: str, secrets: Iterable[str]) -> bool:
                 break
         else:
             return False
-    return bool(_IN_TEXT.search(text) or _BEARER.search(text))
+    return bool(_IN_TEXT.search(text) or _BEARER.search(text) or _JWT.search(text))
 
 
 def keepable_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
-    """Return the headers of an answer that may be stored: no cookie, no credential, nobody's key."""
-    kept = {name: value for name, value in headers.items() if name.lower() not in _NEVER_KEPT}
+    """Return the headers of an answer that may be stored: no cookie, no credential, nobody's key, even as a name."""
+    kept = {name: value for name, value in headers.items() if not _is_never_kept(name)}
     # All at once first: hardly any answer mentions one.
-    if not mentions("\n".join(kept.values()), secrets):
+    if not mentions("\n".join((*kept, *kept.values())), secrets):
         return kept
-    return {name: value for name, value in kept.items() if not mentions(value, secrets)}
+    return {name: value for name, value in kept.items() if not mentions(name, secrets) and not mentions(value, secrets)}
+
+
+def _is_never_kept(name: str) -> bool:
+    return name.strip().lower() in _NEVER_KEPT or is_there_for_one(name)
 
 
 def are_storable(headers: Mapping[str, str]) -> bool:
@@ -129,8 +108,3 @@ def are_storable(headers: Mapping[str, str]) -> bool:
     if len(texts) > LARGEST_HEADERS or (not texts.isprintable() and CONTROL.search(texts)):
         return False
     return "$" not in texts or not any(name.startswith("$") for name in headers)
-
-
-def body_mentions(body: bytes, secrets: Iterable[str]) -> bool:
-    """Say whether a body repeats a credential of the caller, as a careless proxy's might."""
-    return any(secret.encode("utf-8", "surrogateescape") in body for secret in secrets)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from . import endpoints, urls
+from . import endpoints, privacy, urls
+from .credentials import looks_like_one
 from .endpoints import Endpoint
 from .keys import starts_of
 
@@ -56,9 +57,13 @@ def touched_by(url: str) -> tuple[Touched, ...]:
     if target is None or len(target.path) > urls.LONGEST_URL:  # of which nothing is kept, and writes are remembered
         return ()
     path = "/".join(["", *filter(None, target.path.split("/"))])
+    if looks_like_one(path):
+        return ()
     endpoint = endpoints.find(path)
     starts = starts_of(target)
-    found = [_touched(starts, path, endpoint)]
+    # Of what is private nothing is kept, nor is it to be named.
+    is_kept = not privacy.why_straight("GET", path, has_body=False)
+    found = [_touched(starts, path, endpoint)] if is_kept else []
     if endpoint.template is None:
         parent = path.rpartition("/")[0]
         above = endpoints.find(parent)

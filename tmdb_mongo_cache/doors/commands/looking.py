@@ -12,6 +12,7 @@ import click
 
 from ...tmdb import names
 from ...tmdb.endpoints import BY_ID
+from ...tmdb.secrets import redact
 from .naming import EndpointName, named_argument, near, pair, read, read_url, short
 from .options import common, echo_json, open_cache, seconds
 from .printing import pretty, print_entries, print_rows
@@ -221,5 +222,5 @@ def _echo_whole(whole: dict[str, Any] | None, around: Callable[[dict[str, Any] |
 
 
 def _end(text: str) -> NoReturn:
-    click.echo(f"tmdb-mongo-cache: {text}", err=True)
+    click.echo(redact(f"tmdb-mongo-cache: {text}"), err=True)
     sys.exit(1)

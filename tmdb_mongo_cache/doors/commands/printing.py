@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...tmdb.secrets import redact
 from .naming import short
 from .options import bytes_text, json_text
 
@@ -61,7 +62,8 @@ def lines_of(rows: list[tuple[str, str, str, str, str]], columns: int) -> list[s
 
 
 def _printable(key: str) -> str:
-    """Return a key without what would move the cursor: somebody else may have written it."""
+    """Return a key without credentials and what would move the cursor: somebody else may have written it."""
+    key = redact(key)
     return key if key.isprintable() else key.encode("unicode_escape").decode()
 
 
@@ -73,7 +75,7 @@ def print_rows(rows: list[tuple[str, str]]) -> None:
     """Print names and texts, wrapped in a terminal."""
     width = max(len(name) for name, _ in rows) + 2
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    for name, text in rows:
+    for name, text in ((name, redact(text)) for name, text in rows):
         lines = [text] if columns < width + 20 else textwrap.wrap(text, columns - width, break_on_hyphens=False)
         for number, line in enumerate(lines or [""]):
             click.echo(f"{'' if number else name:<{width}}{line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ...tmdb.secrets import redact
 from .naming import named_argument, near, read, short
 from .options import common, echo_json, open_cache, say_no_more, waiting
 
@@ -50,7 +51,7 @@ def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> 
             if not count:
                 others = near(cache, named.key)
                 if others:
-                    click.echo(f"nothing is kept under {short(named.key)}{others}", err=True)
+                    click.echo(redact(f"nothing is kept under {short(named.key)}{others}"), err=True)
         else:
             with waiting("deleting"):
                 count = cache.invalidate(media_type=named.media_type, tmdb_id=named.tmdb_id)
