@@ -94,8 +94,20 @@ def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
 
 
 FOR_REQUESTS = {
-    *("ahead", "building", "certificates", "downstream", "ending", "exchange", "library", "network", "plain", "raw"),
-    *("responses", "restoring", "scope", "sending", "sessions", "wrappers"),
+    *(
+        "ahead",
+        "building",
+        "certificates",
+        "downstream",
+        "ending",
+        "exchange",
+        "known",
+        "library",
+        "network",
+        "plain",
+        "raw",
+    ),
+    *("raw", "responses", "restoring", "scope", "sending", "sessions", "wrappers"),
 }
 ABOVE_THE_STORE = {"doors", "jobs", "tools", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
 

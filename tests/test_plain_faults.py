@@ -63,15 +63,15 @@ def test_representations(cache, tmdb):
 
 def test_known_calls_are_forgotten(make_cache, tmdb):
     """After uninstall() nothing is left of the callers' credentials in the tables of known calls."""
-    from tmdb_mongo_cache import plain
+    from tmdb_mongo_cache import known
 
     install(make_cache())
     for _ in range(2):
         get(tmdb)
-    assert plain._known_call.cache_info().currsize
+    assert known.known_call.cache_info().currsize
     uninstall()
-    assert not plain._known_call.cache_info().currsize
-    assert not plain._merged.cache_info().currsize
+    assert not known.known_call.cache_info().currsize
+    assert not known._merged.cache_info().currsize
 
 
 PROGRAM = """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,15 +58,6 @@ def _is_lax(adapter: Any) -> bool:
         return False
 
 
-def note(session: requests.Session, response: Response) -> None:
-    """Note a response that was not verified, though its caller wanted that of one by https."""
-    global _is_any_lax
-    with suppress(Exception):  # somebody's own kind of response, or of adapter
-        if text(response.url).startswith("https:"):
-            _lax.add(session.get_adapter(text(response.url)))
-            _is_any_lax = True
-
-
 def is_verified(response: Response, hosts: frozenset[str]) -> bool:
     """Say whether the certificate of who sent a response was checked, and is for the host that was asked.
 
@@ -95,6 +87,35 @@ def is_verified(response: Response, hosts: frozenset[str]) -> bool:
         return _verifies(pool, host) if sock is None else _is_checked(sock, host)
     except Exception:  # noqa: BLE001  a response, or a connection, of somebody's own kind
         return False
+
+
+class Witness:
+    """Looks at the responses to one request while they have their connections, as a hook of it.
+
+    Args:
+        session: whose call it is.
+        hosts: what counts as TMDB besides its own hosts.
+        options: the keyword arguments of ``send``.
+    """
+
+    def __init__(self, session: requests.Session, hosts: frozenset[str], options: Mapping[str, Any]) -> None:
+        self._session, self._hosts, self._wanted = session, hosts, options.get("verify", session.verify)
+        self._seen: list[tuple[Response, bool]] = []
+
+    def __call__(self, response: Response, **_: Any) -> None:
+        """Look at a response."""
+        self._seen.append((response, is_verified(response, self._hosts)))
+
+    def verified(self, response: Response) -> bool:
+        """Say whether a response was verified; its adapter is known by it, if that should have seen to it."""
+        global _is_any_lax
+        found = next((found for seen, found in self._seen if seen is response), None)
+        found = is_verified(response, self._hosts) if found is None else found
+        with suppress(Exception):  # somebody's own kind of response, or of adapter
+            if not found and self._wanted and text(response.url).startswith("https:"):
+                _lax.add(self._session.get_adapter(text(response.url)))
+                _is_any_lax = True
+        return found
 
 
 def _has_verified(connection: Any, host: str) -> bool:

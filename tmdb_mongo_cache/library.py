@@ -25,8 +25,8 @@ logger = logging.getLogger("tmdb_mongo_cache")
 _PACKAGE = __name__.rpartition(".")[0]
 _package = sys.modules[_PACKAGE]
 _MADE_FOR_REQUESTS = (
-    *("ahead", "building", "downstream", "ending", "exchange", "network", "plain", "raw", "responses", "restoring"),
-    *("sending", "sessions"),
+    *("ahead", "building", "certificates", "downstream", "ending", "exchange", "known", "network", "plain", "raw"),
+    *("responses", "restoring", "sending", "sessions"),
     "doors.session",
 )
 _PUBLIC = ("TMDBResponse", "TMDBSession")

@@ -14,7 +14,6 @@ import logging
 import netrc  # noqa: F401  requests imports it in the middle of a call, where a fork may leave it locked
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache, partial
 from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 
@@ -23,14 +22,14 @@ from requests import PreparedRequest
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
-from requests.utils import get_netrc_auth
 
 from . import certificates, network, responses
 from .building import builds_as_usual
+from .known import LONGEST, Known, Pairs, is_in_netrc, known_call, prepare, unverified_call
+from .known import forget as forget_known
 from .looking import Looked, hit_status, is_fresh_hit
 from .scope import Active, Pending
-from .tmdb import states, urls
-from .tmdb.calls import Call, Said, call_of, forget_queries, said_by
+from .tmdb.calls import Call
 from .tmdb.channels import is_verified
 from .tmdb.entry import Entry
 from .tmdb.expiration import DO_NOT_CACHE
@@ -46,23 +45,6 @@ _INDIFFERENT = frozenset({"timeout", "allow_redirects", "cert"})
 # Of none where they say nothing.
 _EMPTY = frozenset({"auth", "data", "files"})
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
-
-Pairs = tuple[tuple[str, str], ...]
-
-
-class Known(NamedTuple):
-    """A plain call: as the cache sees it, and what requests would send for it, by what is mounted where.
-
-    ``for_a_user`` where it asks for what an adapter of the program's own may say the user of.
-    """
-
-    call: Call
-    headers: CaseInsensitiveDict[str]
-    mount: str
-    for_a_user: bool
-
-    def __repr__(self) -> str:
-        return f"Known({self.call!r})"
 
 
 class _Source(NamedTuple):
@@ -88,7 +70,7 @@ class _Source(NamedTuple):
         return self.looked.now
 
     def make_request(self) -> PreparedRequest:
-        return _prepare(self.known)
+        return prepare(self.known)
 
     def status(self) -> str:
         return hit_status(self.looked, self.entry)
@@ -187,9 +169,9 @@ def _known(
     # Without its length, which a jar counts cookie by cookie, where it is as it was made.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
         return None
-    if len(url) > _LONGEST_KNOWN:
+    if len(url) > LONGEST:
         return None
-    if session.trust_env and _is_in_netrc(url.split("/", 3)[2], int(monotonic() / 5)):
+    if session.trust_env and is_in_netrc(url.split("/", 3)[2], int(monotonic() / 5)):
         return None
     if active.rules.call_expire_after == DO_NOT_CACHE:
         return None
@@ -202,9 +184,9 @@ def _known(
     if query is None or own is None or more is None:
         return None
     if verify is None and session.verify is True:
-        return _known_call(url, query, own, more, active.cache.hosts)
+        return known_call(url, query, own, more, active.cache.hosts)
     verified = bool(certificates.merged_verify(session, verify))
-    return (_known_call if verified else _unverified_call)(url, query, own, more, active.cache.hosts)
+    return (known_call if verified else unverified_call)(url, query, own, more, active.cache.hosts)
 
 
 def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
@@ -244,76 +226,6 @@ def _items(headers: Any) -> Pairs | None:
     return responses.header_items(headers) if type(headers) in (CaseInsensitiveDict, dict) else None
 
 
-class _TooLongError(Exception):
-    """A call is not to be kept in a table: what ends in an exception is not."""
-
-
-_LONGEST_KNOWN = 2048
-"""Characters of a call that is known by its arguments: a thousand of them take some MB at most."""
-
-
-def _look_at(
-    url: str, query: Pairs, own: Pairs, more: Pairs, hosts: frozenset[str], *, verified: bool = True
-) -> Known | None:
-    """Look at a call as :func:`.calls.classify` does; None where it is not plain, not TMDB's or private.
-
-    Raises:
-        _TooLongError: it is too long to be known by its arguments.
-    """
-    if len(url) + sum(len(name) + len(value) for pairs in (query, own, more) for name, value in pairs) > _LONGEST_KNOWN:
-        raise _TooLongError
-    # Escapes that were given are written anew by requests, in its own way.
-    plain = urls.plain_url(url, urls.encode(query)) if "%" not in url else None
-    if plain is None or not urls.is_tmdb(plain[1], hosts):
-        return None
-    headers, said = _merged(own, more)
-    call = call_of("GET", *plain, headers, said, hosts=hosts, verified=verified)
-    if call.straight:
-        return None
-    return Known(call, headers, url[: url.index("/") + 2], any(map(states.is_part, call.ask.appended)))
-
-
-_known_call = lru_cache(maxsize=1024)(_look_at)
-_unverified_call = lru_cache(maxsize=1024)(partial(_look_at, verified=False))
-
-
-@lru_cache(maxsize=64)
-def _merged(own: Pairs, more: Pairs) -> tuple[CaseInsensitiveDict[str], Said]:
-    """Merge a session's headers and a call's, as ``Session.prepare_request`` does, and read them.
-
-    Raises:
-        InvalidHeader: requests would not send them.
-    """
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(own)
-    headers.update(more)
-    PreparedRequest().prepare_headers(headers)
-    return headers, said_by(headers)
-
-
-@lru_cache(maxsize=32)
-def _is_in_netrc(host: str, moment: int) -> bool:
-    """Say whether a ``.netrc`` has something for a host; asked every five seconds, for it takes longer than a hit."""
-    return bool(get_netrc_auth(f"https://{host}/"))
-
-
-def _prepare(known: Known) -> PreparedRequest:
-    """Prepare the request, as ``Session.prepare_request`` does."""
-    prepared = PreparedRequest()
-    prepared.prepare(
-        method="GET",
-        url=known.call.url,
-        headers=known.headers.copy(),
-        params={},
-        cookies=RequestsCookieJar(),
-        hooks={"response": []},
-    )
-    return prepared
-
-
 def forget() -> None:
     """Drop what is known of calls, and with it their credentials."""
-    _known_call.cache_clear()
-    _unverified_call.cache_clear()
-    _merged.cache_clear()
-    _is_in_netrc.cache_clear()
-    forget_queries()
+    forget_known()

@@ -86,7 +86,6 @@ class Transmission:
         self._hooked, self._hosts = hooked, hosts
         self._ahead = stream or hooked
         self._unread: list[Response] = []
-        self._seen: list[tuple[Response, bool]] = []
         self._error: BaseException | None = None
         self.came: Response | None = None
         self.raised: BaseException | None = None
@@ -97,13 +96,13 @@ class Transmission:
         self.came = self._error = None
         # A copy: the caller's request must not show our condition.
         outgoing = _copy(self._request)
-        outgoing.hooks = {**default_hooks(), "response": [self._see]}
+        witness = certificates.Witness(self._session, self._hosts, self._options)
+        outgoing.hooks = {**default_hooks(), "response": [witness]}
         outgoing.headers.update(headers)
         try:
             with inside(self._session):
                 response = self._original(outgoing, **self._options)
         except BaseException as error:
-            self._seen.clear()
             give_back_error(error, self._request, outgoing, headers)
             if not isinstance(error, _FAILURES):
                 self.raised = error
@@ -117,16 +116,11 @@ class Transmission:
         self.came = None if response.status_code == 304 and headers else response
         give_back(response, self._request, outgoing, headers)
         real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
-        *led, verified = [self._is_verified(step) for step in (*response.history, response)]
-        self._seen.clear()
+        *led, verified = map(witness.verified, (*response.history, response))
         reply = self._reply(response)
-        return reply._replace(
-            keepable=reply.keepable and real and not self._became_straight(response),
-            of_a_user=_is_of_a_user(response),
-            verified=verified,
-            led_verified=all(led),
-            credentials=_credentials_of(response),
-        )
+        keepable = reply.keepable and real and not self._became_straight(response)
+        reply = reply._replace(keepable=keepable, verified=verified, led_verified=all(led))
+        return reply._replace(of_a_user=_is_of_a_user(response), credentials=_credentials_of(response))
 
     def _became_straight(self, response: Response) -> bool:
         """Say whether something was added to what was sent (a Host, by an adapter) that makes it another call.
@@ -141,18 +135,6 @@ class Transmission:
             if call is not None and call.straight:
                 return True
         return False
-
-    def _see(self, response: Response, **_: Any) -> None:
-        """Look at a response while it has its connection, as a hook of its request."""
-        self._seen.append((response, certificates.is_verified(response, self._hosts)))
-
-    def _is_verified(self, response: Response) -> bool:
-        found = next((found for seen, found in self._seen if seen is response), None)
-        if found is None:
-            found = certificates.is_verified(response, self._hosts)
-        if not found and self._options.get("verify", self._session.verify):
-            certificates.note(self._session, response)
-        return found
 
     def _reply(self, response: Response) -> Reply:
         if not self._ahead:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from requests import PreparedRequest, Request, Response
@@ -22,9 +23,9 @@ from ..stats import Counters
 from ..store.client import client_options
 from ..store.guard import Guard
 from ..store.mapping import MongoStorage
-from ..tmdb import calls, channels, gate, keys, secrets, urls
+from ..tmdb import calls, gate, keys, secrets, urls
 from ..tmdb.writes import is_unsafe, is_write, touched_by
-from .kept import UNVERIFIED, Follow, is_whole, kept_for, kept_under, without_credentials
+from .kept import UNVERIFIED, Follow, found_for, is_whole, kept_for, kept_under, without_credentials
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 NOT_CACHED = "tmdb-mongo-cache: not cached"
 """The key of a call to TMDB that is neither looked up nor stored."""
-
-_VALIDATORS = ("ETag", "Last-Modified")
 
 _DEFAULTS = {
     name: parameter.default
@@ -189,10 +188,8 @@ class MongoBackend(BaseCache):
         parts = keys.parts_of(call.key)
         if target is not None and parts is not None and left_out:
             rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
-            key = (
-                keys.make_key(parts.start, target.path, keys.query_part("&".join(rest)))
-                + f"#without={','.join(left_out)}"
-            )
+            key = keys.make_key(parts.start, target.path, keys.query_part("&".join(rest)))
+            key += f"#without={','.join(left_out)}"
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
             key += "".join(f"#{item}" for item in matched if not _carries_credential(item))
@@ -207,20 +204,7 @@ class MongoBackend(BaseCache):
 
     def _read(self, key: str, *, probing: bool = False) -> Any:
         with self.responses.bounded(probing=probing):
-            if not keys.is_of_tmdb(key):
-                return super().get_response(key)
-            by_verified = channels.verified_key(key)
-            verified = self.responses.get(by_verified) if by_verified else None
-            if verified is None or verified.history:
-                return self.responses.get(key)
-            if not verified.is_expired:
-                return verified
-            found = self.responses.get(key)
-            if found is None:
-                found = verified
-                for name in _VALIDATORS:  # a 304 by this channel would say nothing of it
-                    found.headers.pop(name, None)
-            return found
+            return found_for(key, self.responses.get) if keys.is_of_tmdb(key) else super().get_response(key)
 
     def _probe(self, key: str) -> None:
         self._read(key, probing=True)
@@ -229,39 +213,22 @@ class MongoBackend(BaseCache):
         """Save a response, its redirects freed of credentials too; a database that fails saves nothing."""
         try:
             key: str | None = cache_key or self.create_key(response.request)
-            if key == NOT_CACHED or not self._is_kept(response):
-                return
             call = self._classify(response.request)
-            if key is not None and call is not None:
+            if key and key != NOT_CACHED and call is not None:
                 key = kept_under(key, response, call, self.create_key(response.request))
                 self._note_credentials(key, response)
         except Exception:  # noqa: BLE001  the cache is never why a program fails
             return
-        if key is None:
+        if key is None or key == NOT_CACHED:
             return
-        self._guard.write(
-            self._write,
-            response,
-            key,
-            expires,
-            read=lambda: self._probe(key),
-            read_only=lambda: self.responses.has_secondaries_alone,
-        )
+        read, read_only = partial(self._probe, key), lambda: self.responses.has_secondaries_alone
+        self._guard.write(self._write, response, key, expires, read=read, read_only=read_only)
 
     def _note_credentials(self, key: str | None, response: Response) -> None:
         """Note what was sent on the way to a response, with what an adapter or a redirect has added."""
         if key is not None and not isinstance(response, CachedResponse):
             for step in (response, *response.history):
                 self.responses.note_credentials(key, calls.credentials_of(step.request.url, step.request.headers))
-
-    def _is_kept(self, response: Response) -> bool:
-        """Say whether what is to be kept of TMDB's came from there, not from a test's mock, and is nobody's own."""
-        call = None if isinstance(response, CachedResponse) else self._classify(response.request)
-        if call is None:
-            return True
-        if call.straight:  # what was sent in the end, with what an adapter has added
-            return False
-        return network.is_from_network(response, response.request.url or "", self.responses.hosts)
 
     def _write(self, response: Response, cache_key: str, expires: datetime | None, *, probing: bool = False) -> None:
         with self.responses.bounded(writing=True, probing=probing):

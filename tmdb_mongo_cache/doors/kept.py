@@ -12,7 +12,7 @@ from requests_cache.models.response import CachedResponse
 from requests_cache.policy.expiration import get_expiration_seconds
 from requests_cache.policy.settings import CacheSettings
 
-from .. import certificates
+from .. import certificates, network
 from ..tmdb import channels, secrets
 from ..tmdb.calls import Call
 from ..tmdb.keys import is_of_tmdb
@@ -64,6 +64,26 @@ def is_whole(found: Any) -> TypeGuard[CachedResponse]:
     return 100 <= found.status_code < 600 and isinstance(found._content, bytes | None)
 
 
+def found_for(key: str, get: Callable[[str], Any]) -> Any:
+    """Return what is kept under a key of TMDB's, or the verified answer that may serve for it, if that is fresh.
+
+    A stale one serves where there is no other, without what a 304 might speak
+    of: by this channel that would say nothing.
+    """
+    by_verified = channels.verified_key(key)
+    verified = get(by_verified) if by_verified else None
+    if verified is None or verified.history:
+        return get(key)
+    if not verified.is_expired:
+        return verified
+    found = get(key)
+    if found is not None:
+        return found
+    for name in ("ETag", "Last-Modified"):
+        verified.headers.pop(name, None)
+    return verified
+
+
 def kept_under(key: str, response: Response, call: Call, reached: str) -> str | None:
     """Return the key under which a response may be kept, by the channel by which it came; None where it may not.
 
@@ -74,6 +94,11 @@ def kept_under(key: str, response: Response, call: Call, reached: str) -> str | 
         reached: the key of that.
     """
     is_cached = isinstance(response, CachedResponse)
+    # Straight by what was sent in the end, with what an adapter has added; not from the network by a test's mock.
+    if not is_cached and (
+        call.straight or not network.is_from_network(response, response.request.url or "", call.hosts)
+    ):
+        return None
     if is_cached and getattr(response, "cache_key", None) == key:
         return key  # TMDB has confirmed it
     if is_cached and getattr(response, "revalidated", False):
