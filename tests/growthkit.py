@@ -24,6 +24,7 @@ from tmdb_mongo_cache.tmdb import appended, calls, copies, urls
 from tmdb_mongo_cache.tmdb.entry import Entry, Hop, Reply
 from tmdb_mongo_cache.tmdb.policy import Ask
 from tmdb_mongo_cache.tmdb.rules import Policy
+from tmdb_mongo_cache.tmdb.spellings import sought
 
 NAME = "tmdb_mongo_cache"
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -184,6 +185,7 @@ USUAL: dict[str, Any] = {
     "Endpoint": _CALL.endpoint,
     "Entry": ENTRY,
     "Hop": HOP,
+    "Sought": sought(["0123456789abcdef"]),
     "Policy": Policy(),
     "Reply": REPLY,
     "Said": calls.said_by({}),
