@@ -275,14 +275,9 @@ def sent(url: str, params: str = "", *, untouched: bool = False) -> Sent | None:
         if not str(request.url).lower().startswith(("http://", "https://")):
             return None  # no adapter is mounted for it
         host, _ = _ADAPTER.build_connection_pool_key_attributes(request, verify=True)
-        target = _ADAPTER.request_url(request, {})
         if not host["host"]:
             return None
-        if target.startswith("/"):
-            on_wire = str(_encode_target(target))
-        else:
-            return None
-        targets = [on_wire]
+        targets = [str(_encode_target(request.path_url))]
         if host["scheme"] == "http":
             # To a proxy the whole URL is sent, which urllib3 reads once more.
             targets.append(parse_url(_ADAPTER.request_url(request, {"http": "http://proxy"})).request_uri)

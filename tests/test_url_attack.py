@@ -336,9 +336,9 @@ class TestUpstream:
             if url.isprintable() and url.startswith(f"{upstream.url}/")
         ]
         for number, target in enumerate(targets, 1):
-            upstream.redirects[f"/3/company/{number}"] = target
+            upstream.redirects[f"/3/search/movie?query={number}"] = target
             for name, session in callers.items():
-                response = session.get(f"{upstream.url}/3/company/{number}")
+                response = session.get(f"{upstream.url}/3/search/movie?query={number}")
                 if response.content != answer(sent(response.url, untouched=True).targets[0], name):
                     wrong.append((name, target, response.json()))
                 hits += getattr(response, "from_cache", False)
