@@ -106,7 +106,6 @@ def test_one_value_is_for_everything_and_a_mapping_for_single_classes() -> None:
         ("/3/tv/1399/season/1/episode/2", "details"),
         ("/3/certification/movie/list", "configuration"),
         ("/3/something/new", "unknown"),
-        ("/3/%6Dovie/%35%35%30", "details"),
     ],
 )
 def test_a_class_is_found_by_the_path(path: str, kind: str) -> None:

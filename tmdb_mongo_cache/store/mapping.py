@@ -17,24 +17,17 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from requests import Response
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_encoding_from_headers
 from requests_cache.backends.mongodb import MongoDict
-from requests_cache.models.request import CachedRequest
-from requests_cache.models.response import CachedResponse
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
 from ..config import mask
 from ..errors import ConfigError
-from ..tmdb import calls, expiration, policy, secrets
-from ..tmdb.entry import Entry, Hop, Reply
-from ..tmdb.header_fields import storable
-from ..tmdb.keys import is_key_at, is_of_tmdb, parts_of
-from ..tmdb.making import make_entry, renewed_entry
+from ..tmdb import calls, policy
+from ..tmdb.keys import is_key_at, is_of_tmdb
 from ..tmdb.rules import Policy
-from ..tmdb.sharing import why_not_shared
 from ..tmdb.writes import Touched
 from . import memory
+from .cached_response import to_cached, to_entry
 from .client import close_with, open_client, resolve_uri
 from .deadline import Deadline, has_secondaries_alone
 from .document import CODEC, RAW, UNREADABLE, from_document, readable, to_bson
@@ -149,7 +142,7 @@ class MongoStorage(MongoDict):
             entry = policy.usable(from_document(document, key), policy.Ask(), datetime.now(timezone.utc))
             if entry is None:
                 raise KeyError(key)
-            return _to_cached(entry)
+            return to_cached(entry)
         value = document.get("data", document)
         try:
             return self.deserialize(key, value)
@@ -173,7 +166,7 @@ class MongoStorage(MongoDict):
         if call is None:
             return False
         carried = self._carried.get(key, frozenset())
-        entry, data = _to_entry(key, value, call, self.rules, confirmed, carried)
+        entry, data = to_entry(key, value, call, self.rules, confirmed, carried)
         raw, _ = (None, False) if entry is None else to_bson(entry, data)
         if raw is not None:
             try:
@@ -241,70 +234,3 @@ def _connect(options: Mapping[str, Any]) -> tuple[MongoClient[dict[str, Any]], s
     if not isinstance(host, str) and not (isinstance(host, Sequence) and all(isinstance(one, str) for one in host)):
         raise ConfigError("host must be a MongoDB URI, a host, or a list of hosts")
     return open_client(host, **given), mask(host) if isinstance(host, str) else ", ".join(map(mask, host))
-
-
-def _to_cached(entry: Entry) -> CachedResponse:
-    """Build what requests-cache serves from an entry; its URL is free of credentials."""
-    parts = parts_of(entry.key)
-    # A key by a session's own rules tells no URL; of one that ends in a digest the beginning.
-    by_key = (parts.url if parts is not None else entry.key).partition("#")[0]
-    first = by_key if entry.url is None or entry.history else entry.url
-    response = _cached(entry, entry.url or first)
-    response.history = [_cached(hop, hop.url if index else first) for index, hop in enumerate(entry.history)]
-    now = datetime.now(timezone.utc)
-    response.created_at = entry.timestamp
-    response.expires = entry.expires_at if policy.is_fresh_by_time(entry, now) else min(entry.expires_at, now)
-    response.cache_key = entry.key
-    return response
-
-
-def _cached(entry: Entry | Hop, url: str) -> CachedResponse:
-    headers = CaseInsensitiveDict(storable(entry.headers))
-    return CachedResponse(
-        content=entry.body,
-        encoding=get_encoding_from_headers(headers),  # type: ignore[arg-type]
-        headers=headers,
-        reason=entry.reason,
-        request=CachedRequest(method="GET", url=url),
-        status_code=entry.status,
-        url=url,
-    )
-
-
-def _to_entry(
-    key: str, value: Any, call: calls.Call, rules: Policy, confirmed: datetime | None, carried: frozenset[str]
-) -> tuple[Entry | None, Any]:
-    """Turn what requests-cache wants stored into an entry; None when it is not to be kept."""
-    if call.straight:
-        return None, None
-    hops = tuple(Hop(h.url, h.status_code, h.reason or "", dict(h.headers), h.content or b"") for h in value.history)
-    # Under the key of the first of its requests an answer stands for the redirects as well; the call is the last one's.
-    if key != call.key and any(why_not_shared(hop.headers, None) for hop in hops):
-        return None, None
-    reply = Reply(
-        status=value.status_code,
-        reason=value.reason or "",
-        headers=dict(value.headers),
-        body=value.content or b"",
-        url=value.url,
-        history=hops,
-        of_a_user=any(calls.may_be_for_a_user(step.request.url, step.request.headers) for step in value.history),
-        credentials=carried,
-    )
-    fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
-    judged = policy.judge(reply, call.ask, None, rules, False, fetched)
-    kept = calls.kept_form(call, reply)
-    if judged.verdict is not policy.Verdict.STORE or not kept.keepable:
-        return None, None
-    made = make_entry(call, rules, kept, judged.data, fetched)
-    if confirmed is not None:
-        made = renewed_entry(call, rules, reply, made, confirmed)
-    expires = made.expires_at if value.expires is None else expiration.expires_at(value.expires, fetched, fetched)
-    entry = made._replace(
-        key=key,
-        expires_at=expires,
-        purge_at=expiration.purge_at(expires, fetched, policy.retention(rules)),
-        # Under a key that a session makes by its own rules the key does not tell the URL.
-        url=made.url or (None if key == call.key else secrets.strip_url(call.url)),
-    )
-    return entry, judged.data

@@ -29,7 +29,7 @@ _WORDS = (
     *("api", "auth=", "basic", "bearer", "eyj", "jwt=", "key=", "pass", "pwd=", "secret", "session", "sig", "token"),
     "username",
 )
-_USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
+_USERINFO = re.compile(r"(?<=://)(?!\*\*\*@)[^/?#\s]*@")  # but for what stands for one that is masked already
 
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that are in no header (RFC 9110 section 5.5)."""
