@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from .folding import folded
 from .params import DOCUMENTED
 from .spellings import SHORTEST, decoded
+from .words import is_everyday
 
 CREDENTIAL_PARAMS = frozenset(
     {
@@ -43,13 +44,20 @@ _NAMED = re.compile(
     rf"\A(?:x?(?:hmac|login|pass|pin|session|sid|user))\Z|(?:auth|key|pwd|sig)\Z|authkey|signature|{_WORDS}"
 )
 _NAMED_FOR_SURE = re.compile(_WORDS)
-_SCHEMES = frozenset({"basic", "bearer", "digest", "token"})
+# IANA's registry, and what others have made up.
+_SCHEMES = frozenset(
+    [
+        *("apikey", "basic", "bearer", "concealed", "digest", "dpop", "gnap", "hawk", "hoba"),
+        *("mutual", "negotiate", "ntlm", "oauth", "privatetoken", "token", "vapid"),
+    ]
+)
 
 # By their looks: 32 hexadecimal digits, a JWT, and what comes after the name of a scheme.
 _BY_LOOK = re.compile(
     r"(?i)[0-9a-f]{32,}|(?<![0-9a-z_-])eyj[0-9a-z_-]{6,}\.[0-9a-z_-]*(?:\.[0-9a-z_-]*)?|bearer[\s:+]+[0-9a-z._~+/=-]{20,}"
 )
 _BASIC = re.compile(r"(?i)\bbasic[\s:+]+([0-9a-z+/_-]{6,}={0,2})")
+_BEARER = re.compile(r"(?i)\bbearer[\s:]+([^\s,;\"']+)")
 _TOKEN = re.compile(r"[0-9A-Za-z._~+/=-]{24,}")
 _CLASSES = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
 _GIVEN = re.compile(r"([0-9A-Za-z_.\[\]-]{3,40})(?:=|%3[dD]|\"\s*:\s*\")([^&\s\"'<>,;)]+)")
@@ -108,7 +116,9 @@ def is_there_for_one(name: str) -> bool:
 
 
 def _is_there(name: str) -> bool:
-    return _NAMED_FOR_SURE.search(folded(name)) is not None
+    read = folded(name)
+    # Access-Control-Allow-Credentials says "true".
+    return not read.startswith("accesscontrol") and _NAMED_FOR_SURE.search(read) is not None
 
 
 # Headers have few names.
@@ -197,6 +207,7 @@ def _found_in(text: str) -> Iterator[str]:
         yield from _looks(text)
         yield from (word for word in _TOKEN.findall(text) if _may_be_token(word))
         yield from (value for name, value in _GIVEN.findall(text) if names_one(name.lower()))
+        yield from _BEARER.findall(text)
 
 
 def _of_basic(blob: str) -> tuple[str, ...]:
@@ -214,4 +225,4 @@ def _of_basic(blob: str) -> tuple[str, ...]:
 
 
 def _long_enough(values: Iterable[str]) -> frozenset[str]:
-    return frozenset(value for value in values if len(value) >= SHORTEST)
+    return frozenset(value for value in values if len(value) >= SHORTEST and not is_everyday(value))

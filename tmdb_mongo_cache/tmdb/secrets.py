@@ -21,10 +21,16 @@ _IN_TEXT = re.compile(
     r"(?i)(\b(?:(?:x[-_.]?)?api[-_.]?key|[a-z_-]{0,20}session[-_.]?id|[a-z_.-]{0,20}(?:token|secret)|passw(?:or)?d|username)"
     r"(?:\"?\s*(?:=|%3d|:)\s*\"?)|[?&;](?:auth|jwt|key|pass|pwd|sig|signature)=)[^&\s\"'<>,;)]+"
 )
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]+")
+# "basic" is a word as well ("Basic Instinct"); what follows it in a header is no other.
+_BEARER = re.compile(
+    r"\b((?i:bearer)|(?i:basic)(?!\s+[A-Za-z]?[a-z]+(?![0-9A-Za-z_~+/=-]|\.\w)))\s+[A-Za-z0-9._~+/=-]+"
+)
 _JWT = re.compile(r"(?<![0-9A-Za-z_-])eyJ[0-9A-Za-z_-]{6,}\.[0-9A-Za-z_.-]*")
-# Behind "#" is the digest of a key, and in quotes an ETag.
-_HEX = re.compile(r"(?<![0-9A-Za-z_#\"])[0-9A-Fa-f]{32,}(?![0-9A-Za-z_])")
+# 64 of them behind "#" are the digest of a key, and what is quoted behind "W/" or is quoted and all there is, an ETag.
+_HEX = re.compile(
+    r"(?<![0-9A-Za-z_])(?<!\bW/\")(?!(?<=#)[0-9a-f]{64}(?![0-9A-Za-z_])|(?<=\A\")[0-9a-f]+\"\Z)"
+    r"[0-9A-Fa-f]{32,}(?![0-9A-Za-z_])"
+)
 _WORDS = (
     *("api", "auth=", "basic", "bearer", "eyj", "jwt=", "key=", "pass", "pwd=", "secret", "session", "sig", "token"),
     "username",
