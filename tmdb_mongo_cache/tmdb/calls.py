@@ -63,10 +63,12 @@ def _read_query(query: str) -> _Query:
 
 
 def _read(query: str) -> _Query:
-    pairs = urls.pairs(query)
+    pairs, part = urls.pairs(query), keys.query_part(query)
+    straight = privacy.why_straight_by_query(query, pairs) or credentials.why_straight_by_query(pairs)
     return _Query(
-        privacy.why_straight_by_query(query, pairs) or credentials.why_straight_by_query(pairs),
-        keys.query_part(query),
+        # What a key says in a line of a log or of a list must be all of it.
+        straight or (credentials.BY_NAME if secrets.mentions(part, ()) else ""),
+        part,
         keys.appended_parts(pairs),
         credentials.of_query(pairs),
         "\n".join(text for name, value in pairs if not secrets.is_credential(name) for text in (name, value)),

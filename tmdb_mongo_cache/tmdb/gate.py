@@ -15,7 +15,7 @@ from functools import lru_cache
 from .credentials import BY_NAME, BY_VALUE, looks_like_one
 from .entry import Hop, Reply
 from .secrets import mentions
-from .spellings import LONGEST_KNOWN, contains, forget, sought
+from .spellings import LONGEST_KNOWN, contains, decoded, forget, sought
 
 _MOST = 64
 """Credentials of one call: each is looked for in all of an answer, and nobody has as many cookies for TMDB."""
@@ -36,7 +36,11 @@ def why_straight(path: str, rest: str, credentials: frozenset[str]) -> str:
 def _why(path: str, rest: str, credentials: frozenset[str]) -> str:
     if looks_like_one(path) or len(credentials) > _MOST:
         return BY_VALUE
-    return BY_NAME if contains(f"{path}\n{rest}", sought(credentials)) else ""
+    text, what = f"{path}\n{rest}", sought(credentials)
+    low = decoded(text)  # letters of full width, too
+    if decoded(low) != low:
+        return BY_VALUE  # escaped more often than anybody does, so that nobody can tell
+    return BY_NAME if contains(text, what) or contains(low, what) else ""
 
 
 _why_known = lru_cache(maxsize=256)(_why)
