@@ -91,10 +91,12 @@ class TMDBCache(Jobs, Tools):
     # For people
 
     def key(self, url: str, params: Any = None) -> str | None:
-        """Return the key of a call as given to ``requests.get``; None when it is not TMDB's."""
-        from .tmdb import keys
+        """Return the key of a call as given to ``requests.get``; None for what is never cached."""
+        from .tmdb import calls, urls
 
-        return keys.key_of_url(url, params, self.hosts)
+        target = urls.split_arguments(url, params)
+        call = None if target is None else calls.classify("GET", target.url, {}, hosts=self.hosts)
+        return (call.key or None) if call is not None else None
 
     def stats(self) -> CacheStats:
         """Return what this process has counted since the cache was made."""

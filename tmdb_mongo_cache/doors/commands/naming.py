@@ -137,7 +137,9 @@ def _with_scheme(cache: TMDBCache, word: str) -> str:
 
 
 def _by_url(cache: TMDBCache, url: str) -> Named:
-    key = cache.key(url)
+    from ...tmdb.keys import key_of_url
+
+    key = key_of_url(url, hosts=cache.hosts)
     if key is None:
         known = ", ".join(sorted({*OWN_HOSTS, *cache.hosts}))
         raise ConfigError(f"the URL is not one of TMDB's hosts ({known}); others are named by TMDB_CACHE_HOSTS")
