@@ -19,8 +19,11 @@ def _without_credentials(record: logging.LogRecord) -> bool:
     """Leave out of a line what looks like a credential: the texts of others' errors are in some."""
     from .tmdb.secrets import redact  # who only installs the cache need not pay for it
 
-    text = record.getMessage()
-    shown = redact(text)
+    try:
+        text = record.getMessage()
+        shown = redact(text)
+    except Exception as error:  # noqa: BLE001  an object that cannot be written; logging would show all arguments
+        text, shown = "", f"a line that cannot be written ({type(error).__name__})"
     if shown != text:
         record.msg, record.args = shown, ()
     return True
