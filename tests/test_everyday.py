@@ -86,6 +86,7 @@ def test_what_tracers_and_proxies_add(tmdb: StandIn, cache: TMDBCache, headers: 
     with enabled(cache):
         answers = [requests.get(f"{tmdb.url}/3/movie/550?api_key=any", headers=headers, timeout=5) for _ in range(2)]
     assert answers[1].from_cache
+    assert not credentials.of_headers(headers)
 
 
 CARRIED: list[dict[str, Any]] = [

@@ -68,33 +68,14 @@ _LEAST = 14
 
 _NEVER_ONE = frozenset(
     [
-        "accept",
-        "accept-charset",
-        "accept-encoding",
-        "accept-language",
-        "cache-control",
-        "connection",
-        "content-length",
-        "content-type",
-        "date",
-        "dnt",
-        "host",
-        "if-match",
-        "if-modified-since",
-        "if-none-match",
-        "if-range",
-        "if-unmodified-since",
-        "keep-alive",
-        "pragma",
-        "range",
-        "te",
-        "traceparent",
-        "tracestate",
-        "transfer-encoding",
-        "upgrade-insecure-requests",
-        "user-agent",
-        "via",
-        "x-request-id",
+        *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control", "connection"),
+        *("content-length", "content-type", "date", "dnt", "host", "if-match", "if-modified-since", "if-none-match"),
+        *("if-range", "if-unmodified-since", "keep-alive", "pragma", "range", "te", "transfer-encoding"),
+        *("upgrade-insecure-requests", "user-agent", "via"),
+        # Of tracers, another one with each call: to look for those takes longer than a hit.
+        *("b3", "baggage", "newrelic", "sentry-trace", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id"),
+        *("x-b3-parentspanid", "x-b3-spanid", "x-b3-traceid", "x-cloud-trace-context", "x-correlation-id"),
+        *("x-datadog-parent-id", "x-datadog-tags", "x-datadog-trace-id", "x-request-id"),
     ]
 )
 """Headers of a request with values of other kinds, long and odd as some are."""
