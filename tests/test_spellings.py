@@ -12,7 +12,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tmdb_mongo_cache.tmdb.calls import Call, classify, may_be_for_a_user
+from tmdb_mongo_cache.tmdb.calls import Call, classify, credentials_of, may_be_for_a_user
 from tmdb_mongo_cache.tmdb.folding import decoded, folded, names, plain
 from tmdb_mongo_cache.tmdb.keys import appended_parts, key_of_prepared, parts_of, query_part
 from tmdb_mongo_cache.tmdb.urls import LONGEST_URL, pairs
@@ -113,6 +113,20 @@ def test_words_of_a_private_path(private: tuple[str, ...]) -> None:
     for spell in SPELT:
         path = "/3/" + "/".join(spell(one) if one == word else one for one in private)
         assert all(call.straight for call in both(path)), path
+
+
+HALVES = st.text(st.sampled_from("\ud800\udfff\udc80\udcff%41?&=é"), min_size=1, max_size=6)
+
+
+@fast
+@given(HALVES.filter(lambda text: not text.isprintable()), st.sampled_from(["/3/{}", "/3/movie/550?{}", "/3/x?a={}"]))
+def test_half_of_a_pair(text: str, where: str) -> None:
+    """urllib3 sends what no encoding has, from an URL put there by hand: such a call goes straight, and is no error."""
+    target = where.format(text)
+    assert look(target).straight
+    assert (key_of_prepared(HOST + target) or "").isascii()
+    assert not may_be_for_a_user(HOST + target, {})
+    assert credentials_of(HOST + target, {}) == frozenset()
 
 
 @fast

@@ -226,3 +226,15 @@ def test_what_an_adapter_adds(cache: TMDBCache, tmdb: StandIn, collection: Any) 
     with enabled(cache):
         assert get(tmdb, session=session).status_code == 200
     assert collection.count_documents({}) == 0
+
+
+@pytest.mark.parametrize("target", ["/3/\ud800", "/3/movie/550?query=\ud800"])
+def test_what_has_no_encoding_stays_offline(tmdb: StandIn, make_cache: Callable[..., TMDBCache], target: str) -> None:
+    """Half of a surrogate pair in an URL put there by hand, which urllib3 sends, is TMDB's call as any other."""
+    session, request = requests.Session(), requests.Request("GET", tmdb.url + MOVIE).prepare()
+    request.url = tmdb.url + target
+    with enabled(make_cache(offline=True)), pytest.raises(OfflineError):
+        session.send(request)
+    with enabled(make_cache()):
+        assert status_of(session.send(request)) == {"fwd": "bypass"}
+    assert tmdb.count == 1

@@ -28,7 +28,7 @@ _OF_IIS = re.compile("%[Uu]([0-9A-Fa-f]{4})")
 
 def decoded(text: str) -> str:
     """Undo percent-encoding until nothing changes, in eight rounds at most; what is no UTF-8 becomes U+FFFD."""
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     for _ in range(_ROUNDS):
         if "%" not in text:
             break

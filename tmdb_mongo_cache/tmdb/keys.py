@@ -20,7 +20,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
-from urllib.parse import quote
 
 from . import secrets, urls
 from .folding import folded
@@ -212,4 +211,4 @@ def quoted(text: str) -> str:
     """Write a name or a value as it is in keys."""
     if text.isascii() and text.replace("_", "").isalnum():
         return text
-    return quote(text, _VALUE_SAFE, errors="surrogateescape")
+    return urls.escaped(text, _VALUE_SAFE)

@@ -78,8 +78,16 @@ def _sent_path(path: str) -> str:
     if _NOT_SENT_AS_IT_IS.search(path) is None:
         return path
     if path.count("%") != len(_ESCAPE.findall(path)):  # then none is one
-        return quote(path, _PATH_SAFE, errors="surrogateescape")
-    return quote(_ESCAPE.sub(lambda found: found[0].upper(), path), _PATH_SAFE + "%", errors="surrogateescape")
+        return escaped(path, _PATH_SAFE)
+    return escaped(_ESCAPE.sub(lambda found: found[0].upper(), path), _PATH_SAFE + "%")
+
+
+def escaped(text: str, safe: str) -> str:
+    """Escape a text but for what is safe, bytes that were no UTF-8 as they were."""
+    try:
+        return quote(text, safe, errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a pair, which urllib3 sends nevertheless
+        return quote(text, safe, errors="surrogatepass")
 
 
 def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
