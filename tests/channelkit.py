@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -62,6 +63,7 @@ class World:
         }
         self.bundle = str(folder / "ca.pem")
         trusted.cert_pem.write_to_path(self.bundle)
+        self._fronts: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.reset()
@@ -87,8 +89,35 @@ class World:
         session.verify = self.bundle
         return session
 
+    def by_https(self) -> str:
+        """Return the URL of the same proxy, which is reached by https itself."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self._fronts.append(listener)
+        threading.Thread(target=self._front, args=(listener,), daemon=True).start()
+        return f"https://127.0.0.1:{listener.getsockname()[1]}"
+
     def close(self) -> None:
-        self._listener.close()
+        for listener in (self._listener, *self._fronts):
+            listener.close()
+
+    def _front(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._hand_on, args=(listener.accept()[0],), daemon=True).start()
+
+    def _hand_on(self, sock: socket.socket) -> None:
+        sock.settimeout(30)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            front = stack.enter_context(self._contexts["good"].wrap_socket(sock, server_side=True))
+            back = stack.enter_context(socket.create_connection(self._listener.getsockname(), 30))
+            while True:
+                came = [front] if front.pending() else select.select([front, back], [], [], 30)[0]
+                for one, other in ((front, back), (back, front)):
+                    if one in came:
+                        data = one.recv(65536)
+                        if not data:
+                            return
+                        other.sendall(data)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

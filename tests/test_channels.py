@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -410,6 +413,49 @@ def test_a_connection_that_ends_with_its_answer_was_verified(
     with way(world, cache) as call:
         call()
         assert told(call()) == (TRUE, True)
+
+
+@pytest.mark.parametrize("closes", [False, True])
+@pytest.mark.parametrize("by_https", [False, True])
+@pytest.mark.parametrize("host", [HOST, "127.0.0.1"])
+def test_a_proxy_on_the_way(
+    world: World, make_cache: Callable[..., TMDBCache], host: str, by_https: bool, closes: bool
+) -> None:
+    """By a proxy that is reached by http or by https, and to an address: it is the server whose certificate counts."""
+    world.closes = closes
+    session = world.session()
+    session.proxies["https"] = world.by_https() if by_https else world.url
+    cache = make_cache(hosts=["127.0.0.1"])
+    with enabled(cache):
+        assert told(session.get(f"https://{host}{FILM}", timeout=5)) == (TRUE, False)
+        assert told(session.get(f"https://{host}{FILM}", timeout=5)) == (TRUE, True)
+    assert keys(cache) == {VERIFIED_KEY if host == HOST else f"GET https://{host}{FILM}"}
+
+
+class Copying(HTTPAdapter):
+    """One that keeps copies of what it sends, and can be none itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+        self.sent: list[requests.PreparedRequest] = []
+
+    __getstate__ = None  # type: ignore[assignment]
+
+    def send(self, request: Any, *args: Any, **options: Any) -> requests.Response:
+        self.sent += [deepcopy(request), pickle.loads(pickle.dumps(request))]
+        return super().send(request, *args, **options)
+
+
+def test_an_adapter_may_copy_what_it_sends(world: World, cache: TMDBCache) -> None:
+    """What looks at the connection comes with the request, and has hold of nothing of the session's."""
+    world.answer = to_https
+    session, adapter = world.session(), Copying()
+    session.adapters.update(dict.fromkeys(session.adapters, adapter))
+    with enabled(cache):
+        assert session.get(CLEAR, timeout=5).json()["title"] == TRUE
+    assert keys(cache) == {VERIFIED_KEY}
+    assert [request.url for request in adapter.sent] == [CLEAR, CLEAR, SECURE, SECURE]
 
 
 class Elsewhere(HTTPAdapter):

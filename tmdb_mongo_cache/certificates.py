@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,7 +83,7 @@ def is_verified(response: Response, hosts: frozenset[str]) -> bool:
             return _has_verified(connection, host)
         # The server has ended the connection with this answer, or it is in use again.
         sock = getattr(getattr(getattr(raw._original_response, "fp", None), "raw", None), "_sock", None)
-        return _verifies(pool, host) if sock is None else _is_checked(sock, host)
+        return _verifies(pool, host) if sock is None else _is_checked(sock, pool, host)
     except Exception:  # noqa: BLE001  a response, or a connection, of somebody's own kind
         return False
 
@@ -92,28 +91,34 @@ def is_verified(response: Response, hosts: frozenset[str]) -> bool:
 class Witness:
     """Looks at the responses to one request while they have their connections, as a hook of it.
 
+    An adapter of the program's own may copy or pickle the request, and it with that: it has hold of nothing else.
+
     Args:
-        session: whose call it is.
         hosts: what counts as TMDB besides its own hosts.
-        options: the keyword arguments of ``send``.
     """
 
-    def __init__(self, session: requests.Session, hosts: frozenset[str], options: Mapping[str, Any]) -> None:
-        self._session, self._hosts, self._wanted = session, hosts, options.get("verify", session.verify)
+    def __init__(self, hosts: frozenset[str]) -> None:
+        self._hosts = hosts
         self._seen: list[tuple[Response, bool]] = []
 
     def __call__(self, response: Response, **_: Any) -> None:
         """Look at a response."""
         self._seen.append((response, is_verified(response, self._hosts)))
 
-    def verified(self, response: Response) -> bool:
-        """Say whether a response was verified; its adapter is known by it, if that should have seen to it."""
+    def verified(self, response: Response, session: requests.Session, wanted: Any) -> bool:
+        """Say whether a response was verified; its adapter is known by it, if that should have seen to it.
+
+        Args:
+            response: has come, with the others that led to it.
+            session: whose call it is.
+            wanted: what was given as ``verify``.
+        """
         global _is_any_lax
         found = next((found for seen, found in self._seen if seen is response), None)
         found = is_verified(response, self._hosts) if found is None else found
         with suppress(Exception):  # somebody's own kind of response, or of adapter
-            if not found and self._wanted and text(response.url).startswith("https:"):
-                _lax.add(self._session.get_adapter(text(response.url)))
+            if not found and wanted and text(response.url).startswith("https:"):
+                _lax.add(session.get_adapter(text(response.url)))
                 _is_any_lax = True
         return found
 
@@ -124,8 +129,10 @@ def _has_verified(connection: Any, host: str) -> bool:
     return connection.is_verified is True and checks_only and _is_same(name, host)
 
 
-def _is_checked(sock: Any, host: str) -> bool:
-    return sock.context.verify_mode == ssl.CERT_REQUIRED and _is_same(sock.server_hostname, host)
+def _is_checked(sock: Any, pool: Any, host: str) -> bool:
+    tls = getattr(sock, "sslobj", sock)  # by a proxy that is reached by https, TLS is within TLS
+    # urllib3 1.26 tells the name of a host, but not its address.
+    return tls.context.verify_mode == ssl.CERT_REQUIRED and _is_same(tls.server_hostname or pool.host, host)
 
 
 def _verifies(pool: Any, host: str) -> bool:

@@ -96,7 +96,7 @@ class Transmission:
         self.came = self._error = None
         # A copy: the caller's request must not show our condition.
         outgoing = _copy(self._request)
-        witness = certificates.Witness(self._session, self._hosts, self._options)
+        witness = certificates.Witness(self._hosts)
         outgoing.hooks = {**default_hooks(), "response": [witness]}
         outgoing.headers.update(headers)
         try:
@@ -116,7 +116,8 @@ class Transmission:
         self.came = None if response.status_code == 304 and headers else response
         give_back(response, self._request, outgoing, headers)
         real = network.is_from_network(response, self._request.url or "", self._hosts, self._session)
-        *led, verified = map(witness.verified, (*response.history, response))
+        by = self._session, self._options.get("verify", self._session.verify)
+        *led, verified = [witness.verified(step, *by) for step in (*response.history, response)]
         reply = self._reply(response)
         keepable = reply.keepable and real and not self._became_straight(response)
         reply = reply._replace(keepable=keepable, verified=verified, led_verified=all(led))
