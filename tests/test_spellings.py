@@ -167,6 +167,21 @@ def test_names_that_some_server_takes_for_one(name: str) -> None:
             assert look(f"/3/movie/550?{query}").straight, query
 
 
+UP = ["../../account/1", "..%2F..%2Faccount", "%252e%252e/x", "x/./y", "..\\x", "credits;a", "credits?x"]
+PRIVATE_PARTS = ["rating", " Rating", "season/1/rating", "/account/1", "3/list/7", "guest-session", "r%61ting"]
+
+
+@pytest.mark.parametrize("name", ["append_to_response", "Append.To.Response", "ap_pend%5Fto_response%5B%5D"])
+def test_what_is_appended_is_a_path(name: str) -> None:
+    """A part that could lead up, or is private by itself, is not cached, whatever stands beside it; others are."""
+    for part in (*UP, *PRIVATE_PARTS):
+        for value in (part, f"credits,{part}", f"{part},credits"):
+            assert all(call.straight for call in both(f"/3/tv/1?{name}={value}"))
+    for value in ("season/1,season/2/credits", "lists,content_ratings", "videos, images", "credits,", "videos|images"):
+        assert not look(f"/3/tv/1?{name}={quote(value)}").straight
+    assert not look("/3/tv/1?query=../../account/rating").straight
+
+
 @pytest.mark.parametrize("query", ["q=%FF", "callba%C1%A3k=x", "a=b%26c%C0%BDd", "append_to_response=%E4", "q=%25FF"])
 def test_no_text(query: str) -> None:
     """Bytes that are no UTF-8, which decoders drop or take for others, are in no query that is cached."""

@@ -41,7 +41,8 @@ _CREDENTIAL = re.compile("|".join(sorted(secrets.CREDENTIAL_PARAMS)))
 _CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
 
 _DOUBT = "characters in the path that could mean another path"
-_STATES = folded(states.NAME)
+_STATES, _APPEND = folded(states.NAME), folded("append_to_response")
+_NO_PART = re.compile(r"[.\\;?#]")
 
 # What may say who asks, by the name of a param or a header. Only where it makes a
 # difference who does is this asked: better once too often.
@@ -150,8 +151,11 @@ def why_straight_by_query(query: str, pairs: Sequence[tuple[str, str]]) -> str:
             return "another method is in the query"
     if "session_id" in text:
         return "a session is in the query"
-    if _STATES in folded(text) and any(map(_has_doubtful_states, pairs)):
+    letters = folded(text)
+    if _STATES in letters and any(map(_has_doubtful_states, pairs)):
         return "account_states are private"
+    if _APPEND in letters and any(map(_appends_in_doubt, pairs)):
+        return "what is appended could mean a private path"
     if any(secrets.is_credential(name) and _HIDING.search(decoded(value)) for name, value in pairs):
         return "a credential with characters that none has"
     if "%00" in query:
@@ -167,6 +171,16 @@ def _has_doubtful_states(pair: tuple[str, str]) -> bool:
     if name == "append_to_response":
         value = ",".join(states.without(value.split(",")))
     return any(_STATES in folded(decoded(text)) for text in (name, value))
+
+
+def _appends_in_doubt(pair: tuple[str, str]) -> bool:
+    """Say whether a part to append, which is the end of a path, may lead to something private."""
+    name, value = pair
+    if folded(decoded(name)) != _APPEND:
+        return False
+    parts = plain(decoded(",".join(states.without(value.split(",")))))
+    words = map(folded, _BETWEEN_WORDS.split(parts.replace(" ", "/")))
+    return _NO_PART.search(parts) is not None or any(word in _PRIVATE_ROOTS or word == "rating" for word in words)
 
 
 def _has_stray_credential(pair: tuple[str, str]) -> bool:
