@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import ServerSelectionTimeoutError
+from pymongo.errors import ConfigurationError, ServerSelectionTimeoutError
 
 from tmdb_mongo_cache import TMDBCache, enabled
 from tmdb_mongo_cache.errors import EmbeddedServerError
@@ -153,3 +153,31 @@ def test_a_running_program(
             assert eventually(is_cached)
     finally:
         server.stop()  # when nobody is left who would start it again
+
+
+@pytest.mark.parametrize("changed", ["Pool", "Pool.connect", "MongoClient"])
+def test_a_pymongo_that_cannot(
+    changed: str,
+    make_cache: Callable[..., TMDBCache],
+    tmdb: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where pymongo has changed what our looks stand on, no connection is made without them, and a sentence says so."""
+    monkeypatch.delitem(sys.modules, OwnPool.__module__)
+    if changed == "MongoClient":
+        # As one that knows no such option.
+        made = MongoClient.__init__
+
+        def init(self: Any, *args: Any, _pool_class: Any = None, **options: Any) -> None:
+            if _pool_class is not None:
+                raise ConfigurationError("Unknown option: _pool_class")
+            made(self, *args, **options)
+
+        monkeypatch.setattr(MongoClient, "__init__", init)
+    else:
+        monkeypatch.delattr(f"pymongo.synchronous.pool.{changed}")
+    with make_cache(uri="embedded") as cache, enabled(cache):
+        assert get(tmdb, "/3/movie/550").status_code == 200
+        assert any("set TMDB_CACHE_URI to another MongoDB" in one for one in caplog.messages)
+        assert shared_server().pid is None

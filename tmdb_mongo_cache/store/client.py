@@ -33,6 +33,7 @@ from .failures import EMBEDDED, failed
 from .leaving import is_ours
 from .mongod import embedded_available
 from .opening import PATIENCE, Opening
+from .peers import pool_options
 from .uris import why_refused, why_warned
 
 DEFAULT_URI = "mongodb://localhost:27017"
@@ -77,9 +78,8 @@ def open_client(uri: str | Sequence[str], **options: Any) -> MongoClient[dict[st
     """
     address = uri
     if uri == "embedded":
-        from .own_pool import OwnPool
-
-        address, options = shared_server().start(), {**options, "_pool_class": OwnPool}
+        options = {**options, **pool_options()}
+        address = shared_server().start()
     given = {name.lower() for name in options}
     for one in [address] if isinstance(address, str) else address:
         given.update(option.partition("=")[0].lower() for option in one.partition("?")[2].split("&"))

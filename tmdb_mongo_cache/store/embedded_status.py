@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 from ..errors import EmbeddedServerError
 from .embedded import EmbeddedServer
 from .mongod import find_mongod
+from .peers import pool_options
 
 _TIMEOUT = 3.0  # seconds; it answers in some milliseconds, or hangs
 
@@ -68,10 +69,8 @@ def status_of(server: EmbeddedServer) -> ServerStatus:
 
 def _ask(uri: str) -> dict[str, Any] | None:
     options: dict[str, Any] = {"serverSelectionTimeoutMS": _TIMEOUT * 1000, "appname": "tmdb-mongo-cache server"}
-    from .own_pool import OwnPool
-
     try:
-        with MongoClient[dict[str, Any]](uri, _pool_class=OwnPool, **options) as client, pymongo.timeout(_TIMEOUT):
+        with MongoClient[dict[str, Any]](uri, **pool_options(), **options) as client, pymongo.timeout(_TIMEOUT):
             return client.admin.command("serverStatus")
     except PyMongoError:
         return None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 from pymongo.synchronous.pool import Connection, Pool
 
@@ -16,9 +18,7 @@ class OwnPool(Pool):
     """Makes connections to a server of this user's, and to no other.
 
     The folder of the socket is looked at before each, and who listens at the
-    other end after it, when nothing has been asked but what it is. It is
-    imported where it is used: pymongo may rename what it derives from, which is
-    of no consequence for who has a server elsewhere.
+    other end after it, when nothing has been asked but what it is.
     """
 
     def connect(self, handler: Any = None) -> Connection:
@@ -35,9 +35,10 @@ class OwnPool(Pool):
         link: Any = made.conn
         why = why_foreign(getattr(link, "sock", link))  # before pymongo 4.11 it is the socket itself
         if why:
-            with self.lock:
-                self.active_contexts.discard(made.cancel_context)
-            made.close_conn(None)
+            with suppress(AttributeError):  # names that pymongo may change; it is not used all the same
+                with self.lock:
+                    self.active_contexts.discard(made.cancel_context)
+                made.close_conn(None)
         _refuse_if(why)
         return made
 
@@ -46,3 +47,9 @@ def _refuse_if(why: str | None) -> None:
     note_refusal(why)
     if why:
         raise AutoReconnect(why)
+
+
+# Where pymongo no longer has what this stands on, connections would be made without a look, or not at all.
+if not hasattr(Pool, "connect"):
+    raise ImportError("pymongo makes its connections elsewhere")
+MongoClient[Any](connect=False, _pool_class=OwnPool).close()

@@ -6,6 +6,11 @@ import os
 import socket
 import struct
 import sys
+from typing import Any
+
+import pymongo
+
+from ..errors import EmbeddedServerError
 
 _refusals: list[str] = []
 
@@ -40,3 +45,19 @@ def why_foreign(link: socket.socket) -> str | None:
         f"what listens on {link.getpeername()} is a process of another user (uid {found}), "
         "and not this user's MongoDB: end it, and remove that socket"
     )
+
+
+def pool_options() -> dict[str, Any]:
+    """Give the options of a client by which each of its connections to the embedded server is looked at.
+
+    Raises:
+        EmbeddedServerError: with this version of pymongo, which may change what is its own, that cannot be.
+    """
+    try:
+        from .own_pool import OwnPool  # nobody needs it who has a server elsewhere
+    except Exception as error:
+        raise EmbeddedServerError(
+            f"pymongo {pymongo.version} does not let its connections to the embedded MongoDB be checked: "
+            "install an older pymongo or a newer tmdb-mongo-cache, or set TMDB_CACHE_URI to another MongoDB"
+        ) from error
+    return {"_pool_class": OwnPool}

@@ -18,6 +18,7 @@ from .client import open_client
 from .embedded import EmbeddedServer
 from .failures import translation
 from .folders import forget_socket
+from .peers import pool_options
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -73,9 +74,7 @@ def scratch(uri: str | None, folder: Path) -> Iterator[Scratch]:
     own: dict[str, Any] = {}
     with ExitStack() as stack:
         if uri is None or CacheConfig(uri=uri).uri == "embedded":
-            from .own_pool import OwnPool
-
-            server, own = EmbeddedServer(folder), {"_pool_class": OwnPool}
+            server, own = EmbeddedServer(folder), pool_options()
             stack.callback(forget_socket, server.folder)  # the next run has another folder
             uri = stack.enter_context(server).uri
         client = open_client(uri, **own)
