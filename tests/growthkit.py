@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import itertools
@@ -182,6 +183,7 @@ USUAL: dict[str, Any] = {
     "frozenset[str]": frozenset(),
     "Ask": Ask(),
     "Call": _CALL,
+    "Callable[[str], Any]": str,
     "Endpoint": _CALL.endpoint,
     "Entry": ENTRY,
     "Hop": HOP,
@@ -297,12 +299,16 @@ def ways(function: Callable[..., Any]) -> dict[str, Callable[[str], Callable[[],
 
 def seconds(call: Callable[[], Any]) -> float:
     """Return how long a call takes; what it raises for what it was given is its answer."""
-    began = time.thread_time()
-    with suppress(*_EXPECTED):
-        result = call()
-        if isinstance(result, GeneratorType):
-            deque(result, maxlen=0)
-    return time.thread_time() - began
+    gc.disable()  # what it takes grows with all that is in memory
+    try:
+        began = time.thread_time()
+        with suppress(*_EXPECTED):
+            result = call()
+            if isinstance(result, GeneratorType):
+                deque(result, maxlen=0)
+        return time.thread_time() - began
+    finally:
+        gc.enable()
 
 
 def grows_too_fast(make: Callable[[str], Callable[[], Any]], token: str, length: int) -> str:
@@ -318,6 +324,8 @@ def grows_too_fast(make: Callable[[str], Callable[[], Any]], token: str, length:
             if took[-1] > _MOST * max(took[-2], 1e-5):
                 said = " -> ".join(f"{1000 * one:.1f} ms" for one in took)
                 break
+            if took[-1] < _PROPORTION * took[-2]:
+                return ""
         else:
             return ""
     return said
@@ -329,6 +337,9 @@ def _least(make: Callable[[str], Callable[[], Any]], token: str, length: int) ->
 
 _MOST = 10
 """How much longer four times the text may take: 4 times is in proportion, 16 its square; a limit may be a step."""
+
+_PROPORTION = 5
+"""What is below that needs no longer text to be measured as well."""
 
 
 def found_in(function: Callable[..., Any], tokens: Sequence[str], length: int, floor: float) -> list[str]:
