@@ -55,6 +55,12 @@ def test_releases(version: tuple[int, ...], ended: bool, hole: bool) -> None:
         assert bool(found.advice) == (found.level != "ok")
 
 
+def test_no_way_back() -> None:
+    """Nobody is told to go back to a series that is older than the server."""
+    assert "update it to MongoDB 8.0.17 or newer," in judge((8, 0, 16), "MongoDB", TODAY).advice
+    assert "update it to the newest MongoDB," in judge((8, 2, 5), "MongoDB", TODAY).advice
+
+
 @pytest.mark.parametrize("series", releases.ENDS)
 def test_the_last_day(series: tuple[int, ...]) -> None:
     """A series is mended until the last day of its life, that day included."""

@@ -56,7 +56,8 @@ def judge(found: Version, described: str, today: date, *, compresses: bool = Tru
     if not faults:
         return Verdict("server", "ok", described)
     newest = next(series for series in sorted(ENDS, reverse=True) if series[1] == 0)
-    advice = f"update it to MongoDB {_text(newest)}.{MENDED[newest]} or newer, and let only those reach it who need it"
+    to = f"MongoDB {_text(newest)}.{MENDED[newest]} or newer" if found[:2] <= newest else "the newest MongoDB"
+    advice = f"update it to {to}, and let only those reach it who need it"
     return Verdict("server", "note", f"{described}: {'; '.join(faults)}", advice)
 
 
