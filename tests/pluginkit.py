@@ -7,11 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyrate_limiter  # noqa: F401  see below
 import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY
+
+# pytester forgets the modules that a run of pytest in this process has imported. Python's
+# own _multiprocessing, which pyrate-limiter brings along, does not survive being imported
+# a few times: its types are static, and the process dies. So it is imported before.
 
 Run = Callable[..., pytest.RunResult]
 Project = Callable[..., Path]
