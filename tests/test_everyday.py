@@ -204,7 +204,9 @@ class _Unwritable:
 
 
 @pytest.mark.parametrize(
-    "args", [("%s", _Unwritable()), ("%d %s", "x"), (_Unwritable(),), ({"api_key": HEX},)], ids=str
+    "args",
+    [("%s", _Unwritable()), ("%d %s", "x"), (_Unwritable(),), ({"api_key": HEX},)],
+    ids=["an argument", "too few", "the line", "a mapping"],
 )
 def test_a_line_that_cannot_be_written(args: tuple[Any, ...], caplog: pytest.LogCaptureFixture) -> None:
     """An object in a line that cannot be written is no error, neither in the program nor in logging."""
