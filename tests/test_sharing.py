@@ -14,7 +14,7 @@ import requests_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPHeaderDict
+from urllib3._collections import HTTPHeaderDict  # where it is in urllib3 1.26, too
 
 from tmdb_mongo_cache import CacheConfig, ImportReport, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
