@@ -272,8 +272,7 @@ def kept_form(call: Call, reply: Reply) -> Reply:
         # What is appended on the way was not asked for, and so not who asks.
         if reached is None or reached.straight or any(map(states.is_part, reached.ask.appended)):
             return reply._replace(keepable=False)
-    last = {keys.key_of_prepared(steps[-1], call.hosts, verified=verified) for verified in (True, False)}
-    if not last.isdisjoint((call.key, call.verified_key)):
+    if not keys.keys_of_prepared(steps[-1], call.hosts).isdisjoint((call.key, call.verified_key)):
         # From http to https, or to the other host: the same call, and the next caller is there already.
         return _passed(kept._replace(url=None, history=()), own)
     if any(secrets.is_somebodys_location(header(hop.headers, "location") or "", own) for hop in reply.history):

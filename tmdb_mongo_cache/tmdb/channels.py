@@ -5,10 +5,9 @@ from __future__ import annotations
 from . import keys
 from .calls import Call
 from .entry import Reply
-from .hosts import HOST
 
 _VERIFIED = (f"{keys.START}/", "GET https://")
-_UNVERIFIED_TMDB = f"GET http://{HOST}/"
+_UNVERIFIED_TMDB = f"{keys.UNVERIFIED_START}/"
 
 
 def is_verified(key: str) -> bool:

@@ -28,10 +28,13 @@ from .hosts import HOST
 START = f"GET {HOST}"
 """How the keys of TMDB itself begin, of what came by a verified channel; the path follows."""
 
+UNVERIFIED_START = f"GET http://{HOST}"
+"""How they begin of what came by a channel that nobody has verified."""
+
 FIRST, END = "GET ", "GET!"
 """Between these, the second left out, are all keys: "!" follows the blank."""
 
-OF_TMDB_ITSELF = tuple((f"{start}/", f"{start}0") for start in (START, f"GET http://{HOST}"))
+OF_TMDB_ITSELF = tuple((f"{start}/", f"{start}0") for start in (START, UNVERIFIED_START))
 """Ranges, each without its end, of keys that nothing else than TMDB's own answers can have: "0" follows "/"."""
 
 KEY_LENGTH = 512
@@ -98,7 +101,7 @@ def start_of(target: urls.Target, *, verified: bool) -> str:
     """
     is_verified = verified and target.scheme == "https"
     if urls.is_own(target):
-        return START if is_verified else f"GET http://{HOST}"
+        return START if is_verified else UNVERIFIED_START
     scheme = "https" if is_verified else "http"
     port = "" if target.port == urls.DEFAULT_PORTS[scheme] else f":{target.port}"
     return f"GET {'https://' if is_verified else ''}{target.host}{port}"
@@ -124,6 +127,11 @@ def key_of_prepared(
 ) -> str | None:
     """Return the key of a prepared GET request's URL; None if it is not TMDB's."""
     return _key_of(urls.split(url), hosts, verified)
+
+
+def keys_of_prepared(url: str | bytes | None, hosts: frozenset[str]) -> frozenset[str | None]:
+    """Return the keys of a prepared GET request's URL for who verifies and for who does not; of None if not TMDB's."""
+    return frozenset(key_of_prepared(url, hosts, verified=verified) for verified in (True, False))
 
 
 def keys_of_url(url: str | bytes, params: urls.Params, hosts: frozenset[str]) -> tuple[str, ...]:

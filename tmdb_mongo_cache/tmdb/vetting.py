@@ -16,7 +16,7 @@ from .calls import Call, classify
 from .copies import Copy
 from .entry import Entry, Hop
 from .expiration import LONGEST
-from .keys import parts_of
+from .keys import keys_of_prepared, parts_of
 from .policy import CLOCKS_APART
 from .sharing import why_not_shared
 
@@ -92,16 +92,14 @@ def _texts(entry: Entry) -> Iterator[str]:
 
 
 def _why_not_at(url: str, key: str, hosts: frozenset[str]) -> str:
-    calls = [classify("GET", url, {}, hosts=hosts, verified=verified) for verified in (True, False)]
-    call = calls[0]
+    call = classify("GET", url, {}, hosts=hosts)
     if call is None:
         return "it is not TMDB's, and its host is none of the hosts in the settings (TMDB_CACHE_HOSTS)"
     if call.straight:
         return f"it must not be kept: {call.straight}"
     if secrets.strip_url(url) != url or secrets.mentions(url, ()):
         return "a credential in an url"
-    keys = [found.key for found in calls if found is not None]
-    return "its key is not that of its call" if key and key not in keys else ""
+    return "its key is not that of its call" if key and key not in keys_of_prepared(url, hosts) else ""
 
 
 def _leads_elsewhere(part: Entry | Hop, asked: str, hosts: frozenset[str]) -> bool:
