@@ -29,6 +29,9 @@ from tmdb_mongo_cache.store.embedded import EmbeddedServer
 from .flowkit import ANY_KEY, MOVIE, STANDIN, expire, get
 from .running import Runner
 
+# What is tidied up while other tests run (`later`) would log into those that listen to every level.
+logging.getLogger("pymongo").setLevel(logging.WARNING)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell script: the programs that tests interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
