@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure everything, print what was asked and what came of it, write tables and pictures."""
+"""``python -m benchmarks``: measure everything, print the requirements and the results, write tables and pictures."""
 
 from __future__ import annotations
 

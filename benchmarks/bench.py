@@ -1,4 +1,4 @@
-"""What all of it runs on: an embedded MongoDB, a stand-in TMDB with answers of given sizes, and the contenders."""
+"""What all of it runs on: an embedded MongoDB, a stand-in TMDB with responses of given sizes, and the contenders."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from urllib3 import HTTPResponse
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import TMDBCache
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
 from .measuring import Contender
 from .upstream import Upstream, upstream
@@ -92,7 +92,7 @@ def body_of(size: int, number: int = 550) -> bytes:
 
 
 class NoAdapter(BaseAdapter):
-    """An adapter that has the answer already: what requests itself costs."""
+    """An adapter that has the response already: what requests itself costs."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Bench:
         return self.stack.enter_context(requests_cache.CachedSession(backend=backend, **settings))
 
     def answer(self, number: int, size: int) -> str:
-        """Have the stand-in answer a film of this size; return its URL."""
+        """Make the stand-in respond with a film of this size; return its URL."""
         path = f"/3/movie/{number}"
         self.tmdb.answer(path, headers=HEADERS, body=body_of(size, number))
         return self.tmdb.url + path
@@ -149,9 +149,9 @@ def running() -> Iterator[Bench]:
 
 
 def contenders(bench: Bench, size: int, read: Callable[[requests.Response], object]) -> list[Contender]:
-    """Make all contenders for an answer of one size, each with it in its cache already.
+    """Make all contenders for a response of one size, each with it in its cache already.
 
-    A call ends when its answer has been read. What is not ours runs without our
+    A call ends when its response has been read. What is not ours runs without our
     patch in place.
     """
 
@@ -199,15 +199,15 @@ def contenders(bench: Bench, size: int, read: Callable[[requests.Response], obje
 
 
 def _check(bench: Bench, found: list[Contender], expected: object) -> None:
-    """See that every contender but the last answers without a call, and all of them with the same."""
+    """Check that every contender but the last responds without a call, and all of them with the same."""
     for contender in found:
         before = bench.tmdb.count
         with contender.around():
-            answer = contender.call()
+            response = contender.call()
         assert (bench.tmdb.count == before) is (contender.name != NO_CACHE), contender.name
-        assert contender.name == FIND or _parsed(answer) == _parsed(expected), contender.name
+        assert contender.name == FIND or _parsed(response) == _parsed(expected), contender.name
 
 
-def _parsed(answer: object) -> object:
-    # requests-cache writes JSON anew by default: not the same bytes, but the same answer.
-    return json.loads(answer) if isinstance(answer, bytes) else answer
+def _parsed(response: object) -> object:
+    # requests-cache serializes JSON again by default: not the same bytes, but the same response.
+    return json.loads(response) if isinstance(response, bytes) else response

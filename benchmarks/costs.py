@@ -40,7 +40,7 @@ def _installed(cache: TMDBCache) -> Iterator[None]:
 
 
 def other_host(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
-    """Measure a call to another host, which is answered by an adapter at once; medians in µs."""
+    """Measure a call to another host, to which an adapter responds at once; medians in µs."""
     session = bench.session()
     session.mount("https://", NoAdapter(b"{}"))
     cache = bench.cache()
@@ -116,7 +116,7 @@ def ways_in(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
 
 
 def new_calls(bench: Bench, *, rounds: int, block: int) -> dict[str, float]:
-    """Measure hits of films that this process has not asked for before, beside the same one; medians in µs."""
+    """Measure hits of films that this process has not requested before, beside the same one; medians in µs."""
     session, films = bench.session(), 20_000
     name = "tmdb_cache_new"
     fill(bench, bench.client[DATABASE][name], range(films))

@@ -12,24 +12,24 @@ from typing import Any
 from bson.raw_bson import RawBSONDocument
 
 from tmdb_mongo_cache import enabled
-from tmdb_mongo_cache.store.document import to_bson
-from tmdb_mongo_cache.tmdb.entry import Entry
+from tmdb_mongo_cache.httpcache.models import Entry
+from tmdb_mongo_cache.mongo.document import to_bson
 
 from .bench import DATABASE, HEADERS, KEY, Bench, body_of
 from .measuring import Contender, Times, by_turns
 
 SIZE = 2_000
 AGAIN = 500
-"""Films asked for again and again: the server has them in its cache, however many others there are."""
+"""Films requested again and again: the server has them in its cache, however many others there are."""
 
 Documents = dict[int, dict[str, Times]]
 ANY, SAME = "films of the whole collection", f"the same {AGAIN} films"
 BARE = "bare find_one of films of the whole collection"
 
 
-def key_of(number: int) -> str:
-    """Return the key of a film asked for with KEY."""
-    return f"GET api.themoviedb.org/3/movie/{number}?language=en-US"
+def key_of(bench: Bench, number: int) -> str:
+    """Return the key of a film requested with KEY."""
+    return f"GET {bench.tmdb.host}/3/movie/{number}?language=en-US"
 
 
 def fill(bench: Bench, collection: Any, numbers: range) -> None:
@@ -39,7 +39,7 @@ def fill(bench: Bench, collection: Any, numbers: range) -> None:
     later = now + timedelta(days=1)
     batch: list[RawBSONDocument] = []
     for number in numbers:
-        key = key_of(number)
+        key = key_of(bench, number)
         entry = Entry(key, 200, "OK", HEADERS, body, now, later, later, number, "movie", "/3/movie/{movie_id}")
         raw, _ = to_bson(entry, None)
         assert raw is not None
@@ -75,7 +75,7 @@ def documents(bench: Bench, counts: list[int], *, rounds: int, block: int) -> Do
             found.append(Contender(f"{size} {which}", call, partial(enabled, cache)))
 
         def find(films: Iterator[int] = cycle(chosen), collection: Any = bench.client[DATABASE][name]) -> object:  # noqa: B008
-            document = collection.find_one({"_id": key_of(next(films))}, {"data": 0})
+            document = collection.find_one({"_id": key_of(bench, next(films))}, {"data": 0})
             assert document is not None
             return document
 

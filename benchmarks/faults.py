@@ -21,8 +21,8 @@ import requests
 import requests_cache
 
 from tmdb_mongo_cache import TMDBSession
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 KEY = {"api_key": "0123456789abcdef0123456789abcdef"}
 OURS, THEIRS = "tmdb-mongo-cache", "requests-cache"
@@ -42,7 +42,7 @@ class Tried(NamedTuple):
 
 @dataclass
 class Program:
-    """A program with one of the caches under it, as it comes; ours without its memory, so that MongoDB is asked."""
+    """A program with one of the caches under it, as it comes; ours without its memory tier, so that MongoDB is used."""
 
     name: str
     tmdb: StandIn
@@ -55,7 +55,7 @@ class Program:
         return requests_cache.CachedSession(backend=backend, expire_after=86400, stale_if_error=True, **settings)
 
     def get(self, session: requests.Session, number: int = 1, *, wait: float = ENOUGH) -> Tried:
-        """Ask for a film, in a thread that can be given up."""
+        """Request a film, in a thread that can be given up."""
         found: list[Tried] = []
         url, start = f"{self.tmdb.url}/3/movie/{number}", perf_counter()
 
@@ -244,16 +244,16 @@ def processes(program: Program, calls: int) -> Figures:
     with mongod() as server, ExitStack() as stack:
         program.tmdb.latency = 0.2
         before, start = program.tmdb.count, context.Event()
-        answers: Any = context.Queue()
-        given = (program.name, program.tmdb.url, program.tmdb.host, server.uri, start, answers)
+        results: Any = context.Queue()
+        given = (program.name, program.tmdb.url, program.tmdb.host, server.uri, start, results)
         running = [context.Process(target=_process, args=given) for _ in range(4)]
         for process in running:
             process.start()
             stack.callback(process.join)
         for _ in running:
-            answers.get(timeout=60)
+            results.get(timeout=60)
         start.set()
-        statuses = [status for _ in running for status in answers.get(timeout=60)]
+        statuses = [status for _ in running for status in results.get(timeout=60)]
         program.tmdb.latency = 0
         return {"calls to TMDB": program.tmdb.count - before, "answers": statuses.count("200")}
 
@@ -265,18 +265,18 @@ class _Elsewhere(NamedTuple):
     host: str
 
 
-def _process(name: str, url: str, host: str, uri: str, start: Any, answers: Any) -> None:
+def _process(name: str, url: str, host: str, uri: str, start: Any, results: Any) -> None:
     program = Program(name, _Elsewhere(url, host))  # type: ignore[arg-type]
     session = program.session(uri)
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(program.get(session).what)) for _ in range(64)]
-    answers.put("ready")
+    results.put("ready")
     start.wait()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    answers.put(found)
+    results.put(found)
 
 
 SCENARIOS: dict[str, Callable[[Program, int], Figures]] = {

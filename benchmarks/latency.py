@@ -1,4 +1,4 @@
-"""The latency of a hit beside every peer: up to the body's bytes, to the parsed answer, to all that one looks at."""
+"""The latency of a hit beside every peer: up to the body's bytes, to the parsed JSON, to every attribute."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def with_json(bench: Bench, *, rounds: int, block: int) -> Latencies:
 
 
 def looked_at(bench: Bench, *, rounds: int, block: int) -> Latencies:
-    """Measure a hit with what ours makes only when it is asked for: headers, URL, request, encoding and cookies."""
+    """Measure a hit with what ours builds on access: headers, URL, request, encoding and cookies."""
     return _reading(bench, _look_at, rounds=rounds, block=block)
 
 

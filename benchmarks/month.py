@@ -58,8 +58,8 @@ def figures(outcome: Outcome, days: int) -> Figures:
         "titles": outcome.fetches.sum() / days,
         "pages": outcome.pages / days,
         "calls": outcome.calls / days,
-        "answers": outcome.answers / days,
-        "older": outcome.older / outcome.answers,
+        "answers": outcome.responses / days,
+        "older": outcome.older / outcome.responses,
         "median": float(np.median(outcome.behind)) if outcome.older else 0.0,
         "worst": float(outcome.behind.max()) if outcome.older else 0.0,
     }
@@ -156,7 +156,7 @@ def break_even_table(found: Mapping[str, Mapping[str, int | None]]) -> str:
 
 
 def tables(results: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parts of the page that are written anew, by their names in it."""
+    """Return the generated parts of the page, by their names in it."""
     cases = results["cases"]
     return {
         "main": table(cases[MAIN]["plans"]),
@@ -207,7 +207,7 @@ def draw(results: Mapping[str, Any], path: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Simulate the month, and write the tables of the page, the picture and the numbers anew."""
+    """Simulate the month, and write the tables of the page, the picture and the numbers again."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.month", description=__doc__)
     parser.add_argument("--workers", type=int, default=2, help="processes that share the work")
     given = parser.parse_args(arguments)

@@ -47,7 +47,7 @@ def table(found: Measured) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the scenarios that are named, else all, and with those write the page and the results anew."""
+    """Run the scenarios that are named, else all, and with those write the page and the results again."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability", description=__doc__)
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help=", ".join(SCENARIOS))
     parser.add_argument("--calls", type=int, default=200, help="calls after the first, where MongoDB is away")

@@ -1,4 +1,4 @@
-"""The results as they are written: what was asked of them, a table in Markdown, everything in JSON."""
+"""The results as they are written: the requirements, a table in Markdown, everything in JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .measuring import Times
 
 @dataclass(frozen=True)
 class Target:
-    """One thing that is asked of the results, and what came of it."""
+    """One requirement, and whether the results meet it."""
 
     what: str
     limit: str
@@ -34,7 +34,7 @@ class Target:
 
 
 def targets(results: Mapping[str, Any]) -> list[Target]:
-    """Compare the results with what is asked of them."""
+    """Compare the results with the requirements."""
     found: list[Target] = []
 
     def most(what: str, value: float, limit: float, unit: str = "") -> None:
@@ -97,7 +97,7 @@ def _processor() -> str:
 
 
 def as_json(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the results into the form that is kept: medians and 99th percentiles, in the units measured."""
+    """Bring the results into the form that is stored: medians and 99th percentiles, in the units measured."""
     return {name: _plain(value) for name, value in results.items()}
 
 
@@ -177,16 +177,16 @@ def _values(title: str, values: Mapping[str, float]) -> list[str]:
 
 
 def write(results: Mapping[str, Any], folder: Path, command: str) -> list[Target]:
-    """Write ``results.json`` and ``results.md``; return what was asked and what came of it."""
+    """Write ``results.json`` and ``results.md``; return the requirements and whether they are met."""
     found = targets(results)
-    kept = {
+    stored = {
         **as_json(results),
         "asked": [
             {"what": one.what, "limit": one.limit, "value": round(one.value, 3), "met": one.met} for one in found
         ],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(kept, indent=2, ensure_ascii=False)
+    text = json.dumps(stored, indent=2, ensure_ascii=False)
     (folder / "results.json").write_text(text + "\n", encoding="utf-8")
     (folder / "results.md").write_text(as_markdown(results, found, command), encoding="utf-8")
     return found

@@ -1,8 +1,8 @@
-"""A library of titles that programs ask for, beside a TMDB that changes: who was asked, and how old the answers were.
+"""A library of titles that programs request, beside a TMDB that changes: the requests, and how old the responses were.
 
-In simulated time, hours since :data:`START`. How long an answer is fresh and
+In simulated time, hours since :data:`START`. How long a response is fresh and
 what the feed makes stale is decided by the package's own rules
-(:mod:`tmdb_mongo_cache.tmdb.freshness`, :mod:`tmdb_mongo_cache.tmdb.changes`).
+(:mod:`tmdb_mongo_cache.tmdb.freshness`, :mod:`tmdb_mongo_cache.tmdb.change_feed`).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from tmdb_mongo_cache.tmdb import changes, freshness
+from tmdb_mongo_cache.tmdb import change_feed, freshness
 
 START = datetime(2026, 11, 1, tzinfo=timezone.utc)
 PER_PAGE = 100
 FEED_AGE = 10 / 60
 """Hours for which TMDB's caches keep a page of the feed (its ``max-age`` is 284 to 581 s)."""
 
-_LAG = changes.LAG / timedelta(hours=1)
+_LAG = change_feed.LAG / timedelta(hours=1)
 _SCAN, _PUNCTUAL = 2.0, 10 / 60
 
 Array = np.ndarray[Any, Any]
@@ -53,8 +53,8 @@ class Model:
         kinds: the titles.
         skew, head: the title of rank r is looked at in proportion to 1 / (r + head) ** skew.
         change_skew: it changes in proportion to 1 / (r + head) ** change_skew; 0: all equally often.
-        scan: the UTC hour at which every title is asked for each day, within two hours; None: never.
-        views: further titles asked for in a day, at any time, by popularity.
+        scan: the UTC hour at which every title is requested each day, within two hours; None: never.
+        views: further titles requested in a day, at any time, by popularity.
         end_counts: whether the feed's ``end_date`` is itself part of what it lists.
         warm_up, days: those before anything is counted, and those counted.
         seed: of everything that is random.
@@ -79,7 +79,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a library is kept.
+    """How a library is cached.
 
     Attributes:
         expire_after: seconds, before they are spread.
@@ -97,14 +97,14 @@ class Outcome:
     """What a plan came to, in the days that count.
 
     Attributes:
-        answers: that the programs got.
+        responses: that the programs got.
         older: of those, how many came from the cache while TMDB would have given something newer.
         behind: for how many hours it would have, for each of those.
         fetches: calls for titles, by title.
         pages: calls for the feed.
     """
 
-    answers: int
+    responses: int
     older: int
     behind: Array
     fetches: Array
@@ -116,7 +116,7 @@ class Outcome:
 
 
 class World:
-    """What happens whatever the plan: changes at TMDB, and what the programs ask for."""
+    """What happens whatever the plan: changes at TMDB, and what the programs request."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -143,10 +143,10 @@ class World:
             size += kind.library
         self.size, self.keys = size, keys
         self._see(np.concatenate(numbers), np.concatenate(times))
-        self._ask(np.concatenate(popularity))
+        self._request(np.concatenate(popularity))
 
     def _see(self, numbers: Array, times: Array) -> None:
-        """Work out when TMDB's answers change: where its own cache, which lasts eight hours, is next renewed."""
+        """Work out when TMDB's responses change: where its own cache, which lasts eight hours, is next renewed."""
         phase = np.random.default_rng([self.model.seed, 2]).random(self.size)[numbers] * _LAG
         visible = np.ceil((times - phase) / _LAG) * _LAG + phase
         # One sorted array for all titles: those of title n lie from n spans on.
@@ -154,14 +154,14 @@ class World:
         self._visible = np.sort(numbers * self._span + visible)
 
     def newer_since(self, numbers: Array, fetched: Array) -> Array:
-        """Return when TMDB first had a newer answer than one it gave at a moment; infinity where it never has."""
+        """Return when TMDB first had a newer response than one it gave at a moment; infinity where it never has."""
         start = numbers * self._span
         place = np.searchsorted(self._visible, start + np.maximum(fetched, 0), side="right")
         found = np.append(self._visible, math.inf)[place] - start
         return np.where(found < self._span, found, math.inf)
 
-    def _ask(self, popularity: Array) -> None:
-        """Work out who asks for what: ``asked`` is when, and for which title, in order of time."""
+    def _request(self, popularity: Array) -> None:
+        """Work out the requests: ``requested`` is when, and for which title, in order of time."""
         model, chance = self.model, np.random.default_rng([self.model.seed, 3])
         place = chance.permutation(self.size) / self.size
         times, numbers = [], []
@@ -175,7 +175,7 @@ class World:
                 numbers.append(np.arange(self.size))
         when, which = np.concatenate(times), np.concatenate(numbers)
         order = np.argsort(when)
-        self.asked = when[order], which[order]
+        self.requested = when[order], which[order]
 
     def listed(self, kind: str, first: date, last: date, now: float) -> list[int]:
         """Return the ids that TMDB's feed lists, from the beginning of one day to that of another."""
@@ -191,22 +191,22 @@ class Following:
     def __init__(self, world: World, kind: str) -> None:
         self._world, self._kind = world, kind
         self._done_until = START.date()
-        self._seen: dict[date, tuple[changes.Seen, ...]] = {}
+        self._seen: dict[date, tuple[change_feed.Seen, ...]] = {}
         self.pages = 0
 
     def read(self, now: float, age: float) -> Iterator[tuple[Array, float]]:
         """Read the feed, which is as it was some time ago; give titles, and before when those fetched are stale."""
         moment = START + timedelta(hours=now)
-        days, unknown_before = changes.window(self._done_until, None, moment)
+        days, unknown_before = change_feed.window(self._done_until, None, moment)
         kind, first = self._world.model.kinds[self._kind], self._world.first[self._kind]
         if unknown_before is not None:
             yield np.arange(first, first + kind.library), _hours(unknown_before)
         for day in days:
-            asked = changes.params(day, 1)
-            until = date.fromisoformat(asked["end_date"]) + timedelta(days=int(self._world.model.end_counts))
-            ids = self._world.listed(self._kind, date.fromisoformat(asked["start_date"]), until, now - age)
+            params = change_feed.params(day, 1)
+            until = date.fromisoformat(params["end_date"]) + timedelta(days=int(self._world.model.end_counts))
+            ids = self._world.listed(self._kind, date.fromisoformat(params["start_date"]), until, now - age)
             self.pages += max(math.ceil(len(ids) / (1 - kind.new) / PER_PAGE), 1)
-            marks, note = changes.marks(day, ids, self._seen.pop(day, ()), moment)
+            marks, note = change_feed.marks(day, ids, self._seen.pop(day, ()), moment)
             for mark in marks:
                 ranks = np.array(mark.ids) - 1
                 yield ranks[ranks < kind.library] + first, _hours(mark.before)
@@ -219,11 +219,11 @@ class Following:
 def simulate(world: World, plan: Plan) -> Outcome:
     """Run a plan from beginning to end. The entries are of every age when it begins."""
     model, chance = world.model, np.random.default_rng([world.model.seed, 4])
-    lifetime = np.array([freshness.spread(plan.expire_after, key) for key in world.keys]) / 3600
+    lifetime = np.array([freshness.with_jitter(plan.expire_after, key) for key in world.keys]) / 3600
     fetched = -chance.random(world.size) * lifetime
     expires = fetched + lifetime
     fetches, behind = np.zeros(world.size, dtype=int), []
-    begin, answers, pages_before = 24.0 * model.warm_up, 0, 0
+    begin, responses, pages_before = 24.0 * model.warm_up, 0, 0
     following = [Following(world, kind) for kind in model.kinds] if plan.readings else []
 
     def fetch(numbers: Array, now: Array | float) -> None:
@@ -231,7 +231,7 @@ def simulate(world: World, plan: Plan) -> Outcome:
         expires[numbers] = fetched[numbers] + lifetime[numbers]
         fetches[numbers] += 1
 
-    def answer(numbers: Array, now: Array) -> None:
+    def serve(numbers: Array, now: Array) -> None:
         hit = now < expires[numbers]
         fetch(numbers[~hit], now[~hit])
         late = now[hit] - world.newer_since(numbers[hit], fetched[numbers[hit]])
@@ -247,23 +247,23 @@ def simulate(world: World, plan: Plan) -> Outcome:
         if plan.prefetch and stale:
             fetch(np.unique(np.concatenate(stale)), now)
 
-    when, which = world.asked
+    when, which = world.requested
     readings = {24.0 * day + hour for day in range(model.warm_up + model.days) for hour in plan.readings}
     midnights = {24.0 * day for day in range(1, model.warm_up + model.days + 1)}
     place = 0
     for moment in sorted(readings | midnights):
         until = int(np.searchsorted(when, moment))
         for numbers, now in _in_turn(which[place:until], when[place:until]):
-            answer(numbers, now)
-        answers, place = answers + until - place, until
+            serve(numbers, now)
+        responses, place = responses + until - place, until
         if moment in readings:
             follow(moment)
         if moment == begin:
-            fetches[:], answers, pages_before = 0, 0, sum(feed.pages for feed in following)
+            fetches[:], responses, pages_before = 0, 0, sum(feed.pages for feed in following)
             behind.clear()
     found = np.concatenate(behind)
     pages = sum(feed.pages for feed in following) - pages_before
-    return Outcome(answers, len(found), found, fetches, pages)
+    return Outcome(responses, len(found), found, fetches, pages)
 
 
 def changes_a_day(weights: Array, daily: int) -> Array:

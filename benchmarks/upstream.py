@@ -1,4 +1,4 @@
-"""The stand-in TMDB in a process of its own: in the benchmark's it would take turns with what is measured."""
+"""The stand-in TMDB in a process of its own, so that it does not compete for the GIL with what is measured."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def _serve(pipe: Connection) -> None:
         pipe.send((tmdb.url, tmdb.host))
         while True:
             try:
-                asked = pipe.recv()
+                request = pipe.recv()
             except EOFError:
                 return
-            if asked == "count":
+            if request == "count":
                 pipe.send(tmdb.count)
             else:
-                tmdb.answer(asked.pop("path"), **asked)
+                tmdb.answer(request.pop("path"), **request)
                 pipe.send(None)
 
 
@@ -33,17 +33,17 @@ class Upstream:
         self._pipe = pipe
         self.url, self.host = pipe.recv()
 
-    def _ask(self, what: Any) -> Any:
-        self._pipe.send(what)
+    def _request(self, request: Any) -> Any:
+        self._pipe.send(request)
         return self._pipe.recv()
 
     @property
     def count(self) -> int:
-        return int(self._ask("count"))
+        return int(self._request("count"))
 
-    def answer(self, path: str, **answer: Any) -> None:
-        """Have it answer a path with exactly this."""
-        self._ask({"path": path, **answer})
+    def answer(self, path: str, **response: Any) -> None:
+        """Make it respond to a path with exactly this."""
+        self._request({"path": path, **response})
 
 
 @contextmanager

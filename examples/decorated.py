@@ -1,4 +1,4 @@
-"""Only what one function asks for is cached, for an hour, in the threads it starts too."""
+"""Only the calls of one function are cached, for an hour, including those in threads that it starts."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""One line at the top; everything below is as it was."""
+"""One line at the top; everything below is unchanged."""
 
 import os
 

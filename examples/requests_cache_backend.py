@@ -1,4 +1,4 @@
-"""For who uses requests-cache already: the same documents behind its own session."""
+"""For users of requests-cache: the same documents behind its own session."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A session of its own, with a word on single calls, and a look at what the cache did."""
+"""A session with per-request arguments, and the counts of its cache."""
 
 import os
 

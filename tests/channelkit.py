@@ -1,7 +1,7 @@
 """TMDB by every channel: plain http, https with its certificate, and https with one that nobody has vouched for.
 
 One port is the proxy for both, so that an unmodified program reaches it under
-TMDB's own names. What it answers says by which channel it went.
+TMDB's own names. The response says by which channel the call came.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Asked(NamedTuple):
         return TRUE if self.certificate == "good" else FORGED
 
 
-Answer = tuple[int, dict[str, str], bytes]
+Response = tuple[int, dict[str, str], bytes]
 
 
 class World:
@@ -49,8 +49,8 @@ class World:
     Attributes:
         certificate: what the next connections by https get: ``good``, ``forged`` (by
             another authority), ``other`` (vouched for, but for another host).
-        answer: makes the answer to a call; None makes the usual one.
-        closes: whether a connection ends with its first answer.
+        answer: makes the response to a call; None makes the usual one.
+        closes: whether a connection ends with its first response.
         calls: what arrived.
     """
 
@@ -72,7 +72,7 @@ class World:
     def reset(self) -> None:
         self.calls: list[Asked] = []
         self.certificate = "good"
-        self.answer: Callable[[Asked], Answer | None] | None = None
+        self.answer: Callable[[Asked], Response | None] | None = None
         self.closes = False
 
     @property
@@ -160,7 +160,7 @@ class World:
         return f"HTTP/1.1 {status} X\r\n{head}\r\n".encode() + (b"" if status == 304 else body)
 
 
-def usual(asked: Asked) -> Answer:
+def usual(asked: Asked) -> Response:
     """Return a film, and a 304 to who has it; what is appended is there."""
     if asked.headers.get("if-none-match") == ETAG:
         return 304, {"ETag": ETAG}, b""
@@ -173,12 +173,12 @@ def usual(asked: Asked) -> Answer:
     return 200, {"ETag": ETAG}, json.dumps(data).encode()
 
 
-def to_https(asked: Asked) -> Answer | None:
+def to_https(asked: Asked) -> Response | None:
     """Lead from http to the same by https, as TMDB does."""
     return (301, {"Location": f"https://{asked.host}{asked.path}"}, b"") if asked.scheme == "http" else None
 
 
-def to_http(asked: Asked) -> Answer | None:
+def to_http(asked: Asked) -> Response | None:
     """Lead from https to the same by http."""
     return (301, {"Location": f"http://{asked.host}{asked.path}"}, b"") if asked.scheme == "https" else None
 

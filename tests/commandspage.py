@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
 
 PAGE = Path(__file__).parent.parent / "docs" / "commands.md"
 NAME = "tmdb-mongo-cache"

@@ -9,6 +9,7 @@ import shutil
 import signal
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
@@ -23,18 +24,28 @@ import requests_cache
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import MongoBackend, TMDBCache, TMDBSession, cached_tmdb, enabled, install
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .flowkit import ANY_KEY, MOVIE, STANDIN, expire, get
-from .running import Runner
+from .mongokit import Commands
+from .processkit import Programs, Runner
 
 # What is tidied up while other tests run (`later`) would log into those that listen to every level.
 logging.getLogger("pymongo").setLevel(logging.WARNING)
 
+# Bytecode is written even where the environment says not to: compiling everything again triples the start of each
+# program that the tests run, and costs each worker 6 s.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A run in the background of a shell script: the programs that tests interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "any_database: its database may have collections and indexes, but no document")
 
 
 def _mongod_folder(base: Path) -> Path:
@@ -55,14 +66,10 @@ def mongo_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.uri
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
-    """Keep what pytest makes of the modules, also where no bytecode is wanted: to do it anew costs each worker 6 s."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, False
-    try:
-        return (yield)
-    finally:
-        sys.dont_write_bytecode = before
+def pytest_collection_finish() -> None:
+    """Take what is there before the first test out of garbage collections: each would look at all of it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -95,12 +102,38 @@ def mongo(mongo_uri: str, later: Callable[..., Future[Any]]) -> Iterator[pymongo
         later(int).result()  # one after the other: what was to be dropped has been
 
 
+@pytest.fixture(scope="session")
+def used_databases(mongo: pymongo.MongoClient[dict[str, Any]]) -> Iterator[deque[str]]:
+    """Databases that tests have left as they were."""
+    names: deque[str] = deque()
+    yield names
+    for name in names:
+        mongo.drop_database(name)
+
+
 @pytest.fixture
-def database(mongo: pymongo.MongoClient[dict[str, Any]], later: Callable[..., Future[Any]]) -> Iterator[str]:
-    """The name of a database that is this test's own."""
-    name = f"test_{uuid4().hex}"
+def database(
+    request: pytest.FixtureRequest,
+    mongo: pymongo.MongoClient[dict[str, Any]],
+    later: Callable[..., Future[Any]],
+    used_databases: deque[str],
+) -> Iterator[str]:
+    """The name of a database that is this test's own.
+
+    It is a new one, or in modules that are marked with ``any_database`` one that is emptied: to make and drop
+    collections and their indexes takes MongoDB three times as long as all that most tests do.
+    """
+    if request.node.get_closest_marker("any_database") is None:
+        name = f"test_{uuid4().hex}"
+        yield name
+        later(mongo.drop_database, name)
+        return
+    # The one that was left first, and emptied now: what caches write just after their tests is gone, too.
+    name = used_databases.popleft() if len(used_databases) > 9 else f"test_{uuid4().hex}"
+    for collection in mongo[name].list_collection_names():
+        mongo[name][collection].delete_many({})
     yield name
-    later(mongo.drop_database, name)
+    used_databases.append(name)
 
 
 @pytest.fixture
@@ -231,6 +264,48 @@ def make_session(
 
 
 @pytest.fixture
+def make_tmdb_session(
+    tmdb: StandIn, make_session: Callable[..., requests_cache.CachedSession], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., requests_cache.CachedSession]:
+    """Make requests-cache sessions on this test's database that take the stand-in for TMDB."""
+    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
+    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
+    return make_session
+
+
+@pytest.fixture
+def commands() -> Commands:
+    """What `client` sends to MongoDB."""
+    return Commands()
+
+
+@pytest.fixture
+def client(mongo_uri: str, commands: Commands) -> Iterator[pymongo.MongoClient[Any]]:
+    """A client for a cache, whose commands are recorded."""
+    with pymongo.MongoClient(mongo_uri, event_listeners=[commands]) as found:
+        yield found
+
+
+@pytest.fixture(params=["install", "session", "decorator"])
+def entry_point(request: pytest.FixtureRequest, cache: TMDBCache) -> Iterator[Callable[..., requests.Response]]:
+    """A function that makes a call through one of the entry points, as `flowkit.get` does."""
+    if request.param == "install":
+        install(cache)
+        yield get
+    elif request.param == "session":
+        with TMDBSession(cache) as session:
+            yield lambda *args, **options: get(*args, session=session, **options)
+    else:
+        yield cached_tmdb(cache=cache)(get)
+
+
+@pytest.fixture
+def fetch(cache: TMDBCache) -> Callable[..., requests.Response]:
+    """Make a call with the cache, in whatever thread."""
+    return cached_tmdb(cache=cache)(get)
+
+
+@pytest.fixture
 def stored(tmdb: StandIn, cache: TMDBCache, collection: Any) -> dict[str, Any]:
     """Store a fresh entry; return its document."""
     with enabled(cache):
@@ -240,7 +315,7 @@ def stored(tmdb: StandIn, cache: TMDBCache, collection: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def superseded(tmdb: StandIn, stored: dict[str, Any]) -> dict[str, Any]:
-    """Store a fresh entry and give TMDB another answer; return the entry's document."""
+    """Store a fresh entry and change TMDB's response; return the entry's document."""
     tmdb.change(MOVIE)
     return stored
 
@@ -279,6 +354,20 @@ def runner(mongo_uri: str, database: str, tls_tmdb: StandIn) -> Runner:
             "TMDB_CACHE_STORE_TIMEOUT": "10",
         }
     )
+
+
+@pytest.fixture
+def programs(mongo_uri: str, database: str, tmdb: StandIn) -> Iterator[Programs]:
+    """Programs with the cache installed, in processes of their own."""
+    with Programs(mongo_uri, database, tmdb.host) as found:
+        yield found
+
+
+@pytest.fixture
+def env(mongo_uri: str, database: str, tmdb: StandIn) -> dict[str, str]:
+    """The settings of a user on this test's database and its stand-in."""
+    settings = {"URI": mongo_uri, "DATABASE": database, "HOSTS": tmdb.host, "STORE_TIMEOUT": "10"}
+    return {f"TMDB_CACHE_{name}": value for name, value in settings.items()}
 
 
 def _patched() -> tuple[Any, Any]:

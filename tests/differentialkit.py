@@ -25,17 +25,17 @@ CALLS = {
 class Pair:
     """A CachedSession and ours, to which the same things happen."""
 
-    def __init__(self, tmdb, cache, collection, door, **options):
-        self.tmdb, self.cache, self.collection, self.door = tmdb, cache, collection, door
+    def __init__(self, tmdb, cache, collection, entry_point, **options):
+        self.tmdb, self.cache, self.collection, self.entry_point = tmdb, cache, collection, entry_point
         self.theirs = requests_cache.CachedSession(backend="memory", allowable_codes=(200,), **options)
-        self.ours = TMDBSession(cache) if door == "session" else requests.Session()
+        self.ours = TMDBSession(cache) if entry_point == "session" else requests.Session()
 
     def close(self):
         self.theirs.close()
         self.ours.close()
 
     def _ask_ours(self, url, **options):
-        if self.door == "session":
+        if self.entry_point == "session":
             return self.ours.get(url, params=ANY_KEY, **options)
         headers = options.pop("headers", {})
         install(self.cache)

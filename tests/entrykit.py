@@ -1,11 +1,11 @@
-"""What the tests of the rules for entries share: one moment, and entries made for it."""
+"""One moment, and entries made for it."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from tmdb_mongo_cache.tmdb.entry import Entry
+from tmdb_mongo_cache.httpcache.models import Entry
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
 DAY = 86400

@@ -1,4 +1,4 @@
-"""What the tests of fidelity share: answers that are easily changed, and all that a program sees of one."""
+"""Headers and bodies of responses that are easily changed, and all that a program sees of a response."""
 
 from tmdb_mongo_cache import enabled
 
@@ -54,7 +54,7 @@ def comparable(response):
 
 
 def three(tmdb, cache, call=get, path=MOVIE, **options):
-    """Return the answers without the cache, live, and cached."""
+    """Return the responses without the cache, live, and cached."""
     plain = call(tmdb, path, **options)
     with enabled(cache):
         live, cached = call(tmdb, path, **options), call(tmdb, path, **options)

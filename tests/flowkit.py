@@ -1,4 +1,4 @@
-"""What the tests of whole calls share: making them, looking at what came of them, editing what is stored."""
+"""Whole calls: making them, looking at what came of them, editing what is stored."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import requests
 
 from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache.mongo.document import checksum
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.document import checksum
-from tmdb_mongo_cache.tmdb.freshness import spread
-from tmdb_mongo_cache.tmdb.keys import key_of_url
+from tmdb_mongo_cache.tmdb.cache_key import key_of_url
+from tmdb_mongo_cache.tmdb.freshness import with_jitter
 
 STANDIN = StandIn()
 """The stand-in TMDB of this process's tests, one after the other: its address is in the keys."""
@@ -21,7 +21,7 @@ START = f"GET {STANDIN.host}"
 MOVIE = "/3/movie/550"
 KEY = f"{START}{MOVIE}"
 TMDBS_KEY = f"GET api.themoviedb.org{MOVIE}"
-ODD = "/3/odd"  # TMDB has no such path, so whatever is not empty and no error may be the answer to it
+ODD = "/3/odd"  # TMDB has no such path, so whatever is not empty and no error may be its response
 API_KEY = "0123456789abcdef0123456789abcdef"
 ANY_KEY = {"api_key": "any"}
 DAY = 86400.0
@@ -34,7 +34,7 @@ def get(tmdb: Any, path: str = MOVIE, *, session: Any = requests, params: Any = 
 
 def spread_time(seconds: float, key: str = KEY) -> timedelta:
     """Return what an expiration is for a key, in the milliseconds that MongoDB keeps."""
-    return timedelta(milliseconds=round(spread(seconds, key) * 1000))
+    return timedelta(milliseconds=round(with_jitter(seconds, key) * 1000))
 
 
 def near(found: timedelta, wanted: timedelta) -> bool:
@@ -60,6 +60,11 @@ def sent(tmdb: Any, number: int = -1) -> dict[str, str]:
     return {name.lower(): value for name, value in tmdb.calls[number].headers.items()}
 
 
+def paths(tmdb: Any) -> list[str]:
+    """Return the paths of the calls that arrived."""
+    return [call.path.partition("?")[0] for call in tmdb.calls]
+
+
 def status_of(response: Any) -> dict[str, str]:
     """Return our member of Cache-Status as a mapping; a flag has an empty value."""
     name, *parts = response.headers["Cache-Status"].split(",")[-1].strip().split("; ")
@@ -79,7 +84,7 @@ def warnings(caplog: Any) -> list[logging.LogRecord]:
 
 
 def replaced(tmdb: Any, cache: Any, collection: Any) -> bool:
-    """Say whether the next call fetches a new answer, stores it and serves it from then on."""
+    """Say whether the next call fetches a new response, stores it and serves it from then on."""
     before = tmdb.count
     with enabled(cache):
         first, second = get(tmdb), get(tmdb)

@@ -21,11 +21,13 @@ from requests import RequestException
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheError
-from tmdb_mongo_cache.tmdb import appended, calls, copies, urls
-from tmdb_mongo_cache.tmdb.entry import Entry, Hop, Reply
-from tmdb_mongo_cache.tmdb.policy import Ask
-from tmdb_mongo_cache.tmdb.rules import Policy
-from tmdb_mongo_cache.tmdb.spellings import sought
+from tmdb_mongo_cache.core.settings import Policy
+from tmdb_mongo_cache.httpcache.models import Entry, Hop, Reply
+from tmdb_mongo_cache.mongo import bulk
+from tmdb_mongo_cache.tmdb import appended, urls
+from tmdb_mongo_cache.tmdb import call as calls
+from tmdb_mongo_cache.tmdb.call import Request
+from tmdb_mongo_cache.tmdb.secret_search import needles_of
 
 NAME = "tmdb_mongo_cache"
 NOW = datetime(2026, 11, 22, tzinfo=timezone.utc)
@@ -156,7 +158,7 @@ FED: dict[str, tuple[Callable[[str], Any], ...]] = {
     "Entry": _ENTRIES,
     "Hop": _parts(lambda **changes: HOP._replace(**{k: v for k, v in changes.items() if k in Hop._fields})),
     "Reply": _parts(REPLY._replace),
-    "Copy": tuple(lambda text, make=make: copies.Copy(make(text)) for make in _ENTRIES),
+    "Copy": tuple(lambda text, make=make: bulk.Copy(make(text)) for make in _ENTRIES),
     "urls.Target": tuple(lambda text, make=make: _target(make(text)) for make in _URLS[1:4]),
 }
 """How a text gets into an argument, by its annotation."""
@@ -181,16 +183,16 @@ USUAL: dict[str, Any] = {
     "float": 1.0,
     "datetime": NOW,
     "frozenset[str]": frozenset(),
-    "Ask": Ask(),
+    "Request": Request(),
     "Call": _CALL,
     "Callable[[str], Any]": str,
     "Endpoint": _CALL.endpoint,
     "Entry": ENTRY,
     "Hop": HOP,
-    "Sought": sought(["0123456789abcdef"]),
+    "Needles": needles_of(["0123456789abcdef"]),
     "Policy": Policy(),
     "Reply": REPLY,
-    "Said": calls.said_by({}),
+    "RequestHeaders": calls.parse_headers({}),
     "Source": appended.sources(KEY)[0],
     "urls.Target": urls.split(URL),
     "Mapping[str, str]": {},
@@ -222,7 +224,9 @@ _EXPECTED = (
 def modules() -> Iterator[Any]:
     """Import every module of the package, but for what only its own tests and its demonstration run."""
     for found in pkgutil.walk_packages(tmdb_mongo_cache.__path__, f"{NAME}."):
-        if not found.name.startswith((f"{NAME}.standin", f"{NAME}.demo", f"{NAME}.doors.site", f"{NAME}.__main__")):
+        if not found.name.startswith(
+            (f"{NAME}.standin", f"{NAME}.demo", f"{NAME}.activation.site", f"{NAME}.__main__")
+        ):
             yield importlib.import_module(found.name)
 
 
@@ -241,7 +245,7 @@ def _annotation(parameter: inspect.Parameter) -> str:
     text = str(parameter.annotation).removesuffix(" | None")
     aliases = {
         **{"str | bytes": "str", "int | str": "str", "str | PathLike[str]": "str", "str | re.Pattern[str]": "str"},
-        **{"str | Sequence[str]": "str", "Params": "urls.Params", "Target": "urls.Target", "Wanted": "str"},
+        **{"str | Sequence[str]": "str", "Params": "urls.Params", "Target": "urls.Target", "ExpirationSetting": "str"},
         **{"Entry | Hop | Reply": "Entry", "Entry | Reply": "Entry"},
     }
     return aliases.get(text, text)
@@ -252,8 +256,8 @@ def takes_text(function: Callable[..., Any]) -> bool:
     return any(_annotation(one) in FED or "str" in str(one.annotation) for one in _parameters(function))
 
 
-NO_TEXT_IN = {"tmdb.patterns.matches": "pattern", "store.folders.open_private": "path"}
-"""Arguments that nobody types: a setting of the program's own, a folder."""
+NO_TEXT_IN = {"tmdb.url_patterns.matches": "pattern"}
+"""Arguments that nobody types: a setting of the program's own."""
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -265,7 +269,7 @@ def ways(function: Callable[..., Any]) -> dict[str, Callable[[str], Callable[[],
     """Return how a text is put into each argument of a function in turn: given the text, what is to be called.
 
     Raises:
-        LookupError: nobody has said how.
+        LookupError: it is not known how.
     """
     parameters = _parameters(function)
     usual: dict[str, Any] = {}
@@ -298,7 +302,7 @@ def ways(function: Callable[..., Any]) -> dict[str, Callable[[str], Callable[[],
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Return how long a call takes; what it raises for what it was given is its answer."""
+    """Return how long a call takes; an error for its argument counts as a return."""
     gc.disable()  # what it takes grows with all that is in memory
     try:
         began = time.thread_time()
@@ -311,11 +315,13 @@ def seconds(call: Callable[[], Any]) -> float:
         gc.enable()
 
 
-def grows_too_fast(make: Callable[[str], Callable[[], Any]], token: str, length: int) -> str:
+def grows_too_fast(make: Callable[[str], Callable[[], Any]], token: str, length: int, first: float) -> str:
     """Say by how much more a text of four times the length takes, where that is more than in proportion; else empty.
 
-    Once more where it seems so: another process may have had the machine.
+    Once more where it seems so: another process may have had the machine. ``first`` is what a text of the length took.
     """
+    if first < _PROPORTION * _least(make, token, length // 4):
+        return ""
     said = ""
     for _ in range(3):
         took = [_least(make, token, length // 4)]
@@ -354,9 +360,8 @@ def found_in(function: Callable[..., Any], tokens: Sequence[str], length: int, f
     found = []
     for way, make in ways(function).items():
         for token in tokens:
-            if seconds(make(text_of(token, length))) > floor:
-                said = grows_too_fast(make, token, length)
-                if said:
-                    found.append(f"{way} {token!r}: {said}")
-                    break
+            first = seconds(make(text_of(token, length)))
+            if first > floor and (said := grows_too_fast(make, token, length, first)):
+                found.append(f"{way} {token!r}: {said}")
+                break
     return found

@@ -1,4 +1,4 @@
-"""What the tests of the keys share: an address, made-up parameters, and what requests sends for them."""
+"""Arguments of calls: an address, made-up parameters, and what requests sends for them."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ class Reader:
         done = self._run(line, json.dumps(program) + "\n", with_state=True)
         said = f"{program[0][0]}\n{done.stdout}\n{done.stderr}"
         assert done.returncode == 0, said
-        assert done.stderr == "", said  # no warning, no line of the log that nobody asked for
+        assert done.stderr == "", said  # no warning, no line of the log that was not requested
 
     def _run_console(self, place: str, text: str) -> None:
         for number, (command, expected) in enumerate(commands_of(text)):

@@ -1,4 +1,4 @@
-"""What the tests of the pytest plugin share: a project with tests of its own, and a run of pytest on it."""
+"""The pytest plugin in use: a project with tests of its own, and a run of pytest on it."""
 
 from __future__ import annotations
 

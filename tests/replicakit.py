@@ -12,7 +12,7 @@ from pathlib import Path
 import pymongo
 from pymongo.errors import PyMongoError
 
-from tmdb_mongo_cache.store.mongod import find_mongod
+from tmdb_mongo_cache.mongo.embedded.binary import find_mongod
 
 
 def free_ports(number: int) -> list[int]:

@@ -316,8 +316,8 @@ def resource(target: str) -> tuple[Any, ...]:
     )
 
 
-# What TMDB's answers have by which they are known for what they are. Private ones have it,
-# too: nothing but what was asked for is to keep them from being stored.
+# What TMDB's responses are recognized by. Private ones have it,
+# too: nothing but the request is to keep them from being stored.
 MEMBERS: dict[str, Any] = {
     **{"page": 1, "total_pages": 1, "total_results": 0, "season_number": 1},
     **{name: [] for name in ("results", "movie_results", "cast", "crew")},
@@ -326,7 +326,7 @@ MEMBERS: dict[str, Any] = {
 
 
 def answer(target: str, caller: str) -> bytes:
-    """Return what a target is answered with: the caller's own, where any router reads it as private."""
+    """Return the response to a target: the caller's own, where any router reads it as private."""
     number = next((int(found) for found in re.findall(r"/(?:tt)?(\d+)", target[2:])), 1)
     if private(target):
         return json.dumps({"id": number, "username": caller, **MEMBERS}).encode()

@@ -1,4 +1,4 @@
-"""What the tests of secrets share: kinds of credentials, and the ways in which somebody may spell them."""
+"""Kinds of credentials, and the ways in which they may be spelled."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ BODIES: dict[str, Callable[[str], bytes]] = {
     "UTF-32": lambda value: json.dumps({"id": 550, "e": value}, ensure_ascii=False).encode("utf-32"),
     "as a name": lambda value: json.dumps({"id": 550, value: 0}).encode(),
 }
-"""Bodies of answers that have a value in them."""
+"""Bodies of responses that have a value in them."""

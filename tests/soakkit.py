@@ -30,9 +30,9 @@ import requests
 from pymongo.errors import PyMongoError
 
 from tmdb_mongo_cache import CacheError, TMDBCache, TMDBSession, install, uninstall
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.standin.faults import NAMES
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 FILMS = [550, 603, 680, 155, 238, 424, 497, 278, 122, 769, 311, 637, 807, 274, 346]
 MISSING = 999_000_001

@@ -1,4 +1,4 @@
-"""Spell the targets of requests in all the ways that somebody may think of who wants a cache to misread one."""
+"""Spell the targets of requests in all the ways that may make a cache misread one."""
 
 from __future__ import annotations
 

@@ -3,61 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 import requests
 import requests_cache
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 
-from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, enabled, install
+from tmdb_mongo_cache import TMDBCache, TMDBSession, enabled
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tmdb.calls import classify, may_be_for_a_user
-from tmdb_mongo_cache.tmdb.entry import Reply
-from tmdb_mongo_cache.tmdb.policy import Ask, Policy, Verdict, judge
 
 from .flowkit import API_KEY, KEY, MOVIE, get, now, status_of
+from .rules.test_account_states import TOKEN, body_with
+
+pytestmark = pytest.mark.any_database
 
 STATES = {"append_to_response": "account_states,credits"}
 STATES_KEY = f"{KEY}?append_to_response=account_states,credits"
-TOKEN = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhYmMifQ.c2lnbmF0dXJl"
 FORMS = ["error", "false", "missing"]
 PATHS = ["/3/movie/550", "/3/tv/1399", "/3/tv/1399/season/1", "/3/tv/1399/season/1/episode/1"]
-fast = settings(max_examples=200, deadline=None)
-
-
-@pytest.fixture(params=["install", "session", "decorator"])
-def door(request: pytest.FixtureRequest, cache: TMDBCache) -> Iterator[Callable[..., requests.Response]]:
-    """A function that makes a call through one of the doors."""
-    if request.param == "install":
-        install(cache)
-        yield get
-    elif request.param == "session":
-        with TMDBSession(cache) as session:
-            yield lambda *args, **options: get(*args, session=session, **options)
-    else:
-        yield cached_tmdb(cache=cache)(get)
-
-
-@pytest.fixture
-def make_backed(
-    tmdb: StandIn, make_session: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., requests_cache.CachedSession]:
-    """Make requests-cache sessions on MongoBackend that take the stand-in for TMDB."""
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    return make_session
-
-
-def body_with(states: Any) -> bytes:
-    return json.dumps({"id": 550, "title": "Film", "credits": {"cast": []}, "account_states": states}).encode()
 
 
 class AddsHeaders(HTTPAdapter):
@@ -86,11 +53,11 @@ class TestNobody:
 
     @pytest.mark.parametrize("form", FORMS)
     @pytest.mark.parametrize("path", PATHS)
-    def test_kept(self, tmdb: StandIn, door: Callable[..., Any], collection: Any, form: str, path: str) -> None:
+    def test_kept(self, tmdb: StandIn, entry_point: Callable[..., Any], collection: Any, form: str, path: str) -> None:
         """With an api_key alone account_states are looked up and stored, whatever form TMDB gives them, to the byte."""
         tmdb.states_of_nobody = form
-        first = door(tmdb, path, params=STATES)
-        second = door(tmdb, path, params=STATES)
+        first = entry_point(tmdb, path, params=STATES)
+        second = entry_point(tmdb, path, params=STATES)
         assert (first.from_cache, second.from_cache, tmdb.count) == (False, True, 1)
         assert second.content == first.content == collection.find_one({})["body"]
         assert ("account_states" in second.json()) is (form != "missing")
@@ -154,9 +121,9 @@ class TestNobody:
             other.collection.database.client.drop_database(f"{database}_other")
         assert (found.from_cache, found.content) == (True, live.content)
 
-    def test_backend(self, tmdb: StandIn, make_backed: Callable[..., Any], collection: Any) -> None:
+    def test_backend(self, tmdb: StandIn, make_tmdb_session: Callable[..., Any], collection: Any) -> None:
         """A requests-cache session on MongoBackend keeps them by the same rule."""
-        session = make_backed()
+        session = make_tmdb_session()
         calls = [session.get(tmdb.url + MOVIE, params={"api_key": API_KEY, **STATES}) for _ in range(2)]
         assert [call.from_cache for call in calls] == [False, True]
         assert collection.count_documents({"_id": STATES_KEY}) == 1
@@ -165,12 +132,12 @@ class TestNobody:
 class TestSomebody:
     """Something of a user is sent, or comes back."""
 
-    def test_not_kept(self, tmdb: StandIn, door: Callable[..., Any], collection: Any) -> None:
+    def test_not_kept(self, tmdb: StandIn, entry_point: Callable[..., Any], collection: Any) -> None:
         """An answer that says something of somebody reaches the caller, and is not stored."""
         body = body_with({"favorite": True, "rated": {"value": 8}, "watchlist": False})
         tmdb.answer(MOVIE, body=body)
         for count in (1, 2):
-            found = door(tmdb, params=STATES)
+            found = entry_point(tmdb, params=STATES)
             assert (found.content, found.from_cache, tmdb.count) == (body, False, count)
         assert collection.count_documents({}) == 0
 
@@ -239,9 +206,9 @@ class TestSomebody:
             thread.join()
         assert sorted(dict(call.query)["api_key"] for call in tmdb.calls) == sorted(keys)
 
-    def test_backend(self, tmdb: StandIn, make_backed: Callable[..., Any], collection: Any) -> None:
+    def test_backend(self, tmdb: StandIn, make_tmdb_session: Callable[..., Any], collection: Any) -> None:
         """A session on MongoBackend stores none of it, and serves no token what an api_key has stored."""
-        session, params = make_backed(), {"api_key": API_KEY, **STATES}
+        session, params = make_tmdb_session(), {"api_key": API_KEY, **STATES}
         session.get(tmdb.url + MOVIE, params=params)
         for _ in range(2):
             assert not session.get(tmdb.url + MOVIE, params=params, headers={"Authorization": TOKEN}).from_cache
@@ -266,10 +233,10 @@ class TestSomebody:
 
     @pytest.mark.parametrize("adds", AddsHeaders.__subclasses__())
     def test_what_an_adapter_adds_below_the_backend(
-        self, tmdb: StandIn, make_backed: Callable[..., Any], collection: Any, adds: type[HTTPAdapter]
+        self, tmdb: StandIn, make_tmdb_session: Callable[..., Any], collection: Any, adds: type[HTTPAdapter]
     ) -> None:
         """A session on MongoBackend whose adapter has added a token stores nothing."""
-        with make_backed() as session:
+        with make_tmdb_session() as session:
             session.mount("http://", adds())
             assert [get(tmdb, session=session, params=STATES).from_cache for _ in range(2)] == [False, False]
         assert collection.count_documents({}) == 0
@@ -304,204 +271,11 @@ class TestSomebody:
         assert (number, "private" in why) == (2, True)
 
 
-def kept(body: bytes) -> bool:
-    """Say whether an answer to a call with an api_key alone may be stored."""
-    ask = Ask(appended=("account_states",))
-    return judge(Reply(200, body=body), ask, None, Policy(), False, now()).verdict is Verdict.STORE
-
-
-nothing = st.sampled_from([None, False])
-numbers = st.integers(0, 10**6)
-of_nobody = st.fixed_dictionaries(
-    {},
-    optional={
-        "id": numbers,
-        "episode_number": numbers,
-        "favorite": nothing,
-        "watchlist": nothing,
-        "rated": nothing,
-        "unheard_of": st.sampled_from([None, False, 0, "", [], {}]),
-    },
-)
-of_seasons = st.fixed_dictionaries({"id": numbers, "results": st.lists(of_nobody)})
-errors = st.fixed_dictionaries(
-    {"status_code": st.sampled_from([3, 7, 14, 17]), "status_message": st.text()},
-    optional={"success": st.just(False)},
-)
-harmless = st.one_of(of_nobody, of_seasons, errors, nothing)
-affirmative = st.one_of(
-    st.sampled_from([True, 1, -1, 0.5, "yes", "false", [0], [None], {"value": 8}, {"value": None}, {"x": {}}]),
-    st.text(min_size=1),
-    st.integers(min_value=1),
-)
-
-WHERE = ["there", "in results", "in a result", "in a season", "twice", "within what is there twice"]
-WHERE += ["in capitals", "beside what is nested too deeply", "escaped", "an underscore escaped", "a value of its own"]
-
-
-@fast
-@given(states=harmless)
-def test_what_says_nothing_is_kept(states: Any) -> None:
-    """Any mixture of False, null, ids, empty values and errors is kept."""
-    assert kept(body_with(states))
-
-
-@fast
-@given(
-    states=st.one_of(of_nobody, errors),
-    name=st.sampled_from(["favorite", "watchlist", "rated", "success", "lists", "note", "account", "name"]),
-    value=affirmative,
-    where=st.sampled_from(WHERE),
-)
-def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """One affirmative or unknown value anywhere in account_states, of the title or a season, keeps an answer out."""
-    states.pop(name, None)
-    said = {**states, name: value}
-    text = {
-        "there": {"id": 1, "account_states": said},
-        "in results": {"id": 1, "account_states": {"results": [states, said]}},
-        "in a result": {"id": 1, "account_states": {"results": [{"results": [said]}]}},
-        "in a season": {"id": 1, "season/1": {"account_states": said}},
-        "a value of its own": {"id": 1, "account_states": said if isinstance(value, dict) else value},
-    }.get(where, {"id": 1, "season/1/account_states": said})
-    body = json.dumps(text)
-    if where == "twice":
-        body = f'{{"account_states": {json.dumps(said)}, "account_states": {json.dumps(states)}, "id": 1}}'
-    if where == "within what is there twice":
-        body = f'{{"id": 1, "season/1": {{"account_states": {json.dumps(said)}}}, "season/1": {{}}}}'
-    if where == "in capitals":
-        body = body.replace("account_states", "ACCOUNT_STATES")
-    if where == "beside what is nested too deeply":
-        body = f'{body[:-1]}, "x": {"[" * 10**5}{"]" * 10**5}}}'
-    if where == "an underscore escaped":
-        body = body.replace("account_states", "account\\u005fstates")
-    if where == "escaped":
-        body = body.replace("account_states", "\\u0061ccount\\u005Fstates")
-    assert not kept(body.encode())
-    assert not kept(body.encode("utf-16"))
-
-
-@pytest.mark.parametrize("name", ["favorite", "rated", "watchlist"])
-@pytest.mark.parametrize("value", [0, 0.0, "", [], {}])
-def test_neither_false_nor_null(name: str, value: Any) -> None:
-    """What TMDB says of a user in favorite, rated and watchlist says nothing only where it is False or null."""
-    assert not kept(body_with({name: value}))
-    assert kept(body_with({"unheard_of": value}))
-
-
-@pytest.mark.parametrize("code", [1, 12, 13])
-def test_a_code_of_success(code: int) -> None:
-    """A status_code of TMDB's for what has succeeded is no error, and says something."""
-    assert not kept(body_with({"status_code": code, "status_message": "The item was updated."}))
-    assert kept(body_with({"status_code": 3, "status_message": "Authentication failed."}))
-
-
-@pytest.mark.parametrize(("success", "says_nothing"), [(False, True), (True, False), (None, False)])
-def test_a_message_of_a_failure(success: bool | None, says_nothing: bool) -> None:
-    """A message says nothing of anybody where "success" is false, whether there is a status_code or not."""
-    assert kept(body_with({"success": success, "status_message": "Authentication failed."})) is says_nothing
-
-
-MARKS = ["session_id", "guest_session_id", "access_token", "request_token", "username", "password", "user", "token"]
-MARKS += ["sess", "sid", "uid", "email", "profile", "member", "identity", "pwd"]
-
-
-def straight(query: str, headers: dict[str, str] | None = None) -> bool:
-    url = f"https://api.themoviedb.org/3/movie/550?api_key=k&append_to_response=account_states{query}"
-    call = classify("GET", requests.Request("GET", url).prepare().url, CaseInsensitiveDict(headers or {}))
-    assert call is not None
-    return bool(call.straight)
-
-
-@fast
-@given(name=st.sampled_from(MARKS), data=st.data(), value=st.sampled_from(["", "x", "0123456789abcdef"]))
-def test_a_user_in_the_query(name: str, data: st.DataObject, value: str) -> None:
-    """A user's param, whatever letters of it are escaped or in capitals, makes account_states private."""
-    spelt = "".join(
-        data.draw(st.sampled_from([char, char.upper(), f"%{ord(char):02x}", f"%25{ord(char):02X}"])) for char in name
-    )
-    assert straight(f"&{data.draw(st.sampled_from(['', 'x_', '%20']))}{spelt}={value}")
-
-
-@fast
-@given(
-    name=st.sampled_from(
-        [
-            "Authorization",
-            "Cookie",
-            "X-Authorization",
-            "X-Auth-Token",
-            "Session-Id",
-            "X-Session",
-            "Account",
-            "X-User-Id",
-            "From",
-            "X-Forwarded-Email",
-            "DPoP",
-            "X-Client-Cert",
-        ]
-    ),
-    value=st.sampled_from(["", "x", TOKEN, "session_id=abc"]),
-    upper=st.sampled_from([str.upper, str.lower, str.title, str]),
-)
-def test_a_user_in_the_headers(name: str, value: str, upper: Callable[[str], str]) -> None:
-    """A header that may say who asks makes account_states private, in whatever case and with whatever value."""
-    assert straight("", {upper(name): value})
-
-
-@pytest.mark.parametrize(
-    ("url", "headers", "may_be"),
-    [
-        ("https://api.themoviedb.org/3/movie/550?api_key=k&language=de", {"Accept": "*/*"}, False),
-        ("https://api.themoviedb.org/3/movie/550", {"Cookie": "a=b"}, True),
-        ("https://api.themoviedb.org/3/movie/550?session_id=s", {}, True),
-        (None, {"Cookie": "a=b"}, True),
-        (None, {}, False),
-    ],
-)
-def test_a_user_in_what_was_sent(url: str | None, headers: dict[str, str], may_be: bool) -> None:
-    """A request as it was sent may say who asks in its headers or its query."""
-    assert may_be_for_a_user(url, headers) is may_be
-
-
-@pytest.mark.parametrize(
-    "value",
-    [TOKEN, TOKEN.split()[1], "Token abcdef", "Basic bmFtZTp3b3Jk", "session_id=abc", "a=1; request_token=abc"],
-)
-def test_a_user_in_any_value(value: str) -> None:
-    """A token or a session in a header or a param of any name makes account_states private."""
-    assert straight("", {"X-Forwarded": value})
-    assert straight(f"&x={quote(value)}")
-    assert straight(f"&api_key={quote(value)}")
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "append_to_response=credits%2Caccount_states,%20images",
-        "append_to_response=account%5Fstates",
-        "append%5Fto_response=%61ccount_states",
-        "append_to_response=season/1,season/1/account_states",
-    ],
-)
-def test_other_spellings(query: str) -> None:
-    """What TMDB's edge decodes to the same param is the same call."""
-    call = classify("GET", f"https://api.themoviedb.org/3/tv/1399?{query}", {})
-    assert call is not None
-    assert "account_states" in call.key
-
-
-@pytest.mark.parametrize("name", ["User-Agent", "Accept", "Accept-Language", "Connection", "X-Api-Key", "traceparent"])
-def test_what_every_client_sends(name: str) -> None:
-    """The headers that clients and tracers send, and further params, say nothing of a user."""
-    assert not straight("&language=en-US&include_image_language=en,null", {name: "python-requests/2.32.5"})
-
-
-def test_from_another_cache(make_backed: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
+def test_from_another_cache(make_tmdb_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
     """MongoBackend takes no answer with somebody's account_states from another requests-cache cache."""
     tmdb.answer(MOVIE, body=body_with({"favorite": True}))
     with requests_cache.CachedSession(backend="memory") as theirs:
         theirs.get(tmdb.url + MOVIE, params={"api_key": API_KEY, **STATES})
         theirs.get(tmdb.url + "/3/movie/1", params={"api_key": API_KEY, **STATES})
-        make_backed().cache.update(theirs.cache)
+        make_tmdb_session().cache.update(theirs.cache)
     assert [document["tmdb_id"] for document in collection.find({}, {"tmdb_id": 1})] == [1]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import TMDBCache, enabled
-from tmdb_mongo_cache.raw import codings_of
+from tmdb_mongo_cache.core import memory
+from tmdb_mongo_cache.integrations.requests.raw_response import codings_of
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store import memory
-from tmdb_mongo_cache.tmdb.secrets import LARGEST_HEADERS, are_storable
-from tmdb_mongo_cache.tmdb.writes import touched_by
+from tmdb_mongo_cache.tmdb.invalidation import touched_by
+from tmdb_mongo_cache.tmdb.redaction import LARGEST_HEADERS, are_storable
 
 from .flowkit import get
 

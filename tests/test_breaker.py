@@ -1,88 +1,18 @@
-"""The breaker: what it lets through, when it probes, how long it stays open, and what it says in the log."""
+"""The breakers' probes in threads, and breakers in a forked child."""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
-from tmdb_mongo_cache.errors import CLOSED, StoreError, StoreUnavailable
-from tmdb_mongo_cache.stats import Counters
-from tmdb_mongo_cache.store.breaker import Allowance, Breaker
+from tmdb_mongo_cache.core.circuit_breaker import Breaker, FailureBudget, State
+from tmdb_mongo_cache.errors import StoreUnavailable
+from tmdb_mongo_cache.mongo.breakers import start_probe
 
 from .processkit import FORKS, in_a_child
 
 TIMEOUT = 0.25
-
-
-class Clock:
-    """A clock that is put forward by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Tried:
-    """A breaker, and operations that fail or work as told."""
-
-    def __init__(self, **options: object) -> None:
-        self.clock, self.counters = Clock(), Counters()
-        allowance = Allowance(TIMEOUT, self.clock)
-        self.breaker = Breaker(self.counters, allowance, "lost", "back", **options)  # type: ignore[arg-type]
-        self.error: Exception | None = None
-        self.probes = 0
-
-    def operation(self, seconds: float = TIMEOUT) -> str:
-        self.clock.now += seconds
-        if self.error is not None:
-            raise self.error
-        return "done"
-
-    def probe(self, *_: float) -> None:
-        self.probes += 1
-        if self.error is not None:
-            raise self.error
-
-    def run(self, seconds: float = TIMEOUT) -> bool:
-        """Run the operation as a call would, let a probe end that it begins, and say whether there is a result."""
-        found, there_is = self.breaker.run(self.operation, seconds, probe=self.probe)
-        self.wait()
-        assert (found, there_is) in ((None, False), ("done", True))
-        return there_is
-
-    def wait(self) -> None:
-        for thread in threading.enumerate():
-            if thread.name == "tmdb-mongo-cache-probe":
-                thread.join(10)
-
-    def fail(self, seconds: float = TIMEOUT, error: Exception | None = None) -> None:
-        """Let one operation fail, and the probe after it find that all is well."""
-
-        def failing() -> None:
-            self.clock.now += seconds
-            raise error or StoreUnavailable("away")
-
-        self.breaker.run(failing, probe=lambda: None)
-        self.wait()
-
-    def pause(self) -> float:
-        """Return for how long no probe is made from now on."""
-        before, began = self.probes, self.clock.now
-        while self.probes == before:
-            assert self.clock.now - began < 400
-            assert not self.run()
-            self.clock.now += 0.05
-        return self.clock.now - 0.05 - began
-
-
-@pytest.fixture
-def tried() -> Tried:
-    return Tried()
 
 
 @contextmanager
@@ -95,323 +25,27 @@ def no_thread_can_be_started() -> Iterator[None]:
         threading.stack_size(before)
 
 
-def said(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelno == level]
-
-
-class TestOpening:
-    def test_open(self, tried):
-        """After a failure no operation is run until a probe has found that they work again."""
-        tried.error = StoreUnavailable("away")
-        assert not tried.run()
-        began = tried.clock.now
-        assert not tried.run(50)
-        assert tried.clock.now == began
-        tried.error = None
-        tried.clock.now += 5
-        assert not tried.run()
-        assert tried.run()
-
-    @pytest.mark.parametrize("error", [ValueError("x"), KeyError(1), TypeError()])
-    def test_a_documents_fault(self, tried, caplog, error):
-        """What is no failure of MongoDB is counted, and warned of once, and opens nothing."""
-        caplog.set_level(logging.DEBUG, "tmdb_mongo_cache")
-        tried.error = error
-        assert not tried.run()
-        assert len(said(caplog)) == 1
-        assert not tried.run()
-        assert not tried.breaker.is_open
-        assert tried.probes == 0
-        assert len(said(caplog)) == 1
-        assert tried.counters.snapshot().store_errors == 2
-
-    def test_an_import(self, tried):
-        """A MongoDB for which a library is missing is one that fails."""
-        tried.error = ImportError("x")
-        tried.run()
-        assert tried.breaker.is_open
-
-    def test_began_before(self, tried):
-        """A failure of an operation that began before the last closing says nothing new."""
-        began = tried.clock.now
-        tried.fail()
-        assert not tried.breaker.is_open
-        assert not tried.breaker.open(StoreUnavailable("away"), began)
-        assert not tried.breaker.is_open
-        assert tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        assert tried.breaker.is_open
-
-    def test_known(self, tried):
-        """A second failure while it is open is nothing new."""
-        assert tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        assert not tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-
-
-class TestTooOften:
-    def test_stays_open(self, tried):
-        """A fourth failure of full length keeps it open for five minutes, whatever probes find."""
-        for _ in range(3):
-            tried.fail()
-            assert not tried.breaker.is_open
-        failed = tried.clock.now
-        tried.fail()
-        tried.clock.now = failed + 290
-        tried.run()
-        assert tried.breaker.is_open
-        tried.clock.now = failed + 310
-        assert not tried.run()
-        assert tried.run()
-
-    def test_seldom(self, tried):
-        """A failure every five minutes never keeps it open."""
-        for _ in range(20):
-            tried.fail()
-            assert not tried.breaker.is_open
-            tried.clock.now += 301
-
-    @pytest.mark.parametrize(("seconds", "number"), [(0.0, 12), (TIMEOUT / 10, 12), (TIMEOUT / 2, 6), (9.0, 3)])
-    def test_length(self, tried, seconds, number):
-        """A failure counts by how long it took: a quarter of one at least, and one at most."""
-        for _ in range(number):
-            tried.fail(seconds)
-            assert not tried.breaker.is_open
-        tried.fail(seconds)
-        assert tried.breaker.is_open
-
-    def test_probed_meanwhile(self, tried):
-        """While it stays open for that it is probed every three seconds, and no more often."""
-        for _ in range(6):
-            tried.fail()
-        tried.run()
-        assert tried.pause() == pytest.approx(3, abs=0.06)
-        assert tried.pause() == pytest.approx(3, abs=0.06)
-
-    def test_shared(self):
-        """Breakers of one allowance share it."""
-        clock, counters = Clock(), Counters()
-        allowance = Allowance(TIMEOUT, clock)
-        one, other = (Breaker(counters, allowance, "lost", "back") for _ in range(2))
-        for _ in range(3):
-            began, clock.now = clock.now, clock.now + TIMEOUT
-            one.open(StoreUnavailable("away"), began)
-            one.close()
-        began, clock.now = clock.now, clock.now + TIMEOUT
-        other.open(StoreUnavailable("away"), began)
-        clock.now += 5
-        done = threading.Event()
-        other.probe(done.set)
-        assert done.wait(10)
-        assert other.is_open
-
-
-class TestProbes:
-    @pytest.mark.parametrize(
-        ("error", "pauses"),
-        [
-            (StoreUnavailable("away"), [0.1, 0.2, 0.5, 1, 2, 3, 3, 3]),
-            (OSError("odd"), [0.1, 0.2, 0.5, 1, 2, 3, 3, 3]),
-            (StoreError("refused"), [0.5, 2, 10, 30, 30]),
-        ],
-        ids=["away", "odd", "refused"],
-    )
-    def test_pauses(self, tried, error, pauses):
-        """Failing probes pause longer and longer: up to 3 s, and up to 30 s where MongoDB answers and refuses."""
-        tried.error = StoreUnavailable("away")
-        tried.breaker.run(tried.operation, 0.0, probe=tried.probe)
-        tried.wait()
-        tried.error = error
-        tried.pause()
-        found = [tried.pause() for _ in pauses]
-        assert found == pytest.approx(pauses[1:] + pauses[-1:], abs=0.11)
-
-    def test_first(self, tried):
-        """The first probe is made with the failure, not with the next call."""
-        tried.error = StoreUnavailable("away")
-        tried.run()
-        assert tried.probes == 1
-        assert tried.pause() == pytest.approx(0.1, abs=0.06)
-
-    def test_anew(self, tried):
-        """The pauses begin anew with each opening."""
-        tried.error = StoreUnavailable("away")
-        tried.run()
-        for _ in range(6):
-            tried.pause()
-        tried.error = None
-        tried.pause()
-        assert not tried.breaker.is_open
-        tried.clock.now += 400
-        tried.error = StoreUnavailable("away")
-        tried.run()
-        assert tried.pause() == pytest.approx(0.1, abs=0.06)
-
-    def test_one(self, tried):
-        """There is one probe at a time."""
-        running, over = threading.Event(), threading.Event()
-        found: list[int] = []
-
-        def probe() -> None:
-            found.append(1)
-            running.set()
-            over.wait(10)
-
-        tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        tried.breaker.probe(probe)
-        assert running.wait(10)
-        tried.clock.now += 60
-        tried.breaker.probe(probe)
-        over.set()
-        tried.wait()
-        assert found == [1]
-
-    def test_none_while_closed(self, tried):
-        """Nothing is probed while it is closed."""
-        tried.breaker.probe(tried.probe)
-        tried.wait()
-        assert tried.probes == 0
-
-    def test_itself(self, tried):
-        """Where no probe is given the operation is its own."""
-        done = threading.Event()
-        tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        assert tried.breaker.run(done.set) == (None, False)
-        assert done.wait(10)
-
-    def test_after_a_failure_itself(self, tried):
-        """An operation that fails without a probe is its own first probe."""
-        found: list[int] = []
-
-        def operation(number: int) -> None:
-            found.append(number)
-            if len(found) == 1:
-                raise StoreUnavailable("away")
-
-        tried.breaker.run(operation, 7)
-        tried.wait()
-        assert found == [7, 7]
-        assert not tried.breaker.is_open
-
-    def test_no_thread(self, tried):
-        """A probe for which no thread can be started is survived, and later ones are possible."""
-        tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        with no_thread_can_be_started():
-            tried.breaker.probe(tried.probe)
-        assert tried.probes == 0
-        tried.breaker.probe(tried.probe)
-        tried.wait()
-        assert tried.probes == 1
-        assert not tried.breaker.is_open
-
-
-class TestLog:
-    def test_said_once(self, tried, caplog):
-        """The log has one warning with the reason when it opens, and one line when it closes."""
-        caplog.set_level(logging.INFO, "tmdb_mongo_cache")
-        tried.error = StoreUnavailable("away")
-        for _ in range(5):
-            tried.run()
-            tried.clock.now += 5
-        tried.error = None
-        tried.run()
-        assert said(caplog) == ["lost: away"]
-        assert said(caplog, logging.INFO) == ["back"]
-
-    def test_quietly(self, tried, caplog):
-        """One that was opened quietly stays silent when probes fail, until it is told to say so, once."""
-        caplog.set_level(logging.INFO, "tmdb_mongo_cache")
-        tried.error = StoreUnavailable("away")
-        tried.breaker.open(tried.error, tried.clock.now, quietly=True)
-        for _ in range(5):
-            tried.clock.now += 20
-            tried.run()
-        assert tried.probes == 5
-        assert said(caplog) == []
-        tried.breaker.say()
-        tried.breaker.say()
-        assert said(caplog) == ["lost: away"]
-
-    def test_quietly_closed(self, tried, caplog):
-        """One that was opened quietly says nothing when it closes, and nothing after that."""
-        caplog.set_level(logging.INFO, "tmdb_mongo_cache")
-        tried.breaker.open(StoreUnavailable("away"), tried.clock.now, quietly=True)
-        tried.breaker.close_if_quiet()
-        assert not tried.breaker.is_open
-        tried.breaker.say()
-        assert said(caplog) + said(caplog, logging.INFO) == []
-
-    def test_not_quiet(self, tried):
-        """One that was opened aloud is not closed for being quiet."""
-        tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
-        tried.breaker.close_if_quiet()
-        assert tried.breaker.is_open
-
-    def test_silent(self, caplog):
-        """A silent one says nothing."""
-        caplog.set_level(logging.INFO, "tmdb_mongo_cache")
-        tried = Tried(silent=True)
-        tried.fail()
-        assert said(caplog) + said(caplog, logging.INFO) == []
-
-    def test_closed_cache(self, tried, caplog):
-        """A cache that is closed is no news, however long it has been so."""
-        tried.error = StoreUnavailable(CLOSED)
-        for _ in range(3):
-            tried.run()
-            tried.clock.now += 20
-        assert tried.probes == 3
-        assert said(caplog) == []
-
-    def test_blips(self, tried, caplog):
-        """A failure within ten seconds of the last closing is no news, unless it lasts for ten."""
-        tried.fail()
-        tried.clock.now += 8
-        tried.fail()
-        assert said(caplog) == ["lost: away"]
-        tried.clock.now += 8
-        tried.error = StoreUnavailable("gone")
-        tried.run()
-        tried.clock.now += 8
-        tried.run()
-        assert said(caplog) == ["lost: away"]
-        tried.clock.now += 3
-        tried.run()
-        tried.clock.now += 5
-        tried.run()
-        assert said(caplog) == ["lost: away", "lost: gone"]
-
-    def test_news(self, tried, caplog):
-        """A failure more than ten seconds after the last closing is said."""
-        tried.fail()
-        tried.clock.now += 11
-        tried.fail()
-        assert said(caplog) == ["lost: away"] * 2
-
-
-def test_told_when_it_closes():
-    """Who wants to know is told each time that it closes."""
-    told: list[int] = []
-    tried = Tried(closed=lambda: told.append(1))
-    tried.fail()
-    assert told == [1]
-    tried.breaker.close()
-    assert told == [1, 1]
+def test_a_probe_in_a_thread() -> None:
+    """A probe runs beside the call, in a thread that ends with it; where none can be started, later ones may be."""
+    breaker, over = Breaker(FailureBudget(TIMEOUT), start_probe, "lost", "back"), threading.Event()
+    breaker.open(StoreUnavailable("away"), 1e9)
+    with no_thread_can_be_started():
+        breaker.probe(over.wait, 10)
+    assert breaker.state is State.OPEN
+    breaker.probe(over.wait, 10)
+    assert breaker.state is State.HALF_OPEN
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "tmdb-mongo-cache-probe")
+    over.set()
+    thread.join(10)
+    assert breaker.state is State.CLOSED
 
 
 @FORKS
-def test_after_a_fork(tried):
-    """A child begins with a breaker that is closed, and a whole allowance."""
-    for _ in range(5):
-        tried.fail()
-    assert tried.breaker.is_open
-    assert in_a_child(lambda: not tried.breaker.is_open and tried.run())
-    tried.breaker.after_fork()
-    assert not tried.breaker.is_open
-    assert tried.run()
-
-
-@FORKS
-def test_allowance_after_a_fork():
-    """A child's failures are allowed as if its parent had had none."""
-    allowance = Allowance(TIMEOUT)
-    assert [allowance.count(TIMEOUT) > 0 for _ in range(4)][-1]
-    assert in_a_child(lambda: allowance.count(TIMEOUT) == 0)
+def test_after_a_fork() -> None:
+    """A child begins with a breaker that is closed, and a whole budget."""
+    budget = FailureBudget(TIMEOUT)
+    breaker = Breaker(budget, start_probe, "lost", "back")
+    assert [budget.spend(TIMEOUT) > 0 for _ in range(4)][-1]
+    breaker.open(StoreUnavailable("away"), 1e9)
+    assert breaker.is_open
+    assert in_a_child(lambda: not breaker.is_open and budget.spend(TIMEOUT) == 0)

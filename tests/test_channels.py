@@ -22,9 +22,9 @@ from tmdb_mongo_cache.tmdb.hosts import HOST, OWN_HOSTS
 
 from .channelkit import FILM, FORGED, TRUE, UNVERIFIED_KEY, VERIFIED_KEY, Asked, World, to_http, to_https
 from .flowkit import ANY_KEY, expire, status_of
-from .running import Runner
+from .processkit import Runner
 
-pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+pytestmark = [pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning"), pytest.mark.any_database]
 
 CREDITS = f"{FILM}/credits"
 ALIAS = next(host for host in OWN_HOSTS if host != HOST)

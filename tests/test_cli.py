@@ -9,7 +9,7 @@ import pytest
 from tmdb_mongo_cache import __version__
 from tmdb_mongo_cache.demo.runs import SCRIPT
 
-from .running import Runner
+from .processkit import Runner
 
 
 def test_demo(runner: Runner, mongo_uri: str, tmp_path: Path) -> None:

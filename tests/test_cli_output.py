@@ -19,18 +19,17 @@ import click
 import pytest
 import requests
 
-from tmdb_mongo_cache.doors.commands.options import say_no_more, waiting
-from tmdb_mongo_cache.doors.commands.printing import lines_of
-from tmdb_mongo_cache.doors.commands.streams import why_unwritable
-from tmdb_mongo_cache.jobs.failing import why_failed
+from tmdb_mongo_cache.cli.output import confirm, lines_of, status
+from tmdb_mongo_cache.cli.streams import why_unwritable
+from tmdb_mongo_cache.maintenance.error_text import why_failed
 
+from .clikit import filled_fixture, run_fixture
 from .flowkit import API_KEY, MOVIE
-from .lookingkit import env_fixture, filled_fixture, run_fixture
-from .running import Runner
+from .processkit import Runner
 
 pytestmark = pytest.mark.versions
 
-__all__ = ["env_fixture", "filled_fixture", "run_fixture"]
+__all__ = ["filled_fixture", "run_fixture"]
 
 COMMAND = f"{sys.executable} -W error -m tmdb_mongo_cache"
 
@@ -48,7 +47,7 @@ def test_a_full_disk(filled, env):
         code, said = shell(f"{COMMAND} {line} >/dev/full", env)
         assert (code, said.splitlines()[-1]) == (
             1,
-            f"tmdb-mongo-cache: the output cannot be written: {os.strerror(errno.ENOSPC)}",
+            f"tmdb-mongo-cache: cannot write the output: {os.strerror(errno.ENOSPC)}",
         )
         assert "Traceback" not in said
 
@@ -56,7 +55,7 @@ def test_a_full_disk(filled, env):
 def test_a_closed_output(filled, env):
     """Output that is closed is one sentence and the code 1."""
     code, said = shell(f"{COMMAND} show {MOVIE} --body >&-", env)
-    assert (code, said) == (1, "tmdb-mongo-cache: the output cannot be written: it is closed\n")
+    assert (code, said) == (1, "tmdb-mongo-cache: cannot write the output: it is closed\n")
 
 
 def test_a_program_without_streams(env):
@@ -97,7 +96,7 @@ def asked(env: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[str]]]
 def test_ctrl_c_at_a_question(asked, filled, env):
     """Ctrl-C at the question has the code 130 and deletes nothing; the question says how much, and where."""
     process = asked("purge", "--all")
-    question = f"Delete all of TMDB's answers, 5 of them, in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at mongodb"
+    question = f"Delete all TMDB data (5 responses) in {env['TMDB_CACHE_DATABASE']}.tmdb_cache at mongodb"
     assert process.stderr.read(len(question)) == question
     for _ in range(60):  # one that comes just before it begins to read waits for a key, as any program does
         process.send_signal(signal.SIGINT)
@@ -114,10 +113,16 @@ def test_nobody_answers(filled, env):
     for line in (("clear",), ("purge", "--all")):
         done = Runner(env).start("-m", "tmdb_mongo_cache", *line, check=False)
         assert (done.returncode, done.stdout.strip()) == (2, "")
-        assert f"{' '.join(line)} asks before it deletes; where nobody can answer, give --yes." in done.stderr
+        assert f"{' '.join(line)} asks for confirmation; pass --yes where there is no terminal." in done.stderr
     assert filled.count_documents({}) == 5
+
+
+def test_a_no(monkeypatch, capsys):
+    """A no ends the command without advice."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     with pytest.raises(click.Abort):
-        say_no_more(click.Abort(), "not said after a no")
+        confirm("Delete it?", "clear")
+    assert "--yes" not in "".join(capsys.readouterr())
 
 
 def test_ctrl_c_at_the_end(filled, env):
@@ -126,7 +131,7 @@ def test_ctrl_c_at_the_end(filled, env):
     pipe = subprocess.PIPE
     process = subprocess.Popen(line, env={**os.environ, **env}, stdout=pipe, stderr=pipe, text=True)
     said = process.stderr.readline()
-    assert said == "page 1 of 1, 5 answers\n"
+    assert said == "page 1 of 1, 5 responses\n"
     time.sleep(0.01)  # it is said before the connections are closed
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -179,26 +184,19 @@ class Terminal(io.StringIO):
 
 
 def test_signs_of_life(monkeypatch, capsys):
-    """What takes long says what it does where somebody looks on, and nothing otherwise, nor what takes no time."""
-    shown = Terminal()
-    monkeypatch.setattr(sys, "stderr", shown)
-    with waiting("deleting", after=0):
-        deadline = time.monotonic() + 30
-        while "deleting …\n" not in shown.getvalue() and time.monotonic() < deadline:
-            time.sleep(0.005)
-    with waiting("nothing", after=60):
-        pass
-    assert shown.getvalue() == "deleting …\n"
-    monkeypatch.setattr(sys, "stderr", quiet := io.StringIO())
-    with waiting("deleting", after=0):
-        time.sleep(0.05)
-    assert quiet.getvalue() == ""
+    """On a terminal a command says what it does, elsewhere nothing."""
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, said in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with status("deleting"):
+            pass
+        assert ("deleting …" in stream.getvalue()) == said
 
 
 FAILURES = [
     (requests.ConnectionError("x"), "cannot reach api.themoviedb.org (ConnectionError)"),
-    (requests.ReadTimeout("x"), "api.themoviedb.org does not answer in time (ReadTimeout)"),
-    (requests.exceptions.SSLError("x"), "no TLS connection to api.themoviedb.org that can be trusted (SSLError)"),
+    (requests.ReadTimeout("x"), "api.themoviedb.org does not respond in time (ReadTimeout)"),
+    (requests.exceptions.SSLError("x"), "no trusted TLS connection to api.themoviedb.org (SSLError)"),
     (requests.exceptions.InvalidSchema(API_KEY), "InvalidSchema"),
     (OSError(API_KEY), "OSError"),
 ]
@@ -232,4 +230,4 @@ def test_a_round_twice(env: dict[str, str], tmdb: Any, filled: Any) -> None:
     runner = Runner({**env, "TMDB_API_KEY": API_KEY})
     tmdb.feed_pages = {"movie": 1, "tv": 0, "person": 0}
     said = [runner.here("refresh", "--base-url", tmdb.url, "--rate", 5000).stdout for _ in range(2)]
-    assert "those of today in every round" in said[1]
+    assert "those of today in every run" in said[1]

@@ -10,7 +10,7 @@ import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 pytestmark = pytest.mark.versions
 

@@ -8,20 +8,21 @@ import time
 from datetime import timedelta
 
 import pytest
-import requests_cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tmdb_mongo_cache import MongoBackend, TMDBSession, enabled
-from tmdb_mongo_cache.tmdb import policy
-from tmdb_mongo_cache.tmdb.calls import classify
-from tmdb_mongo_cache.tmdb.entry import Reply
-from tmdb_mongo_cache.tmdb.making import make_entry, renewed_entry
-from tmdb_mongo_cache.tmdb.policy import Ask, Step
-from tmdb_mongo_cache.tmdb.rules import Policy
+from tmdb_mongo_cache import TMDBSession, enabled
+from tmdb_mongo_cache.core import policy
+from tmdb_mongo_cache.core.entries import make_entry, renewed_entry
+from tmdb_mongo_cache.core.policy import Step
+from tmdb_mongo_cache.core.settings import Policy
+from tmdb_mongo_cache.httpcache.models import Reply
+from tmdb_mongo_cache.tmdb.call import Request, classify
 
 from .entrykit import NOW, OK
 from .flowkit import ANY_KEY, KEY, START, get, now
+
+pytestmark = pytest.mark.any_database
 
 SETTINGS = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 URL = "https://api.themoviedb.org/3/movie/550"
@@ -53,7 +54,7 @@ def renewed(entry, rules, at):
 
 def is_served(entry, rules, at):
     """Say whether a reader whose clock shows this serves the entry without asking TMDB."""
-    return policy.decide(policy.usable(entry, Ask(), at), Ask(), rules, at) is Step.SERVE
+    return policy.decide(policy.usable(entry, Request(), at), Request(), rules, at) is Step.SERVE
 
 
 class TestRules:
@@ -88,7 +89,7 @@ class TestRules:
                 said = (at - (entry.validated_at or entry.timestamp)).total_seconds()
                 assert -TOLERANCE <= said <= expire_after
                 continue
-            step = policy.decide(policy.usable(entry, Ask(), at), Ask(), rules, at)
+            step = policy.decide(policy.usable(entry, Request(), at), Request(), rules, at)
             entry = renewed(entry, rules, at) if step is Step.VALIDATE else made(rules, at)
             # What has just been fetched or confirmed is fresh, and for no longer than it should be.
             assert is_served(entry, rules, at) is (expire_after > 0)
@@ -107,7 +108,7 @@ class TestRules:
                 assert -TOLERANCE <= (at - entry.timestamp).total_seconds() < expire_after
             # Whoever then asks TMDB has a fresh answer by its own clock.
             at = at + timedelta(milliseconds=1)
-            usable = policy.usable(entry, Ask(), at)
+            usable = policy.usable(entry, Request(), at)
             again = made(rules, at) if usable is None else renewed(usable, rules, at)
             assert is_served(again, rules, at) is (expire_after > 0 and (again.expires_at > at))
 
@@ -117,7 +118,7 @@ class TestRules:
         rules = Policy(expire_after=3600.0)
         entry = made(rules, later(600))
         for age in (0, 300, 590, 597, 600, 609, 611, 700):
-            asked = Ask(directives=Ask().directives._replace(max_age=10.0)) if name == "max_age" else Ask()
+            asked = Request(directives=Request().directives._replace(max_age=10.0)) if name == "max_age" else Request()
             own = rules if name == "max_age" else rules._replace(call_expire_after=10.0)
             served = policy.decide(policy.usable(entry, asked, later(age)), asked, own, later(age)) is Step.SERVE
             assert served is (598 <= age < 610)
@@ -248,20 +249,12 @@ def test_back_and_forth(tmdb, make_cache, collection, memory_ttl):
         reader.close()
 
 
-@pytest.fixture
-def cached_session(monkeypatch, tmdb, mongo, database):
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    with requests_cache.CachedSession(backend=MongoBackend(database, connection=mongo), expire_after=100) as session:
-        yield session
-
-
 @pytest.mark.parametrize("ahead", [5, 600])
-def test_requests_cache(tmdb, cache, collection, cached_session, ahead):
+def test_requests_cache(tmdb, cache, collection, make_tmdb_session, ahead):
     """Under a session of requests-cache an entry from the future is not fresh either."""
     with enabled(cache):
         get(tmdb)
     write(collection, 550, now() + timedelta(seconds=ahead), 100)
     calls = tmdb.count
-    get(tmdb, session=cached_session)
+    get(tmdb, session=make_tmdb_session(expire_after=100))
     assert tmdb.count == calls + 1

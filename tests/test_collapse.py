@@ -20,6 +20,9 @@ from requests.adapters import HTTPAdapter
 from tmdb_mongo_cache import TMDBCache, TMDBSession, cached_tmdb, disabled, enabled, install
 
 from .flowkit import API_KEY, KEY, MOVIE, expire, get, status_of, warnings
+from .waitkit import until
+
+pytestmark = pytest.mark.any_database
 
 OTHER_KEY = {"api_key": "fedcba9876543210fedcba9876543210"}
 INVALID = {"api_key": "invalid"}
@@ -47,13 +50,6 @@ def together(number: int, call: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(one, range(number)))
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 class Door(NamedTuple):
     cache: TMDBCache
     ask: Callable[[], Any]
@@ -71,12 +67,6 @@ def leading(tmdb: Any, call: Callable[..., Any], *args: Any, **options: Any) -> 
         finally:
             tmdb.latency = 0
             tmdb.heal()  # whatever hangs ends
-
-
-@pytest.fixture
-def fetch(cache):
-    """Make a call with the cache, in whatever thread."""
-    return cached_tmdb(cache=cache)(get)
 
 
 @pytest.fixture

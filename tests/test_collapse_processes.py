@@ -20,11 +20,12 @@ import requests
 from bson import Decimal128, MaxKey, MinKey, Regex, Timestamp
 
 from tmdb_mongo_cache import TMDBCache, cached_tmdb, enabled
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .embedded_helpers import ROOT, eventually
 from .flowkit import ANY_KEY, KEY, MOVIE, START, expire, get, status_of
+from .processkit import ROOT
+from .waitkit import eventually
 
 # Makes the calls that it is told of, a line of JSON each, and says what came of them. Its clock may be wrong.
 WORKER = """

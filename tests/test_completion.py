@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tmdb_mongo_cache.doors.cli import COMMANDS, cli
-from tmdb_mongo_cache.doors.commands.completion import SHELLS
+from tmdb_mongo_cache.cli.completion import SHELLS
+from tmdb_mongo_cache.cli.main import COMMANDS, cli
 
-from .embedded_helpers import ROOT
+from .processkit import ROOT
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -48,7 +48,7 @@ def test_the_help_says_how_to_switch_it_on() -> None:
 def test_bash_completes(tmp_path: Path) -> None:
     """A bash that has read the script completes commands, and the options and arguments of one."""
     program = tmp_path / "tmdb-mongo-cache"
-    code = "import tmdb_mongo_cache.doors.cli as c; c.main()"
+    code = "import tmdb_mongo_cache.cli.main as c; c.main()"
     program.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -c "{code}" "$@"\n')
     program.chmod(0o755)
     script = f"""

@@ -13,7 +13,7 @@ import pymongo
 import pytest
 
 from tmdb_mongo_cache import CacheConfig, CacheError, ConfigError, TMDBCache
-from tmdb_mongo_cache.tmdb import expiration
+from tmdb_mongo_cache.httpcache import expiration
 
 NAMES = [
     "uri", "client", "database", "collection", "expire_after", "urls_expire_after", "cache_control", "stale_if_error",

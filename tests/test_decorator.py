@@ -5,15 +5,11 @@ import functools
 import pytest
 import requests
 
-from tmdb_mongo_cache import (
-    cached_tmdb,
-    enabled,
-    is_installed,
-)
+from tmdb_mongo_cache import cached_tmdb, enabled, is_installed
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.usefixtures("unchanged")
+pytestmark = [pytest.mark.usefixtures("unchanged"), pytest.mark.any_database]
 
 
 SETTINGS = ["plain", "empty", "cache", "settings"]

@@ -11,7 +11,7 @@ import pytest
 
 from tmdb_mongo_cache import disabled, install
 
-pytestmark = pytest.mark.usefixtures("collected")
+pytestmark = [pytest.mark.usefixtures("collected"), pytest.mark.any_database]
 
 
 def warned(action):

@@ -9,7 +9,7 @@ import pytest
 
 from tmdb_mongo_cache import cached_tmdb, disabled, enabled
 
-pytestmark = pytest.mark.usefixtures("collected")
+pytestmark = [pytest.mark.usefixtures("collected"), pytest.mark.any_database]
 
 
 class TestGenerators:

@@ -11,7 +11,7 @@ from tmdb_mongo_cache import cached_tmdb, install, uninstall
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.usefixtures("unchanged")
+pytestmark = [pytest.mark.usefixtures("unchanged"), pytest.mark.any_database]
 
 
 def test_a_pool_made_within(decorate, ask, tmdb):

@@ -5,14 +5,9 @@ import threading
 import pytest
 import requests
 
-from tmdb_mongo_cache import (
-    cached_tmdb,
-    disabled,
-    enabled,
-    install,
-)
+from tmdb_mongo_cache import cached_tmdb, disabled, enabled, install
 
-pytestmark = pytest.mark.usefixtures("unchanged")
+pytestmark = [pytest.mark.usefixtures("unchanged"), pytest.mark.any_database]
 
 
 def test_nested_decorators(make_cache, ask, tmdb):

@@ -3,17 +3,11 @@
 import pytest
 import requests
 
-from tmdb_mongo_cache import (
-    ConfigError,
-    OfflineError,
-    TMDBCache,
-    cached_tmdb,
-    enabled,
-)
+from tmdb_mongo_cache import ConfigError, OfflineError, TMDBCache, cached_tmdb, enabled
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.usefixtures("unchanged")
+pytestmark = [pytest.mark.usefixtures("unchanged"), pytest.mark.any_database]
 
 
 class TestSettings:

@@ -7,7 +7,7 @@ import pytest
 
 from tmdb_mongo_cache import disabled, enabled
 
-pytestmark = pytest.mark.usefixtures("unchanged")
+pytestmark = [pytest.mark.usefixtures("unchanged"), pytest.mark.any_database]
 
 
 class Subclass(threading.Thread):

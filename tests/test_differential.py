@@ -16,6 +16,8 @@ from requests_cache import DO_NOT_CACHE
 from .differentialkit import CALLS, DAY, HOUR, Pair, same
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture(params=["install", "session"])
 def door(request):

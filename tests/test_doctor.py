@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import TMDBCache, Verdict
-from tmdb_mongo_cache.store.health import kind_of
+from tmdb_mongo_cache.mongo.diagnostics.connection import kind_of
 
 from .flowkit import KEY, now
 from .replicakit import ReplicaSet, free_ports
@@ -69,10 +69,10 @@ def test_an_empty_database(examine: Callable[..., dict[str, Verdict]], mongo: An
 @pytest.mark.parametrize(
     ("uri", "text"),
     [
-        ("mongodb://somebody:s3cr3t@127.0.0.1:{closed}", "nobody listens at"),
-        ("mongodb://%2Ftmp%2Fno-such-mongod.sock", "nobody listens at"),
-        ("mongodb://no-such-host.invalid", "no host of that name"),
-        ("mongodb://127.0.0.1:{closed}/?serverSelectionTimeoutMS=30000", "nobody listens at"),
+        ("mongodb://somebody:s3cr3t@127.0.0.1:{closed}", "nothing listens at"),
+        ("mongodb://%2Ftmp%2Fno-such-mongod.sock", "nothing listens at"),
+        ("mongodb://no-such-host.invalid", "the host does not exist"),
+        ("mongodb://127.0.0.1:{closed}/?serverSelectionTimeoutMS=30000", "nothing listens at"),
         pytest.param("mongodb://127.0.0.1:{silent}", "does not answer", marks=pytest.mark.soak),
     ],
 )
@@ -122,7 +122,7 @@ def test_a_web_server(make_cache: Callable[..., TMDBCache]) -> None:
         cache.close()
         listening.shutdown(socket.SHUT_RDWR)
         thread.join()
-    assert "is no MongoDB" in found.text
+    assert "is not MongoDB" in found.text
     assert "port" in found.advice
 
 
@@ -192,14 +192,14 @@ def test_replica_set(make_cache: Callable[..., TMDBCache], tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("changes", "name", "level", "text"),
     [
-        ({"timestamp": -181 * DAYS}, "six-months", "problem", "1 answer is older than"),
+        ({"timestamp": -181 * DAYS}, "six-months", "problem", "1 response is older than"),
         ({"timestamp": None}, "six-months", "problem", "of no known age"),
         ({"timestamp": -179 * DAYS, "purge_at": DAYS / 2}, "six-months", "ok", ""),
-        ({"purge_at": None}, "six-months", "problem", "1 answer is not deleted by MongoDB"),
-        ({"purge_at": 200 * DAYS}, "six-months", "problem", "1 answer is not deleted by MongoDB"),
-        ({"purge_at": -DAYS / 24}, "six-months", "note", "1 answer is past purge_at"),
-        ({"schema": 7}, "schema", "note", "1 answer is of another version"),
-        ({"_id": "of-a-session", "timestamp": -181 * DAYS}, "six-months", "problem", "1 answer is older than"),
+        ({"purge_at": None}, "six-months", "problem", "1 response is not deleted by MongoDB"),
+        ({"purge_at": 200 * DAYS}, "six-months", "problem", "1 response is not deleted by MongoDB"),
+        ({"purge_at": -DAYS / 24}, "six-months", "note", "1 response is past purge_at"),
+        ({"schema": 7}, "schema", "note", "1 response is of another version"),
+        ({"_id": "of-a-session", "timestamp": -181 * DAYS}, "six-months", "problem", "1 response is older than"),
         ({"_id": "GET example.org/", "schema": None, "timestamp": None}, "size", "ok", "1 of them not TMDB's"),
         ({"_id": 5, "schema": None, "timestamp": None}, "size", "ok", "1 of them not TMDB's"),
     ],

@@ -19,13 +19,12 @@ import requests
 from click.testing import CliRunner
 
 from tmdb_mongo_cache import TMDBCache, Verdict, enabled, install
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
+from tmdb_mongo_cache.doctor import environment, verdicts
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tools import surroundings, verdicts
 
-from .embedded_helpers import ROOT
 from .flowkit import get
-from .running import Runner
+from .processkit import ROOT, Runner
 from .test_doctor import examine, named
 
 __all__ = ["examine"]
@@ -68,7 +67,7 @@ def test_numbers() -> None:
     setup = ConfigParser()
     setup.read(ROOT / "setup.cfg")
     needed = setup["options"]["install_requires"].split()
-    assert {f"{name}>={oldest}" for name, oldest in surroundings.OLDEST.items()} <= set(needed)
+    assert {f"{name}>={oldest}" for name, oldest in environment.OLDEST.items()} <= set(needed)
 
 
 # this Python
@@ -77,7 +76,7 @@ def test_numbers() -> None:
 def test_requests_is_patched(monkeypatch: pytest.MonkeyPatch, cache: TMDBCache) -> None:
     """Somebody else's wrapper is named with its module, below or above ours; ours alone is nothing to tell."""
     install(cache)
-    assert surroundings.patches().level == "ok"
+    assert environment.patches().level == "ok"
     original = vars(requests.Session)["send"]
 
     @functools.wraps(original)
@@ -86,7 +85,7 @@ def test_requests_is_patched(monkeypatch: pytest.MonkeyPatch, cache: TMDBCache) 
 
     with monkeypatch.context() as patch:
         patch.setattr(requests.Session, "send", send)
-        found = surroundings.patches()
+        found = environment.patches()
     assert (found.level, f"Session.send by {__name__}" in found.text) == ("note", True)
     assert "Session.request" not in found.text
 
@@ -150,7 +149,7 @@ def test_settings_by_options(env: None, mongo_uri: str) -> None:
     done = CliRunner().invoke(cli, ["doctor", "--uri", "foo", "--json"])
     (wrong,) = [one for one in json.loads(done.stdout)["verdicts"] if one["level"] == "problem"]
     assert (done.exit_code, "TMDB_CACHE_URI" in done.output) == (1, False)
-    assert wrong["advice"] == "correct --uri, or leave it out"
+    assert wrong["advice"] == "correct --uri, or remove it"
     done = CliRunner().invoke(cli, ["doctor", "--uri", mongo_uri, "--json"])
     said = {one["name"]: one["text"] for one in json.loads(done.stdout)["verdicts"]}
     assert done.exit_code == 0

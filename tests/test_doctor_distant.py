@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 from tmdb_mongo_cache import CacheConfig, TMDBCache
-from tmdb_mongo_cache.store.client import Connection
-from tmdb_mongo_cache.store.health import Health
+from tmdb_mongo_cache.mongo.connection import Connection
+from tmdb_mongo_cache.mongo.diagnostics.connection import Health
 
 from .test_doctor import named
 

@@ -10,8 +10,8 @@ import pytest
 from pymongo import IndexModel
 
 from tmdb_mongo_cache import TMDBCache, Verdict, enabled
+from tmdb_mongo_cache.mongo.indexes import INDEXES
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.indexes import INDEXES
 
 from .flowkit import get
 from .test_doctor import examine
@@ -39,7 +39,7 @@ def drop_as_advised(mongo: Any, advice: str) -> None:
 
 
 def test_indexes(stored: Any, collection: Any, examine: Examine) -> None:
-    """What is missing, or ours and different, is named and mended; with mend=False it is only named."""
+    """What is missing, or ours and different, is named and repaired; with mend=False it is only named."""
     right = options_of(collection)
     leases = collection.database[f"{collection.name}_leases"]
     leases.drop_index("purge_at")

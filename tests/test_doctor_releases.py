@@ -1,4 +1,4 @@
-"""What the doctor says of a server that is mended no more, has a known hole, or could be another."""
+"""What the doctor says of a server that gets no fixes any more, has a known vulnerability, or could be another."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache import TMDBCache
-from tmdb_mongo_cache.store.embedded import shared_server
-from tmdb_mongo_cache.store.mongod import find_mongod, find_wheel, version_of
-from tmdb_mongo_cache.tools import releases
-from tmdb_mongo_cache.tools.releases import judge, judge_embedded
+from tmdb_mongo_cache.doctor import mongodb_releases
+from tmdb_mongo_cache.doctor.mongodb_releases import judge, judge_embedded
+from tmdb_mongo_cache.mongo.embedded.binary import find_mongod, find_wheel, version_of
+from tmdb_mongo_cache.mongo.embedded.server import shared_server
 
 TODAY = date(2026, 11, 1)
 HOLE = "CVE-2025-14847"
@@ -47,7 +47,7 @@ HOLE = "CVE-2025-14847"
     ],
 )
 def test_releases(version: tuple[int, ...], ended: bool, hole: bool) -> None:
-    """A series past its end of life and a hole that is known to be used are notes, and each says what to do."""
+    """A series past its end of life and an exploited vulnerability are notes, and each says what to do."""
     for compresses in (True, False):
         found = judge(version, "MongoDB", TODAY, compresses=compresses)
         assert ("end of life" in found.text, HOLE in found.text) == (ended, hole and compresses)
@@ -61,12 +61,12 @@ def test_no_way_back() -> None:
     assert "update it to the newest MongoDB," in judge((8, 2, 5), "MongoDB", TODAY).advice
 
 
-@pytest.mark.parametrize("series", releases.ENDS)
+@pytest.mark.parametrize("series", mongodb_releases.ENDS)
 def test_the_last_day(series: tuple[int, ...]) -> None:
-    """A series is mended until the last day of its life, that day included."""
-    end = releases.ENDS[series]
-    assert not releases.has_ended((*series, 99), end)
-    assert releases.has_ended((*series, 99), end + timedelta(days=1))
+    """A series gets fixes until the last day of its life, that day included."""
+    end = mongodb_releases.ENDS[series]
+    assert not mongodb_releases.has_ended((*series, 99), end)
+    assert mongodb_releases.has_ended((*series, 99), end + timedelta(days=1))
 
 
 def test_too_old() -> None:
@@ -92,10 +92,10 @@ def test_another_mongod(
         assert "server stop --force" in said.advice
         assert ("unset TMDB_CACHE_MONGOD ('/a b/mongod')" in said.advice) == (chosen is not None)
         takes = on_path[0] == found[0] or on_path[:2] == (found[0] + 1, 0)  # type: ignore[index]
-        assert ("does not take data" in said.advice) != takes
+        assert ("does not read data" in said.advice) != takes
     else:
         # One that a version of this package has started which let it decompress, and that is running still.
-        assert ("server stop --force" in said.advice) == (compresses and releases.has_hole(found))
+        assert ("server stop --force" in said.advice) == (compresses and mongodb_releases.is_vulnerable(found))
         assert said.level == judge(found, "MongoDB", TODAY, compresses=compresses).level
 
 
@@ -134,4 +134,7 @@ def test_what_the_docs_say_of_it() -> None:
     assert f"{pinned[0]} |" in row
     assert f"| {'.'.join(map(str, version))}" in row
     assert f"{wheel.stat().st_size / 1e6:.0f} MB" in row
-    assert (f"{releases.ENDS[version[:2]]:%B %Y}" in row, HOLE in row) == (True, releases.has_hole(version))
+    assert (f"{mongodb_releases.ENDS[version[:2]]:%B %Y}" in row, HOLE in row) == (
+        True,
+        mongodb_releases.is_vulnerable(version),
+    )

@@ -12,9 +12,9 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from tmdb_mongo_cache import TMDBCache, Verdict
-from tmdb_mongo_cache.store.indexes import INDEXES
-from tmdb_mongo_cache.store.mongod import find_mongod
-from tmdb_mongo_cache.store.rights import is_forbidden
+from tmdb_mongo_cache.mongo.diagnostics.permissions import is_forbidden
+from tmdb_mongo_cache.mongo.embedded.binary import find_mongod
+from tmdb_mongo_cache.mongo.indexes import INDEXES
 
 from .replicakit import free_ports
 from .test_doctor import named
@@ -78,7 +78,7 @@ def test_a_user_who_may_only_read(doctor: Callable[..., Any]) -> None:
     found = doctor("reader")
     assert found["rights"].level == "note"
     assert found["rights"].text.startswith("the user may not store, change, delete, make indexes, take leases, ")
-    assert "answers are not stored by this user" in found["rights"].text
+    assert "responses are not stored by this user" in found["rights"].text
     assert "readWrite" in found["rights"].advice
     assert "problem" not in {verdict.level for verdict in found.values()}
     assert {"indexes", "size", "six-months"} <= set(found)
@@ -134,7 +134,7 @@ def test_indexes_that_may_not_be_made(doctor: Callable[..., Any], guarded: str, 
     with pymongo.MongoClient(f"mongodb://root:pw@{guarded}") as root:
         root[database][FILMS].drop_index("title")
         found = doctor("reader")["indexes"]
-        assert (found.level, "let a user" in found.advice) == ("note", True)
+        assert (found.level, "run this as a user" in found.advice) == ("note", True)
         root[database][FILMS].drop_index("purge_at")
         assert doctor("reader")["indexes"].level == "problem"
 
@@ -147,7 +147,7 @@ def test_an_index_that_may_not_be_changed(doctor: Callable[..., Any], guarded: s
         films.create_index("purge_at", name="purge_at")
         may = (*WRITING, "listIndexes", "collStats")
         found = doctor(**{FILMS: may, LEASES: may})["indexes"]
-        assert (found.level, "let a user" in found.advice) == ("problem", True)
+        assert (found.level, "run this as a user" in found.advice) == ("problem", True)
         assert "expireAfterSeconds" not in films.index_information()["purge_at"]
         found = doctor(**{FILMS: (*may, "dropIndex"), LEASES: may, STATS: may})["indexes"]
         assert (found.level, "now dropped and made" in found.text) == ("ok", True)

@@ -13,6 +13,8 @@ from tmdb_mongo_cache import enabled
 
 from .flowkit import KEY, expire, get, replaced
 
+pytestmark = pytest.mark.any_database
+
 FAR = datetime(9999, 12, 31, 23, 59, 59)
 WRONG = {
     "null": None,

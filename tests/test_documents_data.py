@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tmdb_mongo_cache import enabled
-from tmdb_mongo_cache.store.document import checksum
-from tmdb_mongo_cache.store.memory import forget_everything
+from tmdb_mongo_cache.core.memory import forget_everything
+from tmdb_mongo_cache.mongo.document import checksum
 
 from .flowkit import KEY, MOVIE, ODD, get, status_of
 

@@ -11,6 +11,8 @@ from tmdb_mongo_cache import enabled
 
 from .flowkit import KEY, get, replaced
 
+pytestmark = pytest.mark.any_database
+
 
 class TestForeignDocuments:
     @pytest.mark.parametrize("document", [{}, {"value": b"\x80\x05pickle"}, {"a": {"b": {"c": 1}}}])

@@ -20,6 +20,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY, KEY, MOVIE, get, now, warnings
 
+pytestmark = pytest.mark.any_database
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Make = Callable[..., requests_cache.CachedSession]
 

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import CacheConfig, enabled
-from tmdb_mongo_cache.store.document import from_document, to_bson
-from tmdb_mongo_cache.tmdb.rules import Policy
+from tmdb_mongo_cache.core.settings import Policy
+from tmdb_mongo_cache.mongo.document import from_document, to_bson
 
 from .entrykit import entry
 from .flowkit import ANY_KEY, KEY, MOVIE, expire, get, make_tmdbs_own, replaced, status_of, warnings

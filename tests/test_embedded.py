@@ -11,11 +11,11 @@ import pytest
 from pymongo import MongoClient
 
 from tmdb_mongo_cache.errors import EmbeddedServerError
-from tmdb_mongo_cache.store.embedded import EmbeddedServer, shared_server
-from tmdb_mongo_cache.store.folders import forget_socket
-from tmdb_mongo_cache.store.mongod import embedded_available
+from tmdb_mongo_cache.mongo.embedded.binary import embedded_available
+from tmdb_mongo_cache.mongo.embedded.paths import forget_socket
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer, shared_server
 
-from .embedded_helpers import folder_fixture, gone, leave, open_files, ping, user  # noqa: F401 - the fixture is used by its name
+from .embeddedkit import folder_fixture, gone, leave, open_files, ping, user  # noqa: F401 - the fixture is used by its name
 
 
 def test_start_and_stop(folder: Path) -> None:

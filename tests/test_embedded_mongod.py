@@ -12,12 +12,13 @@ import pytest
 from pymongo import MongoClient, WriteConcern
 
 from tmdb_mongo_cache.errors import EmbeddedServerError
-from tmdb_mongo_cache.store import mongod_process
-from tmdb_mongo_cache.store.client import resolve_uri
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
-from tmdb_mongo_cache.store.mongod import embedded_available, find_mongod
+from tmdb_mongo_cache.mongo.client import resolve_uri
+from tmdb_mongo_cache.mongo.embedded import process
+from tmdb_mongo_cache.mongo.embedded.binary import embedded_available, find_mongod
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
-from .embedded_helpers import eventually, folder_fixture, gone, ping, run_python  # noqa: F401 - the fixture is used by its name
+from .embeddedkit import folder_fixture, gone, ping, run_python  # noqa: F401 - the fixture is used by its name
+from .waitkit import eventually
 
 
 def test_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
             (site / entry.name).symlink_to(entry)
     program = """
 from tmdb_mongo_cache.errors import EmbeddedServerError
-from tmdb_mongo_cache.store.mongod import embedded_available, find_mongod
+from tmdb_mongo_cache.mongo.embedded.binary import embedded_available, find_mongod
 print(embedded_available())
 try:
     print(find_mongod())
@@ -107,7 +108,7 @@ def test_start_that_fails_on_data_of_another_version(
     program.write_text(f"#!/bin/sh\necho '{line}'\nexit 62\n")
     program.chmod(0o755)
     monkeypatch.setenv("TMDB_CACHE_MONGOD", str(program))
-    with pytest.raises(EmbeddedServerError, match="another MongoDB's: remove it") as caught:
+    with pytest.raises(EmbeddedServerError, match="of another MongoDB version: remove it") as caught:
         EmbeddedServer(folder).start()
     assert str(folder / "data") in str(caught.value)
 
@@ -130,8 +131,8 @@ def test_start_that_fails_on_its_data(folder: Path) -> None:
 def test_start_that_takes_too_long(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mongod that is not ready in time is an error, and goes on: the next call to start() finds it."""
     server = EmbeddedServer(folder)
-    monkeypatch.setattr(mongod_process, "START_LIMIT", 0.0)
-    with pytest.raises(EmbeddedServerError, match="has not answered"):
+    monkeypatch.setattr(process, "START_LIMIT", 0.0)
+    with pytest.raises(EmbeddedServerError, match="has not responded"):
         server.start()
     monkeypatch.undo()
     assert eventually(lambda: server.pid is not None)
@@ -160,7 +161,7 @@ def test_killed_server(folder: Path) -> None:
 
 def test_hung_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mongod that takes connections and never answers is replaced."""
-    monkeypatch.setattr(mongod_process, "SILENCE_LIMIT", 0.5)
+    monkeypatch.setattr(process, "SILENCE_LIMIT", 0.5)
     with EmbeddedServer(folder) as server:
         old = server.pid
         os.kill(old, signal.SIGSTOP)
@@ -171,7 +172,7 @@ def test_hung_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_server_that_ignores_sigterm(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mongod that does not end on SIGTERM is killed when its time is up."""
-    monkeypatch.setattr(mongod_process, "STOP_LIMIT", 0.5)
+    monkeypatch.setattr(process, "STOP_LIMIT", 0.5)
     server = EmbeddedServer(folder)
     server.start()
     pid = server.pid

@@ -17,12 +17,12 @@ from pymongo.errors import ConfigurationError, ServerSelectionTimeoutError
 
 from tmdb_mongo_cache import TMDBCache, enabled
 from tmdb_mongo_cache.errors import EmbeddedServerError
+from tmdb_mongo_cache.mongo.embedded.connection_pool import OwnPool
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer, shared_server
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer, shared_server
-from tmdb_mongo_cache.store.own_pool import OwnPool
 
-from .embedded_helpers import eventually
 from .flowkit import get
+from .waitkit import eventually
 
 pytestmark = [
     pytest.mark.versions,

@@ -18,14 +18,14 @@ from click.testing import CliRunner
 from pymongo import MongoClient
 
 from tmdb_mongo_cache import TMDBCache, enabled
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
 from tmdb_mongo_cache.errors import EmbeddedServerError
+from tmdb_mongo_cache.mongo.embedded import server as embedded
+from tmdb_mongo_cache.mongo.embedded.paths import forget_socket, make_private, open_private, why_unsafe
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store import embedded
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
-from tmdb_mongo_cache.store.folders import forget_socket, make_private, open_private, why_unsafe
 
-from .embedded_helpers import folder_fixture  # noqa: F401 - the fixture is used by its name
+from .embeddedkit import folder_fixture  # noqa: F401 - the fixture is used by its name
 from .flowkit import MOVIE, get
 from .processkit import FORKS, in_a_child
 

@@ -13,19 +13,10 @@ import pytest
 from pymongo import MongoClient
 
 from tmdb_mongo_cache.errors import EmbeddedServerError
-from tmdb_mongo_cache.store import embedded
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded import server as embedded
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
-from .embedded_helpers import (  # noqa: F401 - the fixture is used by its name
-    USER,
-    folder_fixture,
-    gone,
-    leave,
-    open_files,
-    ping,
-    run_python,
-    user,
-)
+from .embeddedkit import USER, folder_fixture, gone, leave, open_files, ping, run_python, user  # noqa: F401 - the fixture is used by its name
 
 
 def test_processes_share_one_server(folder: Path) -> None:
@@ -48,7 +39,7 @@ def test_coming_and_going(folder: Path) -> None:
 import sys
 from pathlib import Path
 from pymongo import MongoClient
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 for number in range(4):
     with server, MongoClient(server.uri, serverSelectionTimeoutMS=3000) as client:
@@ -85,7 +76,7 @@ def test_fork(folder: Path) -> None:
     program = """
 import os, socket, sys
 from pathlib import Path
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 server.start()
 pid = server.pid
@@ -134,7 +125,7 @@ def test_fork_during_a_start(folder: Path) -> None:
     program = """
 import os, signal, sys, threading
 from pathlib import Path
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 thread = threading.Thread(target=server.start)
 thread.start()
@@ -166,7 +157,7 @@ os.write(1, str(server.pid).encode())
 def test_shared_server_leaves_at_exit(tmp_path: Path, folder: Path) -> None:
     """A process has one server for the user's data directory, and leaves it when it ends, without a word."""
     program = """
-from tmdb_mongo_cache.store.embedded import shared_server
+from tmdb_mongo_cache.mongo.embedded.server import shared_server
 server = shared_server()
 server.start()
 assert shared_server() is server
@@ -221,7 +212,7 @@ def test_interrupted_start(moment: str, folder: Path) -> None:
     program = """
 import signal, sys, threading
 from pathlib import Path
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 def interrupt():
     while not (server.folder / sys.argv[2]).exists():

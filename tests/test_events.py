@@ -12,8 +12,10 @@ import requests
 from tmdb_mongo_cache import CacheConfig, CacheEvent, ConfigError, OfflineError, TMDBCache, TMDBSession, enabled
 from tmdb_mongo_cache.standin import StandIn
 
-from .embedded_helpers import eventually
 from .flowkit import MOVIE, expire, get
+from .waitkit import eventually
+
+pytestmark = pytest.mark.any_database
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 

@@ -15,19 +15,13 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import StoreError, TMDBCache, TMDBSession, cached_tmdb, enabled, install
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from .flowkit import START, expire, get
 from .processkit import Program, Programs
 
 KEY_1 = f"{START}/3/movie/1"
-
-
-@pytest.fixture
-def programs(mongo_uri: str, database: str, tmdb: StandIn) -> Iterator[Programs]:
-    with Programs(mongo_uri, database, tmdb.host) as found:
-        yield found
 
 
 @pytest.fixture

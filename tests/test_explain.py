@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import Explanation, OfflineError, TMDBSession, cached_tmdb, disabled, enabled
+from tmdb_mongo_cache.config import overrides
 
 from .flowkit import API_KEY, KEY, MOVIE, expire, get, now, status_of
+
+pytestmark = pytest.mark.any_database
 
 NEVER = 0x0D0E0200020704
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -140,7 +143,7 @@ def test_changed_by_the_feed(tmdb, cache, collection, stored):
     expire(collection, changed_at=now())
     said = cache.explain(tmdb.url + MOVIE)
     assert (said.found, said.step) == ("changed", "validate")
-    assert "feed of changes" in said.look_up
+    assert "change feed" in said.look_up
 
 
 def test_memory(tmdb, make_cache, collection):
@@ -150,7 +153,7 @@ def test_memory(tmdb, make_cache, collection):
         assert "in memory" in cache.explain(tmdb.url + MOVIE).look_up
     other = make_cache(memory_ttl=60)
     assert "in MongoDB" in other.explain(tmdb.url + MOVIE).look_up
-    assert other.flow.memory.bytes == 0
+    assert other.engine.core.memory.bytes == 0
     collection.delete_many({})
     assert other.explain(tmdb.url + MOVIE).found == "nothing"
 
@@ -166,8 +169,8 @@ RULES: list[tuple[dict[str, Any], str, str]] = [
     ({"expire_after": 60}, MOVIE, "60 s, by expire_after, which is for everything"),
     ({"expire_after": -1}, MOVIE, "180 days, as long as TMDB's terms allow, by expire_after"),
     ({"urls_expire_after": {"*/tv/*": 1, "*/movie/*": 90}}, MOVIE, "90 s, by urls_expire_after['*/movie/*']"),
-    ({"urls_expire_after": {"*/movie/*": NEVER}}, MOVIE, "not kept at all, by urls_expire_after['*/movie/*']"),
-    ({"expire_after": "adaptive"}, MOVIE, "a tenth of the time since it came out, between 24 h and 30 days"),
+    ({"urls_expire_after": {"*/movie/*": NEVER}}, MOVIE, "not cached, by urls_expire_after['*/movie/*']"),
+    ({"expire_after": "adaptive"}, MOVIE, "a tenth of its age since release, between 24 h and 30 days"),
     ({"expire_after": "adaptive"}, "/3/search/movie?query=x", "6 h, by the table of classes (here 'search'"),
 ]
 
@@ -194,7 +197,7 @@ STRAIGHT = [
     ("https://api.themoviedb.org/3/movie/550&api_key=verysecret", "GET", "a credential in the path"),
     ("https://api.themoviedb.org/3/movie/550%26api_key%3Dverysecret", "GET", "a credential in the path"),
     ("https://api.themoviedb.org/3/movie/550/rating?api_key=verysecret", "POST", "not a GET"),
-    ("https://example.com/3/movie/550?api_key=verysecret", "GET", "not TMDB's"),
+    ("https://example.com/3/movie/550?api_key=verysecret", "GET", "not on a TMDB host"),
     ("no URL, verysecret", "GET", "requests does not send it"),
 ]
 
@@ -224,6 +227,14 @@ def test_switched_off(tmdb, make_cache, cache):
     said = cache.explain(tmdb.url + MOVIE)
     assert "closed" in said.does
     assert (said.step, said.key) == ("bypass", KEY)
+
+
+def test_offline_by_a_recording(tmdb, cache, monkeypatch):
+    """Where a recording of tests keeps all calls from TMDB, that is what is said."""
+    monkeypatch.setattr(overrides, "offline", True)
+    said = cache.explain(tmdb.url + MOVIE)
+    with enabled(cache):
+        assert (said.step, what_happens(tmdb)[0]) == ("give_up", "give_up")
 
 
 def test_private_and_offline(tmdb, make_cache):

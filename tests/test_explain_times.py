@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import enabled
-from tmdb_mongo_cache.tmdb import reasons
-from tmdb_mongo_cache.tools import showing
+from tmdb_mongo_cache.formatting import duration_text
+from tmdb_mongo_cache.inspection import entry_details
+from tmdb_mongo_cache.inspection.freshness_text import allowed_text
 
+from .clikit import filled_fixture, run_fixture
 from .flowkit import API_KEY, KEY, MOVIE, TMDBS_KEY, expire, get, now, status_of
-from .lookingkit import env_fixture, filled_fixture, run_fixture
 
-__all__ = ["env_fixture", "filled_fixture", "run_fixture"]
+pytestmark = pytest.mark.any_database
+
+__all__ = ["filled_fixture", "run_fixture"]
 
 DAY = 86400.0
 FAR = datetime(2300, 1, 1, tzinfo=timezone.utc)
@@ -53,11 +56,11 @@ def test_for_ever(tmdb, make_cache):
     """What is to be kept for ever is kept as long as TMDB's terms allow, a 404 as well, and that is said."""
     for asked in (-1, 1e300, timedelta(days=999)):
         said = make_cache(not_found_expire_after=asked).explain(tmdb.url + MOVIE)
-        note = "a 404 of TMDB's would be fresh for 180 days, as long as TMDB's terms allow (not_found_expire_after)"
+        note = "a 404 of TMDB would be fresh for 180 days, as long as TMDB's terms allow (not_found_expire_after)"
         assert note in said.notes
     assert "fresh until 2300-01-01" in str(make_cache(not_found_expire_after=FAR).explain(tmdb.url + MOVIE))
-    assert reasons.allowed(math.inf) == "180 days, as long as TMDB's terms allow"
-    assert reasons.allowed(3600) == "1 h"
+    assert allowed_text(math.inf) == "180 days, as long as TMDB's terms allow"
+    assert allowed_text(3600) == "1 h"
 
 
 @pytest.mark.parametrize(
@@ -76,13 +79,13 @@ def test_for_ever(tmdb, make_cache):
 )
 def test_lengths(seconds, text):
     """A length of time is written in its two largest units, rounded to the smaller one."""
-    assert reasons.length(seconds) == text
+    assert duration_text(seconds) == text
 
 
 def test_longest():
     """What TMDB's terms cut short says so, and what they do not cut does not."""
-    assert reasons.allowed(180 * DAY - 1) == "180 days"
-    assert reasons.allowed(180 * DAY) == "180 days, as long as TMDB's terms allow"
+    assert allowed_text(180 * DAY - 1) == "180 days"
+    assert allowed_text(180 * DAY) == "180 days, as long as TMDB's terms allow"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +107,8 @@ def test_nothing_stands_in_past_the_six_months(tmdb, make_cache):
     """Where an answer is fresh until its entry is deleted, it does not stand in, and the reason is said."""
     said = make_cache(expire_after=-1).explain(tmdb.url + MOVIE)
     assert said.stands_in_for == 0
-    assert dict(said.rows())["stands in"] == "no longer than that, for TMDB's terms do not allow it"
-    shorter = dict(make_cache(stale_if_error=True).explain(tmdb.url + MOVIE).rows())["stands in"]
+    assert dict(said.rows())["served stale"] == "not at all, because TMDB's terms do not allow it"
+    shorter = dict(make_cache(stale_if_error=True).explain(tmdb.url + MOVIE).rows())["served stale"]
     assert re.match(r"as long as TMDB's terms allow \(17[89] days", shorter)
 
 
@@ -115,7 +118,7 @@ def test_the_answer_decides(tmdb, make_cache, collection):
         for _ in range(2):
             said = cache.explain(tmdb.url + MOVIE)
             assert said.fresh_for is None
-            assert said.rule.startswith("as long as TMDB's own Cache-Control says (cache_control); where it says ")
+            assert said.rule.startswith("as long as TMDB's Cache-Control says (cache_control); without one, ")
             assert "24 h, by the table of classes" in said.rule
             get(tmdb)
 
@@ -127,7 +130,7 @@ def test_a_404_by_age(tmdb, make_cache, collection):
         assert get(tmdb).status_code == 404
         said = cache.explain(tmdb.url + MOVIE)
     assert (said.found, said.status, said.fresh_for) == ("fresh", 404, None)
-    assert "for the answer that is there" not in said.rule
+    assert "for the cached response" not in said.rule
 
 
 @pytest.mark.parametrize("way", ["offline", "max-stale"])
@@ -198,7 +201,7 @@ def test_show_names_the_rule(run, filled, cache, tmdb):
 
 def test_a_key_that_tells_no_url(cache, tmdb, stored):
     """A key by a session's own rules, and one whose URL is not known, have no rule."""
-    entry = cache._store.get(KEY)
-    assert showing.url_of(entry) == f"{tmdb.url}{MOVIE}"
+    entry = cache.engine.store.find(KEY)
+    assert entry_details.url_of(entry) == f"{tmdb.url}{MOVIE}"
     for changes in ({"key": "0123456789abcdef"}, {"key": f"{KEY}#{'0' * 64}"}, {"key": f"{KEY}?b=2&a=1"}):
-        assert showing.rule(cache, entry._replace(**changes), now().replace(tzinfo=timezone.utc)) == ""
+        assert entry_details.rule(cache, entry._replace(**changes), now().replace(tzinfo=timezone.utc)) == ""

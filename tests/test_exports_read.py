@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import ConfigError, TMDBCache
-from tmdb_mongo_cache.jobs.exports import media_type_of, read_export
+from tmdb_mongo_cache.maintenance.id_exports import media_type_of, read_export
 from tmdb_mongo_cache.standin import StandIn
 
 NAME = "movie_ids_11_22_2026.json.gz"
@@ -105,7 +105,7 @@ def test_cut_off(write: Write) -> None:
     """A download that was cut off, anywhere, is refused and not read half."""
     whole = gzip.compress(b"".join(b'{"id": %d, "popularity": %d}\n' % (n * 7919, n) for n in range(1, 300)))
     for length in (2, 5, 12, len(whole) // 2, len(whole) - 8, len(whole) - 1):
-        refused(write(whole[:length]), says="cut off or damaged")
+        refused(write(whole[:length]), says="truncated or damaged")
 
 
 @pytest.mark.parametrize("where", [12, 200, -6])
@@ -118,7 +118,7 @@ def test_damaged(write: Write, where: int) -> None:
 
 def test_rubbish_after_it(write: Write) -> None:
     """What is no gzip after the end of one is refused."""
-    refused(write(gzip.compress(LINES) + b"<html>"), says="cut off or damaged")
+    refused(write(gzip.compress(LINES) + b"<html>"), says="truncated or damaged")
 
 
 ODD = {
@@ -171,9 +171,9 @@ def test_no_export_at_all(write: Write, content: bytes) -> None:
 
 def test_no_file(tmp_path: Path, write: Write) -> None:
     """A directory, a missing file, and one that must not be read are one sentence with the reason."""
-    refused(tmp_path, says="cannot be read")
+    refused(tmp_path, says="cannot read")
     refused(tmp_path / "none.json.gz", says="No such file")
-    refused(write(LINES) / "below", says="cannot be read")
+    refused(write(LINES) / "below", says="cannot read")
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_warm_by_an_export(write: Write, tmdb: StandIn, cache: TMDBCache) -> Non
 def test_warm_by_a_nameless_export(write: Write, tmdb: StandIn, cache: TMDBCache) -> None:
     """An export whose name tells nothing needs a media type, and one is believed over the name."""
     path = write(LINES, "download.json")
-    with pytest.raises(ConfigError, match="does not say what its ids are of"):
+    with pytest.raises(ConfigError, match="does not tell the type of its ids"):
         cache.warm(path, api_key="any", base_url=tmdb.url)
     assert cache.warm(str(path), media_type="person", api_key="any", base_url=tmdb.url, rate=5000).fetched == 3
     assert {call.path.partition("?")[0] for call in tmdb.calls} == {f"/3/person/{number}" for number in (1, 2, 3)}

@@ -23,12 +23,13 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import get, status_of
 from .replicakit import ReplicaSet, replica_set
+from .waitkit import until
 
 KNOWN = range(1, 9)
 PRIMARY = "&readPreference=primary"
 PATIENCE = 0.1  # store_timeout, where calls are timed one by one
-LOST_READS, LOST_WRITES = "calls go straight to TMDB for now", "answers are not stored for now"
-BACK_READS, BACK_WRITES = "MongoDB answers again", "MongoDB takes answers again"
+LOST_READS, LOST_WRITES = "calls bypass the cache for now", "responses are not stored for now"
+BACK_READS, BACK_WRITES = "calls use the cache again", "responses are stored again"
 
 
 class Seen(NamedTuple):
@@ -72,13 +73,6 @@ def ask(tmdb: StandIn, number: int, session: Any = requests) -> Seen:
 def is_kept(tmdb: StandIn, number: int) -> bool:
     seen = ask(tmdb, number)
     return seen.stored or seen.hit
-
-
-def until(found: Callable[[], Any], what: str, seconds: float = 15) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

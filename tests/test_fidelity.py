@@ -17,7 +17,7 @@ from tmdb_mongo_cache import enabled
 from .fidelitykit import BODIES, HEADERS, comparable, three
 from .flowkit import API_KEY, MOVIE, ODD, get
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 
 class TestSame:

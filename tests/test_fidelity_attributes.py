@@ -17,7 +17,7 @@ from tmdb_mongo_cache import enabled, install
 
 from .flowkit import API_KEY, MOVIE, expire, get, status_of
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 ADDED = {"from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated"}
 OLD = "/3/movie/1"

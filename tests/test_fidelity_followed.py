@@ -11,6 +11,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY, MOVIE, get
 
+pytestmark = pytest.mark.any_database
+
 OLD, OLDER = "/3/movie/1", "/3/movie/2"
 OF_A_MOMENT = ("age", "cache-status", "date")
 

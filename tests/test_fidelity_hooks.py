@@ -10,7 +10,7 @@ from tmdb_mongo_cache import TMDBSession, enabled
 
 from .flowkit import API_KEY, MOVIE, expire, get
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 
 class Recorder:

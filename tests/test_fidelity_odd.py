@@ -11,7 +11,10 @@ from tmdb_mongo_cache import enabled
 from .flowkit import get, warnings
 
 # requests leaves a connection to the garbage collector where it stumbles over a response.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.any_database,
+]
 
 
 class Odd(HTTPAdapter):

@@ -13,7 +13,7 @@ from tmdb_mongo_cache import enabled
 from .fidelitykit import BODIES, HEADERS
 from .flowkit import MOVIE, expire, get
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 PACKED = gzip.compress(b'{"id":550,"all":[' + b",".join([BODIES["non-ascii"]] * 50) + b"]}")
 PLAIN = gzip.decompress(PACKED)

@@ -9,7 +9,7 @@ from tmdb_mongo_cache.standin import StandIn
 from .fidelitykit import HEADERS, comparable, three
 from .flowkit import API_KEY, KEY, MOVIE, expire, get
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 OLD = "/3/movie/550-fight-club"
 

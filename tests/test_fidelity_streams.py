@@ -1,6 +1,7 @@
 """stream=True: bytes and exceptions come where they come without the cache, whatever reads them."""
 
 import contextlib
+import functools
 import gzip
 import io
 import json
@@ -16,6 +17,8 @@ import requests
 from tmdb_mongo_cache import enabled, install
 
 from .flowkit import expire, get, status_of
+
+pytestmark = pytest.mark.any_database
 
 FILM = json.dumps({"id": 550, "title": "x" * 300, "lines": "a\nb\r\nc"}).encode()
 PACKED = gzip.compress(FILM, 1, mtime=0)
@@ -189,42 +192,46 @@ class NoSocket(requests.Session):
         return response
 
 
-@pytest.mark.parametrize("reader", READERS)
+def stories(ask):
+    """Return all that happens to programs that read in any way, each at a URL of its own."""
+    return {reader: story(lambda reader=reader: ask(params={"query": reader}), reader) for reader in READERS}
+
+
 @pytest.mark.parametrize("body", [*WHOLE, *BROKEN])
-def test_first_call(upstream, make_cache, body, reader):
-    """A streamed answer that is fetched is read as it came, and breaks off where it broke off."""
+def test_first_call(upstream, make_cache, body):
+    """A streamed response that is fetched is read as it came and breaks off where it broke off, by any reader."""
     upstream.answer, upstream.hangs = {**WHOLE, **BROKEN}[body], body in HANGS
     url = f"http://{upstream.host}/3/movie/550"
-
-    def ask():
-        return requests.get(url, stream=True, timeout=(5, 0.1 if body in HANGS else 5))
-
-    plain = story(ask, reader)
+    ask = functools.partial(requests.get, url, stream=True, timeout=(5, 0.1 if body in HANGS else 5))
+    plain = stories(ask)
     with enabled(make_cache(hosts=[upstream.host])):
-        assert story(ask, reader) == plain
-    assert upstream.count == 2
+        assert stories(ask) == plain
+    assert upstream.count == 2 * len(READERS)
 
 
-@pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("body", WHOLE)
-def test_hit(upstream, make_cache, body, reader):
-    """A streamed hit is read like a live answer; only a socket it has not."""
+def test_hit(upstream, make_cache, body):
+    """A streamed hit is read like a live response, by any reader; only a socket it has not."""
     upstream.answer = WHOLE[body]
     url = f"http://{upstream.host}/3/movie/550"
 
-    def ask():
+    def ask(params):
         with NoSocket() as session:
-            return session.get(url, stream=True, timeout=5)
+            return session.get(url, params=params, stream=True, timeout=5)
 
-    plain = story(ask, reader)
+    plain = stories(ask)
     with enabled(make_cache(hosts=[upstream.host])) as cache:
-        requests.get(url, timeout=5)
-        assert cache.count_entries() == 1
-        hit = story(ask, reader)
+        for reader in READERS:
+            requests.get(url, params={"query": reader}, timeout=5)
+        assert cache.count_entries() == len(READERS)
+        hits = stories(ask)
     if "chunks" in body:  # a hit has no chunks
-        plain, hit = ([b"".join(p for p in told if isinstance(p, bytes))] for told in (plain, hit))
-    assert hit == plain
-    assert upstream.count == 2
+        plain, hits = (
+            {reader: b"".join(item for item in told if isinstance(item, bytes)) for reader, told in all_told.items()}
+            for all_told in (plain, hits)
+        )
+    assert hits == plain
+    assert upstream.count == 2 * len(READERS)
 
 
 def shape(told):

@@ -17,7 +17,7 @@ import trustme
 from tmdb_mongo_cache import TMDBCache, TMDBSession
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 
 def test_many_threads_at_once(

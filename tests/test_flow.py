@@ -11,6 +11,8 @@ from tmdb_mongo_cache import enabled, install
 
 from .flowkit import DAY, KEY, MOVIE, expire, get, near, now, sent, spread_time
 
+pytestmark = pytest.mark.any_database
+
 
 class TestFresh:
     def test_second_call(self, tmdb, cache):

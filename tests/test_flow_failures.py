@@ -9,6 +9,8 @@ from tmdb_mongo_cache import disabled, enabled
 
 from .flowkit import API_KEY, MOVIE, START, expire, get, status_of, warnings
 
+pytestmark = pytest.mark.any_database
+
 ERRORS = ["refuse", "reset", "timeout", "truncated"]
 STATUSES = ["429", "500", "502", "503", "504"]
 BROKEN = ["not-json", "gzip-unlabelled", "empty"]

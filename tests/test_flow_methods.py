@@ -6,6 +6,8 @@ from tmdb_mongo_cache import ConfigError, EntryInfo, StoreError, TMDBCache, enab
 
 from .flowkit import DAY, KEY, MOVIE, expire, get, near, recent, spread_time
 
+pytestmark = pytest.mark.any_database
+
 
 class TestStats:
     def test_counts(self, tmdb, cache, collection):

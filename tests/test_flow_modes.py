@@ -11,6 +11,8 @@ from tmdb_mongo_cache import CacheError, OfflineError, disabled, enabled, instal
 
 from .flowkit import MOVIE, expire, get, sent
 
+pytestmark = pytest.mark.any_database
+
 
 class TestOffline:
     def test_hit(self, tmdb, make_cache, collection, stored):

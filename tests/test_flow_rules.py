@@ -6,9 +6,11 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from tmdb_mongo_cache import enabled
-from tmdb_mongo_cache.tmdb.freshness import spread
+from tmdb_mongo_cache.tmdb.freshness import with_jitter
 
 from .flowkit import DAY, KEY, MOVIE, expire, get, now, sent, status_of
+
+pytestmark = pytest.mark.any_database
 
 
 def says(text):
@@ -113,10 +115,10 @@ class TestExpiration:
             (60, 60),
             (1.5, 1.5),
             (3600, 3600),
-            (timedelta(days=30), spread(30 * DAY, KEY)),
+            (timedelta(days=30), with_jitter(30 * DAY, KEY)),
             (0, 0),
             (-1, 180 * DAY),
-            (None, spread(DAY, KEY)),
+            (None, with_jitter(DAY, KEY)),
         ],
         ids=["60", "1.5", "3600", "30 days", "0", "-1", "None"],
     )
@@ -146,9 +148,9 @@ class TestExpiration:
             found = get(tmdb, "/3/search/movie", params={"query": "x"})
             get(tmdb)
             other = get(tmdb, "/3/configuration")
-        assert lifetime(collection) == about(spread(30 * DAY, KEY))
+        assert lifetime(collection) == about(with_jitter(30 * DAY, KEY))
         assert lifetime(collection, found.cache_key) == 60
-        assert lifetime(collection, other.cache_key) == about(spread(7 * DAY, other.cache_key))
+        assert lifetime(collection, other.cache_key) == about(with_jitter(7 * DAY, other.cache_key))
 
     def test_urls(self, tmdb, make_cache, collection):
         """urls_expire_after beats expire_after for the URLs it matches, by patterns as in requests-cache."""
@@ -178,8 +180,8 @@ class TestExpiration:
             ({"Cache-Control": "max-age=1, s-maxage=500"}, 500),
             ({"Cache-Control": "max-age=5", "Age": "10"}, 0),
             ({"Cache-Control": "max-age=86400"}, DAY),
-            ({"Cache-Control": "max-age=soon"}, spread(DAY, KEY)),
-            ({}, spread(DAY, KEY)),
+            ({"Cache-Control": "max-age=soon"}, with_jitter(DAY, KEY)),
+            ({}, with_jitter(DAY, KEY)),
         ],
         ids=["max-age", "Age", "s-maxage", "past", "a day", "soon", "none"],
     )

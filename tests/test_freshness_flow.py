@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled
-from tmdb_mongo_cache.tmdb.freshness import spread
+from tmdb_mongo_cache.tmdb.freshness import with_jitter
 
 from .flowkit import ANY_KEY, DAY, KEY, MOVIE, START, expire, get, near, now, spread_time, status_of
+
+pytestmark = pytest.mark.any_database
 
 HOUR, WEEK = 3600, 7 * 86400
 OLD = {"id": 550, "status": "Released", "release_date": "1999-10-15"}
@@ -24,14 +26,6 @@ def life(collection, key=KEY):
     """Return for how long what is stored is fresh."""
     document = collection.find_one({"_id": key})
     return document["expires_at"] - document.get("validated_at", document["timestamp"])
-
-
-@pytest.fixture
-def cached_session(make_session, tmdb, monkeypatch):
-    """Make requests-cache sessions that take the stand-in for TMDB."""
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    return make_session
 
 
 CLASSES = [
@@ -55,19 +49,19 @@ CLASSES = [
 class TestClasses:
     @pytest.mark.parametrize(("path", "seconds"), CLASSES)
     @pytest.mark.parametrize("door", ["enabled", "requests-cache"])
-    def test_each(self, tmdb, cache, collection, cached_session, door, path, seconds):
+    def test_each(self, tmdb, cache, collection, make_tmdb_session, door, path, seconds):
         """An answer is stored, and served, for the time of its class, to the second up to an hour."""
         if door == "enabled":
             with enabled(cache):
                 live, found = get(tmdb, path), get(tmdb, path)
         else:
-            session = cached_session()
+            session = make_tmdb_session()
             live, found = get(tmdb, path, session=session), get(tmdb, path, session=session)
         assert (live.from_cache, found.from_cache, tmdb.count) == (False, True, 1)
         document = collection.find_one({})
         assert near(life(collection, document["_id"]), spread_time(seconds, document["_id"]))
         if door == "enabled":
-            assert -30 <= int(status_of(found)["ttl"]) - spread(seconds, document["_id"]) <= 0
+            assert -30 <= int(status_of(found)["ttl"]) - with_jitter(seconds, document["_id"]) <= 0
         assert near(document["purge_at"] - document["expires_at"], timedelta(days=7))
 
     @pytest.mark.parametrize(("path", "seconds"), CLASSES)
@@ -75,7 +69,7 @@ class TestClasses:
         """A moment before its time is up an answer is served, a moment after that TMDB is asked."""
         with enabled(cache):
             key = get(tmdb, path).cache_key
-            for since, calls in ((spread(seconds, key) - 20, 1), (spread(seconds, key) + 1, 2)):
+            for since, calls in ((with_jitter(seconds, key) - 20, 1), (with_jitter(seconds, key) + 1, 2)):
                 fetched = now() - timedelta(seconds=since)
                 times = {"timestamp": fetched, "expires_at": fetched + spread_time(seconds, key)}
                 collection.update_one({"_id": key}, {"$set": times})
@@ -114,11 +108,11 @@ class TestClasses:
         assert life(collection) == timedelta(days=2)
         assert life(collection, key) == timedelta(days=3)
 
-    def test_environment(self, tmdb, make_cache, collection, cached_session, monkeypatch):
+    def test_environment(self, tmdb, make_cache, collection, make_tmdb_session, monkeypatch):
         """requests-cache sessions without an expire_after of their own go by the environment's, class by class."""
         monkeypatch.setenv("TMDB_CACHE_EXPIRE_AFTER", '{"latest": "2m", "details": "adaptive"}')
         answer(tmdb, OLD)
-        session = cached_session()
+        session = make_tmdb_session()
         get(tmdb, session=session)
         latest = get(tmdb, "/3/movie/latest", session=session).cache_key
         found = get(tmdb, "/3/search/movie", session=session, params={"query": "x"}).cache_key
@@ -126,9 +120,9 @@ class TestClasses:
         assert life(collection, latest) == timedelta(minutes=2)
         assert near(life(collection, found), spread_time(6 * HOUR, found))
 
-    def test_a_sessions_own(self, tmdb, collection, cached_session):
+    def test_a_sessions_own(self, tmdb, collection, make_tmdb_session):
         """A requests-cache session's own expire_after is for all that it stores."""
-        key = get(tmdb, "/3/movie/latest", session=cached_session(expire_after=5000)).cache_key
+        key = get(tmdb, "/3/movie/latest", session=make_tmdb_session(expire_after=5000)).cache_key
         assert abs(life(collection, key) - timedelta(seconds=5000)) < timedelta(seconds=5)
 
     def test_a_library(self, tmdb, cache, collection):
@@ -186,9 +180,9 @@ class TestAdaptive:
 
 
 @pytest.mark.parametrize(("path", "seconds"), [(MOVIE, DAY), ("/3/trending/all/day", 900)])
-def test_a_304_under_requests_cache(tmdb, collection, cached_session, path, seconds):
+def test_a_304_under_requests_cache(tmdb, collection, make_tmdb_session, path, seconds):
     """A session without an expire_after of its own has a confirmed answer fresh for the time of its class again."""
-    session = cached_session()
+    session = make_tmdb_session()
     session.get(tmdb.url + path, params=ANY_KEY)
     key = collection.find_one({})["_id"]
     expire(collection, key)

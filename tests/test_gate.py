@@ -19,11 +19,13 @@ from requests.adapters import HTTPAdapter
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheEvent, MongoBackend, TMDBCache, TMDBSession, enabled
-from tmdb_mongo_cache.doors.cli import cli
-from tmdb_mongo_cache.tmdb import secrets
-from tmdb_mongo_cache.tools.recordings import Recording
+from tmdb_mongo_cache.cli.main import cli
+from tmdb_mongo_cache.testing.recording import Recording
+from tmdb_mongo_cache.tmdb import redaction
 
 from .secretkit import BODIES, HEX, JWT, PASSWORD, TEXTS, percent
+
+pytestmark = pytest.mark.any_database
 
 SEEN = ("as it is", "large", "percent, twice", "Base64, of a pair")
 """Spellings in each place; in the body there are all of them."""
@@ -124,8 +126,8 @@ class Seen:
     def all(self) -> bytes:
         """Return it in one piece."""
         cache, config = self._cache, self._cache.config
-        if cache.recorder.summing is not None:
-            cache.recorder.summing.add()  # the counts, now
+        if cache.engine.recorder.flusher is not None:
+            cache.engine.recorder.flusher.flush()  # the counts, now
         found = self._mongo.get_database(config.database, codec_options=CodecOptions(document_class=RawBSONDocument))
         names = found.list_collection_names()
         assert {"tmdb_cache", "tmdb_cache_leases", "tmdb_cache_stats"} <= {*names}
@@ -297,7 +299,7 @@ def test_texts_for_people(text: str, caplog: pytest.LogCaptureFixture) -> None:
     logging.getLogger("tmdb_mongo_cache").warning("not cached: %s (%d)", text, 1)
     kinds = [tmdb_mongo_cache.CacheError, *tmdb_mongo_cache.CacheError.__subclasses__()]
     shown = [str(kind(text)) for kind in kinds] + [repr(kind(text)) for kind in kinds] + [caplog.text]
-    assert is_clean("\n".join([*shown, secrets.redact(text)]).encode(), HEX, JWT)
+    assert is_clean("\n".join([*shown, redaction.redact(text)]).encode(), HEX, JWT)
     assert "not cached: " in caplog.text
     assert caplog.text.rstrip().endswith("(1)")
 
@@ -306,7 +308,7 @@ def test_what_is_no_secret_is_shown() -> None:
     """The digest of a long key, ids, and words stay in texts for people."""
     for text in ("GET api.themoviedb.org/3/search/movie?query=x#" + HEX * 2, "key: GET /3/movie/550", "token of nobody",
                  "credit 52fe4250c3a36847f80149f3", "the database tmdb_cache_test_" + HEX, "auth: none"):  # fmt: skip
-        assert secrets.redact(text) == text
+        assert redaction.redact(text) == text
 
 
 @pytest.fixture

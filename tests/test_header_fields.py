@@ -13,11 +13,13 @@ import requests
 import requests_cache
 
 from tmdb_mongo_cache import MongoBackend, TMDBCache, enabled
+from tmdb_mongo_cache.httpcache import storable_headers
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tmdb import header_fields
 
 from .flowkit import KEY, MOVIE, expire, get
 from .transferkit import lines_of
+
+pytestmark = pytest.mark.any_database
 
 BODY = b'{"id": 550, "title": "x"}'
 KEPT = {
@@ -240,8 +242,8 @@ def test_what_tells_to_wait_is_not_stored(tmdb: StandIn, cache: TMDBCache, name:
 def test_the_fields_of_one_connection() -> None:
     """Every field that the RFCs name for one connection or one proxy is in the list, by the field's own name."""
     named = "connection keep-alive proxy-connection te trailer transfer-encoding upgrade"
-    assert {*named.split(), "proxy-authenticate", "proxy-authentication-info"} <= header_fields.HOP_BY_HOP
-    assert all(map(header_fields.is_of_one_exchange, header_fields.HOP_BY_HOP | header_fields.OF_ONE_REQUEST))
+    assert {*named.split(), "proxy-authenticate", "proxy-authentication-info"} <= storable_headers.HOP_BY_HOP
+    assert all(map(storable_headers.is_per_exchange, storable_headers.HOP_BY_HOP | storable_headers.OF_ONE_REQUEST))
 
 
 def test_waiting_and_leaving_alone_go_by_the_live_header(tmdb: StandIn, make_cache: Any, collection: Any) -> None:

@@ -13,14 +13,15 @@ import bson
 import pymongo
 import pytest
 import requests
-import requests_cache
 from bson import Binary, Code, DatetimeMS, DBRef, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.raw_bson import RawBSONDocument
 
-from tmdb_mongo_cache import MongoBackend, OfflineError, TMDBSession, enabled
+from tmdb_mongo_cache import OfflineError, TMDBSession, enabled
 from tmdb_mongo_cache.errors import StoreError
 
 from .flowkit import ANY_KEY, expire, get
+
+pytestmark = pytest.mark.any_database
 
 FILMS = 60
 REQUIRED = ("status", "reason", "headers", "body", "timestamp", "expires_at", "purge_at", "schema")
@@ -341,12 +342,8 @@ def test_hostile_live(attack, make_cache, collection):
 
 
 @pytest.fixture
-def cached_session(monkeypatch, tmdb, mongo, database):
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    backend = MongoBackend(database, connection=mongo)
-    with requests_cache.CachedSession(backend=backend, expire_after=3600, stale_if_error=True) as session:
-        yield session
+def cached_session(make_tmdb_session):
+    return make_tmdb_session(expire_after=3600, stale_if_error=True)
 
 
 def flood_cached(attack, session, kinds, number):

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tmdb_mongo_cache import TMDBCache, enabled
-from tmdb_mongo_cache.display import bytes_text
+from tmdb_mongo_cache.formatting import bytes_text
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import get

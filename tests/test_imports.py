@@ -1,4 +1,4 @@
-"""The layers: doors → cache → (tmdb | store), read from the source, and what an import costs."""
+"""The layers, read from the source, and what an import costs."""
 
 from __future__ import annotations
 
@@ -46,8 +46,13 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports(module: str) -> Iterator[Import]:
+@cache
+def imports(module: str) -> tuple[Import, ...]:
     """List what a module imports, wherever in it: each module, and each name as if it were one."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[Import]:
     path = MODULES[module]
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     typing = {
@@ -68,8 +73,35 @@ def imports(module: str) -> Iterator[Import]:
                 yield Import(full if full in MODULES else source, node in typing)
 
 
+LAYERS = (
+    ("__main__",),
+    ("cli", "testing"),
+    ("demo",),
+    ("activation",),
+    ("cache",),
+    ("doctor", "inspection", "maintenance", "transfer"),
+    ("integrations",),
+    ("context",),
+    ("engine",),
+    ("runtime",),
+    ("mongo",),
+    ("config",),
+    ("core",),
+    ("metrics",),
+    ("environment",),
+    ("errors",),
+    ("tmdb",),
+    ("httpcache",),
+    ("deferred_install",),
+    ("fork", "formatting", "_version"),
+)
+"""What may be imported: a module's own folder, and every layer below its own; the stand-in imports nothing of ours."""
+
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+
+
 def layer(module: str) -> str:
-    """Return the first part of a module's name below the package: tmdb, store, doors, standin, cache, config."""
+    """Return the first part of a module's name below the package: tmdb, mongo, cli, standin, cache, config."""
     return module.removeprefix(f"{NAME}.").split(".")[0] if module != NAME else ""
 
 
@@ -82,74 +114,50 @@ def modules_of(name: str) -> list[str]:
 
 
 def test_the_layers_are_there() -> None:
-    """The design's layers exist, so that no test below passes for want of a module."""
-    for name in ("tmdb", "store", "doors", "standin", "cache", "config", "errors"):
-        assert modules_of(name)
+    """Every module is in a layer, or in the stand-in, and every layer has a module."""
+    assert {layer(module) for module in MODULES} - {"", "standin"} == set(RANK)
 
 
-@pytest.mark.parametrize("module", modules_of("tmdb"))
-def test_the_rules_know_nothing_else_of_the_package(module: str) -> None:
-    """Modules under tmdb/ import each other and nothing else that is ours."""
-    assert own(module) <= {"tmdb"}
+def test_imports_run_downwards() -> None:
+    """A module imports its own folder and layers below its own, also where it is for types alone."""
+    ranks = {module: RANK[layer(module)] for module in MODULES if layer(module) not in ("", "standin")}
+    above = {
+        module: {name for name in own(module) - {"standin", layer(module)} if RANK[name] <= rank}
+        for module, rank in ranks.items()
+    }
+    assert {module: names for module, names in above.items() if names} == {}
 
 
-FOR_REQUESTS = {
-    *(
-        "ahead",
-        "building",
-        "certificates",
-        "downstream",
-        "ending",
-        "exchange",
-        "known",
-        "library",
-        "network",
-        "plain",
-        "raw",
-    ),
-    *("raw", "responses", "restoring", "scope", "sending", "sessions", "wrappers"),
-}
-ABOVE_THE_STORE = {"doors", "jobs", "tools", "standin", "demo", "cache", "flow", "__main__", *FOR_REQUESTS}
+def test_there_is_no_circle() -> None:
+    """No two modules import each other, by whatever way, imports for types included."""
+    waiting = {
+        module: {found.module for found in imports(module) if found.module in MODULES} - {module, NAME}
+        for module in MODULES
+        if module != NAME
+    }
+    while free := [module for module, needed in waiting.items() if not needed & waiting.keys()]:
+        for module in free:
+            del waiting[module]
+    assert waiting == {}
 
 
-@pytest.mark.parametrize("module", modules_of("store"))
-def test_the_store_knows_neither_the_flow_nor_the_doors(module: str) -> None:
-    """Modules under store/ import the rules, the settings and the errors, never what lies above."""
-    assert not own(module) & ABOVE_THE_STORE
+def test_few_modules_are_at_the_root() -> None:
+    """At the root are at most a dozen modules, and each folder says in one sentence what is in it."""
+    assert len(list(PACKAGE.glob("*.py"))) <= 12
+    for path in PACKAGE.glob("**/__init__.py"):
+        if layer(name_of(path)) not in ("", "standin"):
+            (only,) = tree(path).body
+            assert "\n" not in ast.get_docstring(tree(path), clean=False), only
 
 
-@pytest.mark.parametrize("module", modules_of("cache") + modules_of("flow"))
-def test_the_flow_knows_no_door(module: str) -> None:
-    """The cache and the flow import the rules and the store, no door, and nothing of requests."""
-    # The cache's methods that call TMDB by themselves; they are imported when they are called.
-    assert not own(module) & (ABOVE_THE_STORE - {"cache", "flow", "jobs", "tools"})
-    assert {"tmdb", "store"} <= own(module)
-    assert not any(found.module.startswith("requests") for found in imports(module))
-
-
-@pytest.mark.parametrize("module", [m for m in MODULES if layer(m) not in ("doors", "", "__main__", "demo")])
-def test_nothing_below_imports_a_door(module: str) -> None:
-    """Only the package itself and its command know the doors."""
-    assert "doors" not in own(module)
-
-
-@pytest.mark.parametrize("module", modules_of("config") + modules_of("environment") + modules_of("errors"))
-def test_settings_and_errors_know_only_rules(module: str) -> None:
-    """The settings and the errors import no flow and no store."""
-    assert own(module) <= {"environment", "tmdb", "errors", "logs", "stats"}
-
-
-@pytest.mark.parametrize("module", [m for m in MODULES if layer(m) not in ("standin", "demo")])
-def test_only_the_demo_knows_the_stand_in(module: str) -> None:
+def test_only_the_demo_knows_the_stand_in() -> None:
     """The stand-in TMDB is imported by nothing but itself and the demo."""
-    if "demo" not in module:
-        assert "standin" not in own(module)
+    assert {layer(module) for module in MODULES if "standin" in own(module)} <= {"standin", "demo"}
 
 
-@pytest.mark.parametrize("module", modules_of("standin"))
-def test_the_stand_in_knows_nothing_of_the_cache(module: str) -> None:
+def test_the_stand_in_knows_nothing_of_the_cache() -> None:
     """The stand-in TMDB imports nothing of the package but itself."""
-    assert own(module) <= {"standin"}
+    assert set().union(*map(own, modules_of("standin"))) <= {"standin"}
 
 
 IO_MODULES = {
@@ -161,9 +169,9 @@ CLOCKS_AND_DOORS = {"now", "utcnow", "today", "fromtimestamp", "time", "monotoni
 BUILTINS = {"open", "print", "input", "exec", "eval", "__import__"}
 
 
-@pytest.mark.parametrize("module", modules_of("tmdb"))
+@pytest.mark.parametrize("module", modules_of("tmdb") + modules_of("httpcache"))
 def test_the_rules_are_pure(module: str) -> None:
-    """Nothing under tmdb/ imports I/O, reads a clock or the environment, opens a file or keeps a changing global."""
+    """Nothing under tmdb/ and httpcache/ imports I/O, reads a clock or the environment, opens a file, has globals."""
     for found in imports(module):
         root = found.module.split(".")[0]
         assert root not in IO_MODULES
@@ -178,17 +186,20 @@ def test_the_rules_are_pure(module: str) -> None:
         assert not isinstance(node, ast.Global)
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if layer(m) != "store"])
-def test_mongodb_is_the_stores_alone(module: str) -> None:
-    """pymongo, bson and gridfs are imported under store/ alone, but for types."""
-    for found in imports(module):
-        if not found.typing_only:
-            assert found.module.split(".")[0] not in ("pymongo", "bson", "gridfs", "motor")
+def test_mongodb_is_imported_in_its_folder_alone() -> None:
+    """pymongo, bson and gridfs are imported under mongo/ alone, but for types."""
+    importing = {
+        module
+        for module in MODULES
+        for found in imports(module)
+        if not found.typing_only and found.module.split(".")[0] in ("pymongo", "bson", "gridfs", "motor")
+    }
+    assert {module for module in importing if layer(module) != "mongo"} == set()
 
 
-@pytest.mark.parametrize("module", modules_of("doors"))
-def test_doors_do_not_use_each_others_insides(module: str) -> None:
-    """A door uses of another one, of the flow and of the rules, only names without an underscore."""
+@pytest.mark.parametrize("module", modules_of("activation") + modules_of("integrations") + modules_of("cli"))
+def test_no_insides_of_others_are_used(module: str) -> None:
+    """What switches caching on, an integration and a command use of other modules only names without an underscore."""
     aliases: dict[str, str] = {}
     for node in ast.walk(tree(MODULES[module])):
         if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith(NAME)):
@@ -200,11 +211,11 @@ def test_doors_do_not_use_each_others_insides(module: str) -> None:
             assert not node.attr.startswith("_") or node.attr.startswith("__"), ast.unparse(node)
 
 
-@pytest.mark.parametrize("module", list(MODULES))
-def test_no_module_imports_everything_of_another(module: str) -> None:
+def test_no_module_imports_everything_of_another() -> None:
     """There is no star import."""
-    for node in ast.walk(tree(MODULES[module])):
-        assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*")
+    for module, path in MODULES.items():
+        for node in ast.walk(tree(path)):
+            assert not (isinstance(node, ast.ImportFrom) and node.names[0].name == "*"), module
 
 
 def test_the_public_names_are_sorted_and_locked() -> None:
@@ -226,7 +237,8 @@ def test_a_public_name_knows_where_it_lives(name: str) -> None:
         assert found.__module__.startswith(NAME)
 
 
-FLOW = [f"{NAME}.{name}" for name in ("flow", "plain", "exchange", "tmdb.policy", "jobs.upstream")]
+FLOW = [f"{NAME}.{name}" for name in ("core.flow", "core.policy", "maintenance.tmdb_client")]
+FLOW += [f"{NAME}.integrations.requests.{name}" for name in ("fast_path", "adapter")]
 LATER = ["wrapt", "asyncio", "cachetools", *FLOW]
 HEAVY = ["pyrate_limiter", "pymongo", "bson", "requests_cache", "click", "rich", "platformdirs", f"{NAME}.standin"]
 

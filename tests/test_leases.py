@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -11,14 +10,16 @@ import pymongo
 import pytest
 from pymongo import monitoring
 
+from tmdb_mongo_cache.core.lease import Lease
 from tmdb_mongo_cache.errors import StoreUnavailable
-from tmdb_mongo_cache.store.document import CODEC
-from tmdb_mongo_cache.store.leases import Leases, Taken
+from tmdb_mongo_cache.mongo.document import CODEC
+from tmdb_mongo_cache.mongo.executor import execute
+from tmdb_mongo_cache.mongo.leases import Leases
 
-from .embedded_helpers import eventually
 from .flowkit import KEY
 from .processkit import FORKS, in_a_child
 from .test_breaker import no_thread_can_be_started
+from .waitkit import eventually
 
 LEASE = 3.0
 
@@ -28,17 +29,24 @@ class Tried:
 
     def __init__(self, collection) -> None:
         self.entries = collection
-        self.probing: list[bool] = []
         self.failures = 0
-        self.leases = Leases(self.operation)
+        self.leases = Leases(self.run)
+        self.owner = self.leases.owner
 
-    @contextlib.contextmanager
-    def operation(self, *, probing: bool = False):
-        self.probing.append(probing)
+    def run(self, commands, *, writing: bool = False, probing: bool = False):
         if probing and self.failures:
             self.failures -= 1
             raise StoreUnavailable("away")
-        yield self.entries
+        return execute(commands, self.entries)
+
+    def acquire(self, key, refreshing):
+        return self.run(self.leases.acquire(key, refreshing))
+
+    def release(self, key, failed, backoff):
+        self.run(self.leases.release(key, failed, backoff))
+
+    def open(self, key):
+        self.run(self.leases.open(key))
 
 
 @pytest.fixture
@@ -70,7 +78,7 @@ def mine(make):
 
 @pytest.fixture
 def other(make):
-    return make().leases
+    return make()
 
 
 def settled(kept, **wanted):
@@ -90,22 +98,22 @@ def seconds_left(kept, field="until"):
 class TestTaking:
     def test_one(self, mine, other, kept):
         """Who comes first has it for three seconds, and everybody else is to wait."""
-        assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+        assert mine.acquire(KEY, False) == Lease(is_mine=True)
         document = kept.find_one({"_id": KEY})
         assert document["purge_at"] - document["until"] == timedelta(seconds=60 - LEASE)
         prolong(kept)
-        assert other.take(KEY, False) == other.take(KEY, True) == Taken(is_anothers=True)
+        assert other.acquire(KEY, False) == other.acquire(KEY, True) == Lease(is_anothers=True)
         assert kept.find_one({"_id": KEY})["owner"] == mine.leases.owner
 
     def test_twice(self, mine, kept):
         """Who has it already is neither to take it nor to wait for it, but may find the answer there."""
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         prolong(kept)
-        assert mine.leases.take(KEY, False) == Taken(after=0.0)
+        assert mine.acquire(KEY, False) == Lease(after=0.0)
 
     def test_kept(self, mine, kept):
         """A lease's document is deleted a minute after it was taken, by an index."""
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         assert 55 < seconds_left(kept, "purge_at") <= 60.1
         assert kept.index_information()["purge_at"]["expireAfterSeconds"] == 0
 
@@ -114,7 +122,7 @@ class TestTaking:
         """Who takes one that ended is told how long ago that was."""
         ended = datetime.now(timezone.utc) - timedelta(seconds=ago)
         kept.insert_one({"_id": KEY, "owner": "x", "until": ended})
-        taken = mine.leases.take(KEY, False)
+        taken = mine.acquire(KEY, False)
         assert taken.is_mine
         assert ago <= taken.after < ago + 5
 
@@ -122,13 +130,13 @@ class TestTaking:
     def test_long_after(self, mine, kept, ago):
         """What ended more than a minute ago is not spoken of."""
         kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) - timedelta(seconds=ago)})
-        assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+        assert mine.acquire(KEY, False) == Lease(is_mine=True)
 
     @pytest.mark.parametrize(("ahead", "is_mine"), [(1.5, False), (5.5, False), (6.6, True), (10**9, True)])
     def test_ahead(self, mine, kept, ahead, is_mine):
         """What ends later than two leases could is nonsense, and taken."""
         kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) + timedelta(seconds=ahead)})
-        assert mine.leases.take(KEY, False).is_mine is is_mine
+        assert mine.acquire(KEY, False).is_mine is is_mine
 
     def test_lost_the_race(self, make, collection, mongo_uri, kept):
         """Who was not the first of two to insert a lease looks again whose turn it is."""
@@ -149,7 +157,7 @@ class TestTaking:
         kept.create_index("taken", name="race", unique=True)
         with pymongo.MongoClient(mongo_uri, event_listeners=[Racing()]) as client:
             mine = make(client[collection.database.name][collection.name])
-            assert mine.leases.take(KEY, False) == Taken(is_mine=True)
+            assert mine.acquire(KEY, False) == Lease(is_mine=True)
             mine.leases.close()
 
     def test_refused(self, make, collection, kept, mongo_uri):
@@ -170,79 +178,77 @@ class TestTaking:
         kept.create_index([("owner", "text")])
         kept.database.command("collMod", kept.name, validator={"owner": "nobody"})
         with pymongo.MongoClient(mongo_uri, event_listeners=[Attempts()]) as client:
-            leases = make(client[collection.database.name][collection.name]).leases
+            leases = make(client[collection.database.name][collection.name])
             with pytest.raises(pymongo.errors.OperationFailure):
-                leases.take(KEY, False)
+                leases.acquire(KEY, False)
         assert len(attempts) == 1
 
 
 class TestGivingBack:
     def test_good(self, mine, other, kept):
         """What is given back with an answer is the next one's at once, who is told that it is just over."""
-        mine.leases.take(KEY, False)
-        mine.leases.drop(KEY)
-        mine.leases.give_back(KEY, False, 0.0)
+        mine.acquire(KEY, False)
+        mine.leases.abandon(KEY)
+        mine.release(KEY, False, 0.0)
         settled(kept, open_until=None)
-        taken = other.take(KEY, False)
+        taken = other.acquire(KEY, False)
         assert taken.is_mine
         assert 0 <= taken.after < 5
 
     def test_failed(self, mine, other, kept):
         """Where there is no new answer nobody waits for anybody, for a second."""
-        mine.leases.take(KEY, False)
-        mine.leases.drop(KEY)
-        mine.leases.give_back(KEY, True, 0.0)
+        mine.acquire(KEY, False)
+        mine.leases.abandon(KEY)
+        mine.release(KEY, True, 0.0)
         settled(kept, open_until={"$ne": None})
         document = kept.find_one({"_id": KEY})
         assert document["open_until"] - document["until"] == timedelta(seconds=1)
         prolong(kept, "open_until", 1.9)
-        assert other.take(KEY, False) == Taken()
-        assert other.take(KEY, True) == Taken()
-        assert eventually(lambda: other.take(KEY, False).is_mine, 10)
+        assert other.acquire(KEY, False) == Lease()
+        assert other.acquire(KEY, True) == Lease()
+        assert eventually(lambda: other.acquire(KEY, False).is_mine, 10)
 
     def test_rest(self, mine, other, kept):
         """Another process is told in seconds for how long a key is left alone, where it has an older answer."""
-        mine.leases.take(KEY, True)
-        mine.leases.drop(KEY)
-        mine.leases.give_back(KEY, False, 20.0)
+        mine.acquire(KEY, True)
+        mine.leases.abandon(KEY)
+        mine.release(KEY, False, 20.0)
         settled(kept, rest_until={"$ne": None})
-        taken = other.take(KEY, True)
+        taken = other.acquire(KEY, True)
         assert (taken.is_mine, taken.is_anothers, taken.after) == (False, False, None)
-        assert 10 < taken.rest <= 20
-        assert other.take(KEY, False).is_mine
+        assert 10 < taken.backoff <= 20
+        assert other.acquire(KEY, False).is_mine
 
     def test_another_owner(self, mine, other, kept):
         """What another has is not given back."""
-        mine.leases.take(KEY, False)
-        other.give_back(KEY, False, 0.0)
-        mine.leases.open(KEY)
+        mine.acquire(KEY, False)
+        other.release(KEY, False, 0.0)
+        mine.open(KEY)
         settled(kept, open_until={"$ne": None})
         assert kept.find_one({"_id": KEY})["until"] > datetime.now(timezone.utc)
 
     def test_open(self, mine, other, kept):
         """One that has taken too long for somebody who waited is waited for by nobody, for a second."""
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         other.open(KEY)
         settled(kept, open_until={"$ne": None})
         prolong(kept, "open_until", 1.9)
-        assert other.take(KEY, False) == Taken()
-        assert eventually(lambda: other.take(KEY, False).is_anothers, 10)
+        assert other.acquire(KEY, False) == Lease()
+        assert eventually(lambda: other.acquire(KEY, False).is_anothers, 10)
 
     @pytest.mark.parametrize("field", ["open_until", "rest_until"])
     def test_nonsense(self, mine, kept, field):
         """What is to be left alone for longer than can be is not."""
         kept.insert_one({"_id": KEY, field: datetime.now(timezone.utc) + timedelta(days=1)})
-        assert mine.leases.take(KEY, True).is_mine
+        assert mine.acquire(KEY, True).is_mine
 
-    def test_probing(self, mine):
-        """Who has no call waiting says so on the way."""
-        mine.leases.take(KEY, False)
-        mine.leases.take(KEY, False, probing=True)
-        mine.leases.open(KEY)
-        mine.leases.open(KEY, probing=True)
-        mine.leases.give_back(KEY, False, 0.0)
-        mine.leases.give_back(KEY, False, 0.0, probing=True)
-        assert mine.probing == [False, True] * 3
+    def test_probing(self, mine, kept):
+        """What is acquired to find out whether that works is released at once, and not renewed."""
+        mine.run(mine.leases.probe(KEY, False))
+        settled(kept, open_until=None)
+        time.sleep(0.55)
+        assert mine.leases.due() == []
+        assert mine.acquire(KEY, False).is_mine
 
     def test_not_waited_for(self, make, collection, mongo_uri):
         """MongoDB is not asked to say that it has what is given back, or opened."""
@@ -260,9 +266,9 @@ class TestGivingBack:
 
         asked: list[int] = []
         with pymongo.MongoClient(mongo_uri, event_listeners=[Writes()]) as client:
-            leases = make(client[collection.database.name][collection.name]).leases
+            leases = make(client[collection.database.name][collection.name])
             leases.open(KEY)
-            leases.give_back(KEY, False, 0.0)
+            leases.release(KEY, False, 0.0)
         assert asked == [0, 0]
 
 
@@ -270,7 +276,7 @@ class TestRenewing:
     def test_after_a_failure(self, mine, kept):
         """One renewal that fails does not end the renewing."""
         mine.failures = 1
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         before = kept.find_one({"_id": KEY})
         assert eventually(lambda: kept.find_one({"_id": KEY})["until"] > before["until"], 10)
         assert mine.failures == 0
@@ -283,16 +289,16 @@ class TestRenewing:
     def test_due(self, mine):
         """A lease is renewed when it is half a second old, and until it is dropped."""
         began = time.monotonic()
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         assert eventually(lambda: mine.leases.due() == [KEY], 10)
         assert time.monotonic() - began >= 0.5
-        mine.leases.drop(KEY)
-        mine.leases.drop(KEY)
+        mine.leases.abandon(KEY)
+        mine.leases.abandon(KEY)
         assert mine.leases.due() == []
 
     def test_anothers(self, mine, other, kept):
         """A lease that another has meanwhile is not renewed."""
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         kept.update_one({"_id": KEY}, {"$set": {"owner": other.owner}})
         before = kept.find_one({"_id": KEY})
         mine.leases.renew([KEY])
@@ -301,8 +307,8 @@ class TestRenewing:
     def test_these_alone(self, mine, kept):
         """The leases that are named are renewed, and no other."""
         for key in (KEY, "another"):
-            mine.leases.take(key, False)
-            mine.leases.drop(key)
+            mine.acquire(key, False)
+            mine.leases.abandon(key)
         before = {key: kept.find_one({"_id": key})["until"] for key in (KEY, "another")}
         time.sleep(0.01)
         mine.leases.renew([KEY])
@@ -311,25 +317,25 @@ class TestRenewing:
 
     def test_idle(self, mine):
         """After ten rounds without a lease no thread is needed any more."""
-        mine.leases.take(KEY, False)
-        mine.leases.drop(KEY)
+        mine.acquire(KEY, False)
+        mine.leases.abandon(KEY)
         found = [mine.leases.due() for _ in range(10)]
         assert found == [[]] * 9 + [None]
 
     def test_no_thread(self, mine, kept):
         """Where no thread can be started a lease is taken all the same, and the next one is renewed."""
         with no_thread_can_be_started():
-            assert mine.leases.take(KEY, False).is_mine
-        assert mine.leases.take("another", False).is_mine
+            assert mine.acquire(KEY, False).is_mine
+        assert mine.acquire("another", False).is_mine
         before = kept.find_one({"_id": "another"})["until"]
         assert eventually(lambda: kept.find_one({"_id": "another"})["until"] > before, 10)
 
     def test_one_thread(self, make):
         """One thread renews all leases of a cache, and ends when that is closed."""
         before = set(threading.enumerate())
-        leases = make().leases
+        made = make()
         for number in range(3):
-            leases.take(str(number), False)
+            made.acquire(str(number), False)
 
         def new():
             return [
@@ -337,22 +343,22 @@ class TestRenewing:
             ]
 
         assert len(new()) == 1
-        leases.close()
+        made.leases.close()
         assert eventually(lambda: new() == [], 10)
-        leases.take("more", False)
+        made.acquire("more", False)
         assert new() == []
 
     @FORKS
     def test_forked(self, mine):
         """A child has an owner of its own, and none of its parent's leases."""
-        mine.leases.take(KEY, False)
+        mine.acquire(KEY, False)
         owner = mine.leases.owner
         assert in_a_child(lambda: mine.leases.owner != owner and mine.leases.due() == [])
         mine.leases.after_fork()
         assert mine.leases.owner != owner
         time.sleep(0.55)
         assert mine.leases.due() == []
-        assert mine.leases.take(KEY, False) == Taken(is_anothers=True)
+        assert mine.acquire(KEY, False) == Lease(is_anothers=True)
 
 
 @pytest.mark.parametrize("value", ["text", 1, None, True, [1], {"a": 1}, float("nan")])
@@ -360,6 +366,6 @@ class TestRenewing:
 def test_written_by_others(mine, kept, field, value):
     """Whatever somebody writes into a lease, it is taken, or waited for no longer than one lasts."""
     kept.insert_one({"_id": KEY, field: value})
-    taken = mine.leases.take(KEY, True)
-    assert isinstance(taken, Taken)
-    assert taken.rest <= 60
+    taken = mine.acquire(KEY, True)
+    assert isinstance(taken, Lease)
+    assert taken.backoff <= 60

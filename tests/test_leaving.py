@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .running import Runner
+from .processkit import Runner
 
 # What pymongo does at the end, made visible.
 SCRIPT = """

@@ -10,11 +10,13 @@ import pytest
 from bson.raw_bson import RawBSONDocument
 
 from tmdb_mongo_cache import ConfigError, TMDBCache
-from tmdb_mongo_cache.store.document import checksum
+from tmdb_mongo_cache.mongo.document import checksum
+from tmdb_mongo_cache.tmdb.endpoint_names import MEDIA_TYPES, TEMPLATES, parts, templates_with
 from tmdb_mongo_cache.tmdb.endpoints import find
-from tmdb_mongo_cache.tmdb.names import MEDIA_TYPES, TEMPLATES, parts, templates_with
 
 from .flowkit import START, now
+
+pytestmark = pytest.mark.any_database
 
 HOST = START
 HOUR = timedelta(hours=1)

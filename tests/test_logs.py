@@ -10,7 +10,7 @@ import requests
 from tmdb_mongo_cache import ConfigError, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 ASK = 'requests.get("https://api.themoviedb.org/3/movie/550?api_key=secret").raise_for_status()\n'
 
@@ -35,15 +35,15 @@ def test_debug(runner: Runner, tmp_path: Path) -> None:
 
 
 def test_a_call_that_is_never_cached(cache: TMDBCache, tmdb: StandIn, caplog: pytest.LogCaptureFixture) -> None:
-    """The log says why a call went straight through, without its credential."""
+    """The log says why a call bypassed the cache, without its credential."""
     caplog.set_level("DEBUG", "tmdb_mongo_cache")
     with enabled(cache):
         requests.get(f"{tmdb.url}/3/movie/550/account_states?api_key=any&session_id=secret")
         requests.get(f"{tmdb.url}/3/movie/550?api_key=any", headers={"Cache-Control": "no-store"})
-    said = [record.getMessage() for record in caplog.records if "straight" in record.getMessage()]
+    said = [record.getMessage() for record in caplog.records if "bypass" in record.getMessage()]
     assert said == [
-        "a call: straight (account_states are private)",
-        "/3/movie/{movie_id}: straight (the caller asks for no-store)",
+        "a call: bypass (account_states are private)",
+        "/3/movie/{movie_id}: bypass (the request says no-store)",
     ]
 
 

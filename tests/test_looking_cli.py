@@ -6,12 +6,12 @@ import json
 
 from click.shell_completion import ShellComplete
 
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
 
+from .clikit import PREFIX, filled_fixture, lines, run_fixture
 from .flowkit import API_KEY
-from .lookingkit import PREFIX, env_fixture, filled_fixture, lines, run_fixture
 
-__all__ = ["env_fixture", "filled_fixture", "run_fixture"]
+__all__ = ["filled_fixture", "run_fixture"]
 
 
 def test_ls(run, filled):
@@ -21,7 +21,7 @@ def test_ls(run, filled):
     assert [row[0] for row in lines(done)] == kept
     assert lines(done)[0][1:] == ["200", "24", "h", "stale", "since", "60", "s", "1.8", "kB"]
     assert lines(done)[1][4:6] == ["fresh", "for"]
-    assert done.stderr == "page 1 of 1, 5 answers\n"
+    assert done.stderr == "page 1 of 1, 5 responses\n"
     assert "\x1b" not in done.stdout
 
 
@@ -52,7 +52,7 @@ def test_ls_pages(run, filled):
     assert found["entries"] == everything[2:4]
     assert everything[0]["size"] == max(len(document["body"]) for document in filled.find())
     done = run("ls", "--limit", 2, "--page", 7)
-    assert (done.stdout, done.stderr) == ("", "there is no page 7, for 5 answers are on 3 pages\n")
+    assert (done.stdout, done.stderr) == ("", "there is no page 7: 5 responses on 3 pages\n")
 
 
 WRONG = [
@@ -63,7 +63,7 @@ WRONG = [
     (["show", "nonsense"], "Give a key"),
     (["show", "film", "550"], "Give a key"),
     (["show", f"movie/550?api_key={API_KEY}"], "Give a key"),
-    (["show", "movie", "550", "--body", "--json"], "either"),
+    (["show", "movie", "550", "--body", "--json"], "cannot be combined"),
     (["invalidate"], "Give a key"),
     (["explain"], "Give one URL"),
     (["explain", "x", f"https://api.themoviedb.org/3/movie/550?api_key={API_KEY}"], "Give one URL"),
@@ -82,7 +82,7 @@ def test_wrong_use(run, filled):
 
 def test_wrong_values(run, cache):
     """A time that is none, and an URL of another host, are wrong use as well."""
-    assert "--older is a time" in str(run("ls", "--older", "soon", code=2).exception)
+    assert "--older takes a duration" in str(run("ls", "--older", "soon", code=2).exception)
     for command in ("show", "invalidate"):
         done = run(command, f"https://example.com/3/movie/550?api_key={API_KEY}", code=2)
         assert "TMDB_CACHE_HOSTS" in str(done.exception)

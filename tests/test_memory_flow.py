@@ -8,62 +8,26 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import pymongo
 import pytest
 import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo.monitoring import CommandListener
 
 from tmdb_mongo_cache import OfflineError, TMDBCache, TMDBSession, cached_tmdb, enabled, install
-from tmdb_mongo_cache.store import memory
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.core import memory
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
-from .embedded_helpers import eventually
 from .flowkit import ANY_KEY, API_KEY, KEY, MOVIE, STANDIN, expire, get, now, sent, status_of, warnings
+from .waitkit import eventually
+
+pytestmark = pytest.mark.any_database
 
 HOUR = 3600
 CREDITS, SEASON = f"{MOVIE}/credits", "/3/tv/1399/season/1"
-
-
-class Commands(CommandListener):
-    """Counts a client's commands, and does something else once, before or after a command of a name."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.before: dict[str, Callable[[], Any]] = {}
-        self.after: dict[str, Callable[[], Any]] = {}
-
-    def started(self, event: Any) -> None:
-        self.names.append(event.command_name)
-        self._do(self.before.pop(event.command_name, None))
-
-    def succeeded(self, event: Any) -> None:
-        self._do(self.after.pop(event.command_name, None))
-
-    def failed(self, event: Any) -> None:
-        pass
-
-    def _do(self, what: Callable[[], Any] | None) -> None:
-        if what is not None:
-            thread = threading.Thread(target=what)
-            thread.start()
-            thread.join()
-
-
-@pytest.fixture
-def commands() -> Commands:
-    return Commands()
-
-
-@pytest.fixture
-def client(mongo_uri: str, commands: Commands) -> Iterator[pymongo.MongoClient[Any]]:
-    with pymongo.MongoClient(mongo_uri, event_listeners=[commands]) as found:
-        yield found
 
 
 @pytest.fixture
@@ -160,7 +124,7 @@ class TestHits:
         """Who would take a stale answer gets the newer one that another process has stored in MongoDB."""
         ask(tmdb, warm)
         expire(collection)
-        warm.flow.memory.forget_all()
+        warm.engine.core.memory.forget_all()
         assert cached_tmdb(cache=warm, offline=True)(get)(tmdb).is_expired  # and so remembered
         expire(collection, since=-50, body=b'{"id": 1}')
         found = cached_tmdb(cache=warm, **rules)(get)(tmdb, headers=headers)
@@ -271,7 +235,7 @@ def test_decisions_are_those_without_memory(
             ask(tmdb, one)  # a success, so that what failed before keeps nobody from trying
         collection.database["tmdb_cache_leases"].delete_many({})  # where that is noted for other caches
         expire(collection, since=-left, **answer)
-        warm.flow.memory.forget_all()
+        warm.engine.core.memory.forget_all()
         if left == 80_000:
             collection.update_one({"_id": KEY}, {"$set": {"timestamp": now()}})
         assert cached_tmdb(cache=warm, offline=True)(get)(tmdb).from_cache  # and so remembered, whatever its state
@@ -311,12 +275,12 @@ class TestStale:
         cache = make_cache(memory_ttl=HOUR, stale_while_revalidate=600)
         old = ask(tmdb, cache)
         expire(collection, since=10)
-        cache.flow.memory.forget_all()
+        cache.engine.core.memory.forget_all()
         tmdb.change(MOVIE)
         assert ask(tmdb, cache).content == old.content
         end = time.monotonic() + 20
         while time.monotonic() < end:  # memory has it a moment after MongoDB
-            kept = cache.flow.memory.get(KEY)
+            kept = cache.engine.core.memory.get(KEY)
             if kept is not None and kept.body != old.content:
                 break
             time.sleep(0.01)
@@ -379,7 +343,7 @@ class TestInvalidation:
         for path in paths:
             remember(tmdb, warm, path=path)
         warm.invalidate(media_type="movie", tmdb_id=550)
-        assert warm.flow.memory.get(KEY) is None
+        assert warm.engine.core.memory.get(KEY) is None
         warm.invalidate(media_type="tv", tmdb_id=1399)
         assert [where(ask(tmdb, warm, path)) for path in paths] == [None, None, "memory", None, None, "memory"]
 
@@ -445,7 +409,7 @@ class TestRaces:
         """A 304 for an answer that another thread has replaced meanwhile does not bring the old one back."""
         old = ask(tmdb, warm)
         expire(collection)
-        warm.flow.memory.forget_all()
+        warm.engine.core.memory.forget_all()
         with asking(tmdb, warm):
             assert "if-none-match" in sent(tmdb)
             tmdb.change(MOVIE)
@@ -462,7 +426,7 @@ class TestClosing:
         with enabled(warm):
             warm.close()
             assert [get(tmdb).from_cache for _ in range(2)] == [False, False]
-        assert warm.flow.memory.bytes == 0
+        assert warm.engine.core.memory.bytes == 0
 
     def test_dropped(self, tmdb, mongo_uri, database):
         """Caches that are dropped leave no tier behind, whatever they were used for."""

@@ -14,19 +14,11 @@ from tmdb_mongo_cache import TMDBCache, enabled
 from .flowkit import KEY, get, status_of
 from .replicakit import replica_set
 from .test_odd_ids import ODD, unreadable
+from .waitkit import until
 
 
 def watchers() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "tmdb-mongo-cache-watch"]
-
-
-def until(found, what, seconds=10.0):
-    """Wait until something holds; return what it is."""
-    end = time.monotonic() + seconds
-    while not (result := found()) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert result, what
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +60,7 @@ def test_what_others_change_is_forgotten_at_once(replicas, tmdb, watched, change
         else:
             collection.drop()
         before = tmdb.count
-        until(lambda: watched.flow.memory.get(KEY) is None, "forgotten")
+        until(lambda: watched.engine.core.memory.get(KEY) is None, "forgotten")
     response = get(tmdb)
     assert (response.json() == {"id": 1}) is (change in ("replace", "update"))
     assert tmdb.count - before == (change in ("delete", "drop"))
@@ -101,7 +93,7 @@ def test_another_caches_invalidate(replicas, tmdb, watched):
     )
     done = subprocess.run([sys.executable, "-c", code, replicas.uri], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "1", done.stderr
-    until(lambda: watched.flow.memory.get(KEY) is None, "forgotten")
+    until(lambda: watched.engine.core.memory.get(KEY) is None, "forgotten")
     before = tmdb.count
     get(tmdb)
     assert tmdb.count == before + 1
@@ -121,8 +113,8 @@ def test_what_the_uri_says(replicas, tmdb, option):
             until(watchers, "a watcher")
             until(lambda: remembered(tmdb) and not time.sleep(0.3) and remembered(tmdb), "a hit from memory")
             with TMDBCache(uri=replicas.uri) as other:
-                other.flow.guarded.store.delete({"_id": KEY})
-            until(lambda: cache.flow.memory.get(KEY) is None, "forgotten")
+                other.engine.store.delete({"_id": KEY})
+            until(lambda: cache.engine.core.memory.get(KEY) is None, "forgotten")
         cache.clear()
     until(lambda: not watchers(), "the watcher ended with the cache")
 

@@ -25,6 +25,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY, MOVIE, status_of
 
+pytestmark = pytest.mark.any_database
+
 TMDB = "https://api.themoviedb.org"
 
 

@@ -23,7 +23,7 @@ from tmdb_mongo_cache import (
     enabled,
     install,
 )
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
 from .flowkit import API_KEY, MOVIE, get, warnings
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import month
 from benchmarks.simulation import Following, Kind, Model, Plan, World, changes_a_day, simulate
-from tmdb_mongo_cache.tmdb import changes, freshness
+from tmdb_mongo_cache.tmdb import change_feed, freshness
 
 SMALL = Model(
     kinds={"movie": Kind(12_000, 850, 69), "tv": Kind(2_000, 150, 28)}, head=20.0, views=200, warm_up=5, days=6
@@ -50,8 +50,8 @@ def test_as_many_titles_change_as_the_feed_has():
 
 def test_every_title_is_asked_for_once_a_night(world, each_day):
     """The answers are those of the scan and the views."""
-    assert each_day.answers == SMALL.days * (1000 + SMALL.views)
-    when, which = world.asked
+    assert each_day.responses == SMALL.days * (1000 + SMALL.views)
+    when, which = world.requested
     night = (when >= 24 + 1.5) & (when < 24 + 4.5)
     assert set(which[night]) == set(range(1000))
 
@@ -71,7 +71,7 @@ def test_what_never_expires_and_is_not_followed_is_never_fetched_again(world):
     """Without expiry and feed there are no calls, and each change makes all later answers older than TMDB's."""
     outcome = simulate(world, Plan(1e13))
     assert outcome.calls == 0
-    when, which = world.asked
+    when, which = world.requested
     counted = when >= 24 * SMALL.warm_up
     changed = world.newer_since(which[counted], np.zeros(counted.sum())) < when[counted]
     assert outcome.older == changed.sum() > 0
@@ -118,12 +118,12 @@ def test_prefetching_costs_calls(world, followed):
 
 def test_the_rules_of_the_package_decide(world, followed, monkeypatch):
     """The package's rules say what becomes stale: where they make nothing so, only what expires is fetched."""
-    rule = changes.marks
+    rule = change_feed.marks
 
     def nothing(*given, **options):
         return rule(*given, **options)._replace(marks=())
 
-    monkeypatch.setattr(changes, "marks", nothing)
+    monkeypatch.setattr(change_feed, "marks", nothing)
     ignored = simulate(world, Plan(30 * DAY, FEED))
     assert ignored.pages == followed.pages
     assert (ignored.fetches == simulate(world, Plan(30 * DAY)).fetches).all()
@@ -131,7 +131,7 @@ def test_the_rules_of_the_package_decide(world, followed, monkeypatch):
 
 def test_expirations_are_spread_by_the_package(world, each_day, monkeypatch):
     """The package spreads the expirations: without that, a scan at the same hour finds other titles expired."""
-    monkeypatch.setattr(freshness, "spread", lambda seconds, key: seconds * 1.2)
+    monkeypatch.setattr(freshness, "with_jitter", lambda seconds, key: seconds * 1.2)
     assert simulate(world, Plan(DAY)).fetches.sum() < each_day.fetches.sum()
 
 

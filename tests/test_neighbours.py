@@ -12,7 +12,7 @@ from tmdb_mongo_cache import cached_tmdb, enabled, install, is_installed, uninst
 
 from .flowkit import ANY_KEY, START
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 URL = "https://api.themoviedb.org/3/movie/550"
 BODY = {"id": 550, "title": "Made up"}

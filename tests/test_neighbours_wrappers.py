@@ -10,7 +10,7 @@ from tmdb_mongo_cache import TMDBSession, cached_tmdb, enabled, install, is_inst
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 
 class Wrapt:

@@ -18,6 +18,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.any_database
+
 Change = Callable[[requests.Session], None]
 
 

@@ -23,11 +23,12 @@ import requests
 import requests_cache
 
 from tmdb_mongo_cache import MongoBackend, TMDBSession
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .embedded_helpers import ROOT, eventually
 from .flowkit import ANY_KEY
+from .processkit import ROOT
+from .waitkit import eventually
 
 TIMEOUT = 0.5
 """The store_timeout of most caches here: long enough to be told from what a loaded machine loses."""

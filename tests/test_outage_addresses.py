@@ -20,11 +20,11 @@ import requests
 import requests_cache
 
 from tmdb_mongo_cache import MongoBackend, TMDBCache, TMDBSession
-from tmdb_mongo_cache.store.mongod import find_mongod
+from tmdb_mongo_cache.mongo.embedded.binary import find_mongod
 
-from .embedded_helpers import eventually
 from .replicakit import free_ports
 from .test_outage import Compared, ask, lines_fixture, timed
+from .waitkit import eventually
 
 __all__ = ["lines_fixture"]
 

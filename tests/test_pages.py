@@ -18,7 +18,7 @@ ROOT = DOCS.parent
 ALONE = {"design.md", "change-feed.md", "reliability.md"}
 """Pages with tests of their own."""
 
-SHOWN = {"README.md", "commands.md"}
+SHOWN = {"README.md", "commands.md", "glossary.md"}
 """Pages on which nothing is to be typed."""
 
 PAGES = sorted(page.name for page in DOCS.glob("*.md") if page.name not in ALONE)

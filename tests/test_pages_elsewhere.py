@@ -16,9 +16,9 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import CacheConfig, TMDBCache, enabled
+from tmdb_mongo_cache.mongo.embedded.binary import find_mongod
+from tmdb_mongo_cache.mongo.indexes import INDEXES
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.indexes import INDEXES
-from tmdb_mongo_cache.store.mongod import find_mongod
 
 from .pageskit import DOCS, Block, blocks_of, commands_of
 from .replicakit import free_ports
@@ -101,7 +101,7 @@ def rights() -> list[dict[str, Any]]:
 def more_for_the_doctor() -> dict[str, list[str]]:
     """Return the rights that the page names for the doctor, as MongoDB has them, with their collections."""
     page = (DOCS / "atlas.md").read_text(encoding="utf-8")
-    said = page.partition("wants two more to look at everything: ")[2].partition(". ")[0]
+    said = page.partition("needs two more to check everything: ")[2].partition(". ")[0]
     listing, sizes = said.split(", and ")
     assert ("`LIST_INDEXES` on" in listing, "`COLL_STATS` on" in sizes) == (True, True)
     return {"listIndexes": re.findall(r"`(tmdb\w+)`", listing), "collStats": re.findall(r"`(tmdb\w+)`", sizes)}

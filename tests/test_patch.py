@@ -13,7 +13,7 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 
 def test_install_returns_the_cache_it_was_given(cache):

@@ -8,6 +8,8 @@ from tmdb_mongo_cache import TMDBSession
 
 from .flowkit import ANY_KEY, START
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def moved(tmdb):

@@ -11,6 +11,8 @@ from tmdb_mongo_cache import ConfigError, TMDBCache, disabled, enabled, install,
 
 from .flowkit import ANY_KEY
 
+pytestmark = pytest.mark.any_database
+
 
 @pytest.fixture
 def is_cached(tmdb):

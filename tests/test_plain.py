@@ -17,6 +17,8 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY, MOVIE, START, expire
 
+pytestmark = pytest.mark.any_database
+
 PREPARE = requests.PreparedRequest.prepare.__code__
 
 

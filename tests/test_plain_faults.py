@@ -34,7 +34,7 @@ def test_a_broken_connection(make_cache, tmdb):
     """A look-up on a connection that the server has closed is repeated, and is a hit."""
     with enabled(make_cache()) as cache:
         assert [get(tmdb).from_cache for _ in range(2)] == [False, True]
-        for found in cache.flow.guarded.store.connection.operation()._open.client._topology._servers.values():
+        for found in cache.engine.store.connection.operation()._open.client._topology._servers.values():
             for connection in found.pool.conns:
                 connection.conn.sock.shutdown(2)
         assert get(tmdb).from_cache
@@ -63,15 +63,15 @@ def test_representations(cache, tmdb):
 
 def test_known_calls_are_forgotten(make_cache, tmdb):
     """After uninstall() nothing is left of the callers' credentials in the tables of known calls."""
-    from tmdb_mongo_cache import known
+    from tmdb_mongo_cache.integrations.requests import known_calls
 
     install(make_cache())
     for _ in range(2):
         get(tmdb)
-    assert known.known_call.cache_info().currsize
+    assert known_calls.known_call.cache_info().currsize
     uninstall()
-    assert not known.known_call.cache_info().currsize
-    assert not known._merged.cache_info().currsize
+    assert not known_calls.known_call.cache_info().currsize
+    assert not known_calls._merged.cache_info().currsize
 
 
 PROGRAM = """
@@ -96,5 +96,5 @@ def test_an_unknown_host_in_the_settings(make_cache, tmdb):
     """The quick look at an URL knows all that is in hosts, in any case and with its port."""
     cache = make_cache(hosts=[tmdb.host, "Proxy.Example:8080", "[::1]:9"])
     for url in (tmdb.url + MOVIE, "http://PROXY.example:8080/3/x", "http://[::1]:9/3/x", "https://API.tmdb.org/3/x"):
-        assert cache.may_be_tmdb(url)
-    assert not cache.may_be_tmdb("https://example.org/3/movie/550")
+        assert cache.engine.may_be_tmdb(url)
+    assert not cache.engine.may_be_tmdb("https://example.org/3/movie/550")

@@ -15,9 +15,12 @@ from hypothesis import strategies as st
 from requests.cookies import RequestsCookieJar, cookiejar_from_dict, create_cookie
 from requests.structures import CaseInsensitiveDict
 
-from tmdb_mongo_cache import install, plain
+from tmdb_mongo_cache import install
+from tmdb_mongo_cache.integrations.requests import fast_path
 
 from .fidelitykit import HEADERS, comparable
+
+pytestmark = pytest.mark.any_database
 
 SETTINGS = settings(
     deadline=None,
@@ -380,9 +383,9 @@ def netrc(tmp_path, monkeypatch):
     file.write_text("machine 127.0.0.1 login me password abcdefgh\n")
     file.chmod(0o600)
     monkeypatch.setenv("NETRC", str(file))
-    plain.forget()  # or it would be looked at in five seconds
+    fast_path.forget()  # or it would be looked at in five seconds
     yield file
-    plain.forget()
+    fast_path.forget()
 
 
 def test_netrc(ways, tmdb, netrc):

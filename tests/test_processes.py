@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,8 +20,7 @@ from tmdb_mongo_cache import TMDBCache, TMDBSession, enabled
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY, KEY, get
-from .processkit import Programs
-from .running import Runner
+from .processkit import Programs, Runner
 
 EVERYTHING = "many = range(1, 6)\nassert not any(get(number) for number in many)\n"
 
@@ -51,12 +49,6 @@ def fork(work):
         traceback.print_exc()
         os._exit(1)
 """
-
-
-@pytest.fixture
-def programs(mongo_uri: str, database: str, tmdb: StandIn) -> Iterator[Programs]:
-    with Programs(mongo_uri, database, tmdb.host) as found:
-        yield found
 
 
 class TestForks:
@@ -142,7 +134,7 @@ thread.join()
 import gc
 {EVERYTHING}
 # A fork waits for their locks, by design.
-waiting = [sys.modules[f"tmdb_mongo_cache.{{name}}"] for name in ("forks", "store.locks")]
+waiting = [sys.modules[f"tmdb_mongo_cache.{{name}}"] for name in ("fork", "mongo.embedded.locks")]
 kinds = (type(threading.Lock()), type(threading.RLock()))
 def ours():
     for found in gc.get_objects():

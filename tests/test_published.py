@@ -12,7 +12,7 @@ import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ import pytest
 from _pytest.assertion.rewrite import AssertionRewriter
 
 import tmdb_mongo_cache
-from tmdb_mongo_cache import TMDBCache, scope
+from tmdb_mongo_cache import TMDBCache, context
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY
@@ -78,7 +78,7 @@ def test_uninstalls(tmdb_cache):
     tmdb_mongo_cache.uninstall()
 """)
     run().assert_outcomes(passed=1, failed=1)
-    assert scope.installed_cache() is cache
+    assert context.installed_cache() is cache
 
 
 def test_no_mongodb(run: Run, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,12 +163,12 @@ def test_pytest_starts_no_slower() -> None:
     code = """
 import sys, pytest
 before = set(sys.modules)
-import tmdb_mongo_cache.pytest_plugin
+import tmdb_mongo_cache.testing.pytest_plugin
 print(sorted({name.partition(".")[2] for name in set(sys.modules) - before if name.startswith("tmdb_mongo_cache")}))
 print(sorted({"pymongo", "requests", "requests_cache", "rich", "wrapt", "click"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "['', '_version', 'pytest_plugin']\n[]\n"
+    assert done.stdout == "['', '_version', 'testing', 'testing.pytest_plugin']\n[]\n"
 
 
 def test_pytest_finds_the_plugin() -> None:
@@ -176,7 +176,7 @@ def test_pytest_finds_the_plugin() -> None:
     found = [
         item.value for item in entry_points(group="pytest11") if item.dist and item.dist.name == "tmdb-mongo-cache"
     ]
-    assert found == ["tmdb_mongo_cache.pytest_plugin"]
+    assert found == ["tmdb_mongo_cache.testing.pytest_plugin"]
 
 
 def test_pytest_under_run() -> None:

@@ -196,7 +196,7 @@ def test_film(tmdb_cache_recording, entered, request):
         BACKEND.get(URL + "/3/movie/13", params=KEY)
     entered.collection.update_many({}, {"$set": {"expires_at": datetime(2020, 1, 1)}})
     assert BACKEND.get(URL + "/3/movie/550", params=KEY).json()["id"] == 550
-    with pytest.raises(ConfigError, match="with a recording no cache does"):
+    with pytest.raises(ConfigError, match="a test with a recording is offline"):
         entered.warm([13], api_key="any", base_url=URL)
     with StandIn() as other:
         assert BACKEND.get(other.url + "/3/movie/13", params=KEY).status_code == 200
@@ -304,7 +304,7 @@ def test_before_pytest_7(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPa
     """Under a pytest before version 7 the plugin is loaded all the same, and its fixtures say what they need."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makepyfile(test_it="def test_other(): open('passed', 'w').close()\ndef test_it(tmdb_cache): pass\n")
-    command = [sys.executable, "-W", "error", "-c", OLD, "-q", "-p", "tmdb_mongo_cache.pytest_plugin"]
+    command = [sys.executable, "-W", "error", "-c", OLD, "-q", "-p", "tmdb_mongo_cache.testing.pytest_plugin"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert "tmdb_cache needs pytest 7" in done.stdout
     assert done.returncode == pytest.ExitCode.TESTS_FAILED

@@ -44,11 +44,11 @@ def test_record_and_play(run: Run, project: Project, tmdb: StandIn, pytester: py
     project(RECORDED)
     result = run()
     result.assert_outcomes(errors=2)
-    assert "films.jsonl is not there: record it with pytest --tmdb-cache-record" in said(result)
+    assert "films.jsonl does not exist: record it with pytest --tmdb-cache-record" in said(result)
     assert tmdb.count == 0
     result = run("--tmdb-cache-record")
     result.assert_outcomes(passed=2)
-    assert "tmdb-mongo-cache: 2 answers recorded in films.jsonl" in said(result)
+    assert "tmdb-mongo-cache: 2 responses recorded in films.jsonl" in said(result)
     text = (pytester.path / "films.jsonl").read_text(encoding="utf-8")
     assert [len(text.splitlines()), API_KEY in text, tmdb.count] == [3, False, 2]
     tmdb.fail("refuse")
@@ -67,7 +67,7 @@ def test_what_is_missing(run: Run, project: Project, tmdb: StandIn, pytester: py
     path.write_text(path.read_text().replace("603", "13"), encoding="utf-8")
     result = run()
     result.assert_outcomes(passed=1, failed=1)
-    missing = f"no answer for GET {tmdb.host}/3/movie/13: it is not in films.jsonl; record it with pytest --tmdb-"
+    missing = f"no response for GET {tmdb.host}/3/movie/13: it is not in films.jsonl; record it with pytest --tmdb-"
     assert missing in said(result)
     assert tmdb.count == 2
     run("--tmdb-cache-record").assert_outcomes(passed=2)
@@ -87,7 +87,7 @@ def test_six_months(run: Run, project: Project, tmdb: StandIn, pytester: pytest.
     change(file, timestamp=ago(days=181))
     result = run()
     result.assert_outcomes(errors=2)
-    assert "more than 180 days ago" in said(result)
+    assert "older than 180 days" in said(result)
     assert "record them again with pytest --tmdb-cache-record" in said(result)
     run("--tmdb-cache-record").assert_outcomes(passed=2)
     run().assert_outcomes(passed=2)
@@ -107,7 +107,7 @@ def test_where_a_recording_is(run: Run, project: Project, pytester: pytest.Pytes
     assert (pytester.path / "all" / "all.jsonl").is_file()
     assert (pytester.path / "sub" / "own.jsonl").is_file()
     path.write_text(f"{CALLING}\n@pytest.mark.tmdb_cache_recording\n{text}", encoding="utf-8")
-    assert "takes the name of a file" in said(run(str(path)))
+    assert "takes one argument, a file name" in said(run(str(path)))
 
 
 def test_a_bad_recording(run: Run, project: Project, pytester: pytest.Pytester) -> None:
@@ -121,7 +121,7 @@ def test_a_bad_recording(run: Run, project: Project, pytester: pytest.Pytester) 
     for line in ([], ["--tmdb-cache-record"]):
         result = run(*line)
         result.assert_outcomes(errors=2)
-        assert "is no export of tmdb-mongo-cache" in said(result)
+        assert "is not an export of tmdb-mongo-cache" in said(result)
 
 
 def test_recording_is_done_in_one_process(run: Run, project: Project) -> None:

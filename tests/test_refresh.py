@@ -354,7 +354,9 @@ def test_what_is_no_feed(tmdb, keep, follow):
     keep("/3/movie/1")
     for body in NO_FEED:
         tmdb.answer("/3/movie/changes", body=body)
-        with pytest.raises(UpstreamError, match=r"^TMDB's answer for /3/movie/changes is not a page .*; run it again"):
+        with pytest.raises(
+            UpstreamError, match=r"^TMDB's response for /3/movie/changes is not a page .*; run the command again"
+        ):
             follow()
 
 
@@ -395,14 +397,14 @@ def test_a_tomorrow_that_tmdb_does_not_take(tmdb, keep, follow, collection):
     assert stale(collection) == found
     tmdb.on_call = None
     tmdb.fail("422", path="/changes")
-    with pytest.raises(UpstreamError, match="refuses the params"):
+    with pytest.raises(UpstreamError, match="rejects the params"):
         follow()
 
 
 def test_a_wrong_key(tmdb, keep, follow, make_cache):
     """A key that TMDB does not accept is an error in one sentence after one call, and holds up nobody."""
     keep("/3/movie/1")
-    with pytest.raises(UpstreamError, match=r"^TMDB does not accept the key \(status 401\)$"):
+    with pytest.raises(UpstreamError, match=r"^TMDB rejects the API key \(status 401\)$"):
         follow(api_key="invalid")
     assert len(pages_read(tmdb)) == 1
     assert follow(make_cache()).followed
@@ -413,7 +415,7 @@ def test_a_tmdb_that_fails_again_and_again(tmdb, keep, follow):
     keep("/3/movie/1")
     tmdb.fail("503", path="/changes", retry_after=0)
     with pytest.raises(
-        UpstreamError, match=r"^TMDB failed for /3/movie/changes \(status 503\); run it again to go on$"
+        UpstreamError, match=r"^TMDB failed for /3/movie/changes \(status 503\); run the command again to resume$"
     ):
         follow()
     assert len(pages_read(tmdb)) == 4
@@ -530,7 +532,7 @@ def test_a_lost_lease(tmdb, keep, follow, collection, state):
     lease = {"_id": "lease", "owner": "another", "until": now().replace(microsecond=0) + timedelta(seconds=60)}
 
     tmdb.on_call = lambda _: state.replace_one({"_id": "lease"}, lease)
-    with pytest.raises(StoreError, match="another process follows the feed now"):
+    with pytest.raises(StoreError, match="another process follows the change feed now"):
         follow()
     assert stale(collection) == []
     assert state.find_one({"_id": "lease"}) == lease
@@ -598,15 +600,15 @@ def test_without_mongodb(tmdb, follow, make_cache):
 def test_offline_and_disabled(tmdb, follow, make_cache):
     """A cache that is offline or disabled is refused with a sentence."""
     for setting in ("offline", "disabled"):
-        with pytest.raises(ConfigError, match="neither offline nor disabled"):
+        with pytest.raises(ConfigError, match="offline and disabled must not be set"):
             follow(make_cache(**{setting: True}))
     assert tmdb.count == 0
 
 
 REFUSED = [
-    ({"api_key": None}, "TMDB wants a key: set TMDB_API_KEY"),
-    ({"api_key": " \n"}, "TMDB wants a key"),
-    ({"api_key": "5ecre7 key"}, "has characters that no key has"),
+    ({"api_key": None}, "TMDB needs an API key: set TMDB_API_KEY"),
+    ({"api_key": " \n"}, "TMDB needs an API key"),
+    ({"api_key": "5ecre7 key"}, "characters that no TMDB key has"),
     ({"rate": 0}, "rate must be"),
     ({"rate": float("nan")}, "rate must be"),
     ({"rate": True}, "rate must be"),

@@ -16,9 +16,9 @@ import pytest
 
 from tmdb_mongo_cache import enabled
 
-from .embedded_helpers import eventually
 from .flowkit import get, now
-from .running import Runner
+from .processkit import Runner
+from .waitkit import eventually
 
 COMMAND = ("-m", "tmdb_mongo_cache", "refresh")
 SECRET = "5ecre7" * 5
@@ -87,9 +87,9 @@ def test_a_round(refresh, changed, collection):
     done = refresh()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("1 titles and people changed (")
-    assert done.stdout.endswith("pages read, those of today in every round), 1 answers became stale\n")
+    assert done.stdout.endswith("pages read, those of today in every run), 1 response became stale\n")
     assert collection.find_one({"_id": key})["expires_at"] <= now()
-    assert "0 answers became stale" in refresh().stdout
+    assert "0 responses became stale" in refresh().stdout
 
 
 def test_prefetch_and_a_failure(refresh, changed, tmdb, collection):
@@ -98,36 +98,36 @@ def test_prefetch_and_a_failure(refresh, changed, tmdb, collection):
     tmdb.fail("503", path="/3/movie/2")
     done = refresh("--prefetch")
     assert (done.returncode, done.stdout.rpartition(";")[2]) == (1, " 1 fetched again\n")
-    assert done.stderr.splitlines()[-1] == f"{keys[1]}: TMDB failed, the older answer stays"
+    assert done.stderr.splitlines()[-1] == f"{keys[1]}: TMDB failed; the stale response is kept"
     tmdb.heal()
     done = refresh("--prefetch")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.endswith("0 answers became stale; 1 fetched again\n")
+    assert done.stdout.endswith("0 responses became stale; 1 fetched again\n")
 
 
 def test_another_is_following(refresh, changed, collection):
-    """Where another process is just following the feed, that is said, and is no failure."""
+    """Where another process is following the feed, that is said, and is no failure."""
     changed(550)
     state = collection.database["tmdb_cache_changes"]
     state.insert_one({"_id": "lease", "owner": "another", "until": now() + timedelta(seconds=50)})
     done = refresh()
     assert (done.returncode, done.stderr) == (0, "")
-    assert "another process is just following" in done.stdout
+    assert "another process is following" in done.stdout
 
 
 @pytest.mark.parametrize(
-    ("options", "env", "said"),
+    ("options", "variables", "said"),
     [
-        ([], {"TMDB_API_KEY": ""}, "TMDB wants a key: set TMDB_API_KEY"),
-        (["--watch", "--every", "soon"], {}, "--every is a time like"),
+        ([], {"TMDB_API_KEY": ""}, "TMDB needs an API key: set TMDB_API_KEY"),
+        (["--watch", "--every", "soon"], {}, "--every takes a duration like"),
         (["--rate", "0"], {}, "rate must be"),
-        (["--watch"], {"TMDB_CACHE_OFFLINE": "1"}, "neither offline nor disabled"),
+        (["--watch"], {"TMDB_CACHE_OFFLINE": "1"}, "offline and disabled must not be set"),
     ],
     ids=str,
 )
-def test_bad_input(refresh, tmdb, options, env, said):
+def test_bad_input(refresh, tmdb, options, variables, said):
     """What cannot be used is one sentence and the code 2, with --watch too, and TMDB is not called."""
-    done = refresh(*options, **env)
+    done = refresh(*options, **variables)
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("tmdb-mongo-cache: ")
@@ -139,7 +139,7 @@ def test_a_wrong_key_and_no_database(refresh, changed):
     """A key that TMDB refuses, and a MongoDB that is away, are one sentence each and the code 1."""
     changed(550)
     for env, said in (
-        ({"TMDB_API_KEY": "invalid"}, "TMDB does not accept the key (status 401)"),
+        ({"TMDB_API_KEY": "invalid"}, "TMDB rejects the API key (status 401)"),
         ({"TMDB_CACHE_URI": "mongodb://a:pa55word@127.0.0.1:9/?serverSelectionTimeoutMS=200"}, "does not answer"),
     ):
         done = refresh(**env)
@@ -187,7 +187,7 @@ def test_watch_ends_between_rounds(watching, changed, collection):
     """Ctrl-C between two rounds ends --watch at once, with 0 and nothing more to say."""
     changed(550)
     process = watching("--every", "1h")
-    assert "1 answers became stale" in process.stdout.readline()
+    assert "1 response became stale" in process.stdout.readline()
     time.sleep(1)  # from its last word to its sleep
     assert interrupt(process) == (0, "", "")
 

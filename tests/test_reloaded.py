@@ -6,7 +6,7 @@ import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 EACH = "[n for n in list(sys.modules) if n.partition('.')[0] == 'requests' and 'packages' not in n]"
 

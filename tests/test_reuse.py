@@ -14,15 +14,16 @@ from pathlib import Path
 import pymongo
 import pytest
 import requests
-from pymongo.monitoring import CommandListener
 from requests_cache import DO_NOT_CACHE
 
 from tmdb_mongo_cache import OfflineError, TMDBSession, cached_tmdb, enabled, install
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.tmdb.appended import NOT_SERVED, PARTS, sources
-from tmdb_mongo_cache.tmdb.keys import key_of_url
+from tmdb_mongo_cache.tmdb.cache_key import key_of_url
 
 from .flowkit import ANY_KEY, DAY, KEY, MOVIE, expire, get, near, now, status_of, warnings
+
+pytestmark = pytest.mark.any_database
 
 RECORDINGS = Path(__file__).parents[2] / "shared" / "recordings" / "exchanges.jsonl"
 CREDITS = f"{MOVIE}/credits"
@@ -34,42 +35,6 @@ PATHS = {
     "/3/tv/{series_id}/season/{season_number}": "/3/tv/1399/season/2",
     "/3/tv/{series_id}/season/{season_number}/episode/{episode_number}": "/3/tv/1399/season/2/episode/3",
 }
-
-
-class Commands(CommandListener):
-    """Keeps a client's commands, and does something once after a find."""
-
-    def __init__(self):
-        self.seen = []
-        self.after_find = None
-
-    def started(self, event):
-        self.seen.append(event.command)
-
-    def succeeded(self, event):
-        if event.command_name == "find" and self.after_find is not None:
-            what, self.after_find = self.after_find, None
-            what()
-
-    def failed(self, event):
-        pass
-
-    def take(self):
-        """Return the names of the commands since the last time."""
-        names = [next(iter(command)) for command in self.seen]
-        self.seen.clear()
-        return sorted(names)
-
-
-@pytest.fixture
-def commands():
-    return Commands()
-
-
-@pytest.fixture
-def client(mongo_uri, commands):
-    with pymongo.MongoClient(mongo_uri, event_listeners=[commands]) as found:
-        yield found
 
 
 @pytest.fixture
@@ -582,7 +547,7 @@ class TestMongoDB:
                 cache = make_cache(uri=None, client=client, store_timeout=0.5, reuse_appended=True)
                 fill(tmdb, cache)
                 assert reused(ask(tmdb, cache))
-                commands.after_find = lambda: os.kill(server.pid, signal.SIGSTOP)
+                commands.after["find"] = lambda: os.kill(server.pid, signal.SIGSTOP)
                 pid, began = server.pid, time.monotonic()
                 try:
                     found = ask(tmdb, cache)

@@ -22,8 +22,10 @@ from tmdb_mongo_cache import CacheConfig, TMDBCache, TMDBSession, cached_tmdb
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tmdb import credentials
 
-from .embedded_helpers import eventually
 from .flowkit import API_KEY, get
+from .waitkit import eventually
+
+pytestmark = pytest.mark.any_database
 
 
 def test_a_client_that_nobody_closed_is_closed(mongo_uri: str, database: str, tmdb: StandIn) -> None:
@@ -114,7 +116,7 @@ def test_an_embedded_server_that_was_killed_is_started_again(tmp_path: Path, tmd
     """When the embedded mongod is killed under a running program, its answers are there again soon."""
     code = (
         "import os, signal, sys, time, tmdb_mongo_cache as t\n"
-        "from tmdb_mongo_cache.store.embedded import shared_server\n"
+        "from tmdb_mongo_cache.mongo.embedded.server import shared_server\n"
         "with t.TMDBSession(uri='embedded', hosts=[sys.argv[1]]) as session:\n"
         "    url = f'http://{sys.argv[1]}/3/movie/550?api_key=abcdef0123456789'\n"
         "    session.get(url)\n"
@@ -154,7 +156,7 @@ def test_many_threads_make_one_store(make_cache: Callable[..., TMDBCache], tmdb:
     """Threads that come at once to a new cache open one client between them."""
     cache = make_cache()
     with ThreadPoolExecutor(8) as pool:
-        stores = {id(store) for store in pool.map(lambda _: cache.flow.guarded.store, range(8))}
+        stores = {id(store) for store in pool.map(lambda _: cache.engine.store, range(8))}
     assert len(stores) == 1
 
 

@@ -20,9 +20,9 @@ import pytest
 from tmdb_mongo_cache import CacheError, ConfigError, MongoBackend, TMDBCache, cached_tmdb, enabled
 from tmdb_mongo_cache.standin import StandIn
 
-from .embedded_helpers import eventually
 from .flowkit import get
-from .running import Runner
+from .processkit import Runner
+from .waitkit import eventually
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # Python 3.12 and newer, of any fork with threads
@@ -118,7 +118,7 @@ def test_a_dropped_cache_is_closed(mongo_uri: str, database: str, tmdb: StandIn)
     gc.collect()
     gc.disable()
     try:
-        gone = weakref.ref(cache.flow.guarded.store.connection)
+        gone = weakref.ref(cache.engine.store.connection)
         del cache
         eventually(lambda: gone() is None)
     finally:
@@ -146,7 +146,7 @@ def test_an_opening_that_failed_collects_nothing(
     lengths = []
     for _ in range(30):
         try:
-            cache.flow.guarded.store.get("GET x")
+            cache.engine.store.find("GET x")
         except CacheError as error:
             lengths.append(len(list(traceback.walk_tb(error.__traceback__))))
     assert len(set(lengths)) == 1
@@ -156,7 +156,7 @@ def test_an_opening_that_failed_collects_nothing(
 def test_closing_without_a_server_is_prompt() -> None:
     """Closing a cache whose MongoDB is away takes no longer than a moment."""
     cache = TMDBCache(uri="mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=15000", store_timeout=0.1)
-    _quietly(lambda: cache.flow.guarded.store.get("GET x"))
+    _quietly(lambda: cache.engine.store.find("GET x"))
     started = time.monotonic()
     cache.close()
     assert time.monotonic() - started < 1

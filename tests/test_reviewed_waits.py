@@ -15,10 +15,10 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import TMDBSession, enabled
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
-from .embedded_helpers import eventually
 from .flowkit import API_KEY, KEY, MOVIE, expire, get
+from .waitkit import eventually
 
 
 @pytest.fixture
@@ -188,8 +188,8 @@ def test_an_interrupted_leader(tmdb, cache, other, collection):
     """A lease whose holder was interrupted is not renewed."""
     with enabled(other):
         get(tmdb)
-    other.flow.guarded.take(KEY, False)
-    other.flow.guarded.let_go(KEY)
+    other.engine.driver.store.acquire_lease(KEY, False)
+    other.engine.driver.store.abandon_lease(KEY)
     collection.delete_many({})
     began = time.monotonic()
     with enabled(cache):

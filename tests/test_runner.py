@@ -13,7 +13,7 @@ import pytest
 
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 CALL = (
     'import requests; print(requests.get("https://api.themoviedb.org/3/movie/1?api_key=abcdef0123456789").json()["id"])'
@@ -177,7 +177,7 @@ def test_options_are_settings(runner: Runner, tls_tmdb: StandIn) -> None:
         (["-m"], "-m needs the name of a module"),
         (["--uri", "http://localhost", "-c", "1"], "uri must be a MongoDB URI"),
         (["--uri", "mongodb://u:s3cr3t@h:notaport", "-c", "1"], "mongodb://***@h:notaport"),
-        (["--expire-after", "soon", "-c", "1"], "--expire-after: cannot make sense of 'soon'"),
+        (["--expire-after", "soon", "-c", "1"], "--expire-after: invalid value 'soon'"),
     ],
 )
 def test_bad_input_is_one_sentence(runner: Runner, arguments: list[str], said: str) -> None:

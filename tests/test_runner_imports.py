@@ -9,14 +9,15 @@ import pytest
 import tmdb_mongo_cache
 from tmdb_mongo_cache.standin import StandIn
 
-from .running import Runner
+from .processkit import Runner
 
 GET = "requests.get('https://api.themoviedb.org/3/movie/1?api_key=abcdef0123456789')"
 SHOW = f"import requests\nprint(*[getattr({GET}, 'from_cache', None) for _ in range(2)])\n"
 
 MODULES = [
-    "cache", "config", "errors", "pytest_plugin", "standin", "doors.cli", "doors.decorator", "responses", "stats",
-]  # fmt: skip
+    *("cache", "config", "errors", "testing.pytest_plugin", "standin", "cli.main", "activation.decorator"),
+    *("integrations.requests.response", "metrics.counters"),
+]
 
 FIRST = [
     *(f"from tmdb_mongo_cache import {name}" for name in tmdb_mongo_cache.__all__),

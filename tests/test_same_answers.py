@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache import disabled, enabled
-from tmdb_mongo_cache.tmdb.header_fields import storable
+from tmdb_mongo_cache.httpcache.storable_headers import storable
 
 from .flowkit import now
 
@@ -146,7 +146,7 @@ def same(upstream, make_cache, collection):
                 hits.append(1)
                 moment = now() - timedelta(seconds=30)
                 collection.update_many({}, {"$set": {"expires_at": moment}})
-                cache.flow.memory and cache.flow.memory.forget_all()
+                cache.engine.core.memory and cache.engine.core.memory.forget_all()
                 upstream.failing = FAILURES[failure]
                 stale, from_cache = outcome(call)
                 upstream.failing = None

@@ -14,6 +14,8 @@ from tmdb_mongo_cache import CacheConfig, OfflineError, TMDBCache, TMDBSession, 
 
 from .flowkit import MOVIE, START, expire
 
+pytestmark = pytest.mark.any_database
+
 KEY = "5ec2e7a91c0d4f6b8a3e2d1c0b9a8f7e"
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXBheWxvYWQ.c2lnbmF0dXJlLXNlY3JldA"
 COOKIE = "cookie-value-5ec2e7"

@@ -17,11 +17,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tmdb_mongo_cache import EmbeddedServerError
-from tmdb_mongo_cache.doors.cli import cli
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.cli.main import cli
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
-from .embedded_helpers import eventually, gone, leave, ping, user
-from .running import Runner
+from .embeddedkit import gone, leave, ping, user
+from .processkit import Runner
+from .waitkit import eventually
 
 MARK = "kept"
 
@@ -83,12 +84,12 @@ def test_start_where_it_runs(server: EmbeddedServer, run: Callable[..., Result])
         done = run("start")
         assert (done.exit_code, done.stdout.partition(" (")[0]) == (
             0,
-            "the embedded MongoDB runs already, and stays from now on",
+            "the embedded MongoDB is already running, and now stays",
         )
         leave(process)
     assert server.pid == pid
     done = run("start")
-    assert (done.exit_code, "runs already (process" in done.stdout) == (0, True)
+    assert (done.exit_code, "is already running (process" in done.stdout) == (0, True)
     assert answer(run("status", "--json"))["kept"]
 
 
@@ -100,7 +101,7 @@ def test_stop_where_programs_use_it(server: EmbeddedServer, run: Callable[..., R
         assert "server stop --force" in str(done.exception)
         assert server.pid == pid
         assert answer(run("status", "--json"))["in_use"]
-        assert run("stop", "--force").stdout == "the embedded MongoDB is stopped\n"
+        assert run("stop", "--force").stdout == "the embedded MongoDB has been stopped\n"
         assert server.pid is None
 
 
@@ -118,7 +119,7 @@ def test_stop_what_was_left_over(server: EmbeddedServer, run: Callable[..., Resu
 def test_stop_where_none_runs(server: EmbeddedServer, run: Callable[..., Result]) -> None:
     """To stop what does not run is no mistake, and makes no folder."""
     done = run("stop")
-    assert (done.exit_code, done.stdout) == (0, "the embedded MongoDB does not run\n")
+    assert (done.exit_code, done.stdout) == (0, "the embedded MongoDB is not running\n")
     assert not server.folder.exists()
 
 

@@ -14,7 +14,7 @@ from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import ANY_KEY
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.any_database]
 
 
 def test_it_is_a_session(session):

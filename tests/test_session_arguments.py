@@ -8,6 +8,8 @@ import requests
 
 from tmdb_mongo_cache import ConfigError
 
+pytestmark = pytest.mark.any_database
+
 
 def test_it_is_cached(call, tmdb):
     """A second call comes from the cache, by get, request and send."""

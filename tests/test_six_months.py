@@ -10,6 +10,8 @@ from tmdb_mongo_cache import OfflineError, TMDBSession, cached_tmdb, enabled
 
 from .flowkit import MOVIE, get, now, sent, status_of
 
+pytestmark = pytest.mark.any_database
+
 SIX_MONTHS = timedelta(days=180)
 FAR = datetime(2099, 1, 1, tzinfo=timezone.utc)
 OLD = {"id": 550, "status": "Released", "release_date": "1999-10-15"}
@@ -48,8 +50,8 @@ class TestSixMonths:
                 changes = {"timestamp": fetched, "expires_at": now() - timedelta(seconds=5)}
                 if days:
                     collection.update_one({}, {"$set": changes})
-                    if cache.flow.memory:
-                        cache.flow.memory.forget_all()
+                    if cache.engine.core.memory:
+                        cache.engine.core.memory.forget_all()
                     tmdb.answer(MOVIE, status=304, headers={"ETag": '"1"', "Cache-Control": "max-age=1000000000"})
                     cached_tmdb(cache=cache, refresh=True)(get)(tmdb)
                     assert tmdb.calls[-1].status == 304
@@ -70,12 +72,12 @@ class TestSixMonths:
             offline = cached_tmdb(cache=cache, offline=True)(get)
             younger = {**later, "timestamp": now() - SIX_MONTHS + timedelta(hours=1)}
             collection.update_one({}, {"$set": younger})
-            if cache.flow.memory:
-                cache.flow.memory.forget_all()
+            if cache.engine.core.memory:
+                cache.engine.core.memory.forget_all()
             assert offline(tmdb).from_cache
             collection.update_one({}, {"$set": {**later, "timestamp": now() - SIX_MONTHS}})
-            if cache.flow.memory:
-                cache.flow.memory.forget_all()
+            if cache.engine.core.memory:
+                cache.engine.core.memory.forget_all()
             with pytest.raises(OfflineError):
                 offline(tmdb)
             with TMDBSession(cache) as session:
@@ -97,7 +99,7 @@ def test_six_months_in_memory(tmdb, make_cache, collection):
         end = now() + timedelta(seconds=2)
         later = {"expires_at": end + timedelta(days=9), "purge_at": end + timedelta(days=9)}
         collection.update_one({}, {"$set": {**later, "timestamp": end - SIX_MONTHS}})
-        cache.flow.memory.forget_all()
+        cache.engine.core.memory.forget_all()
         places = []
         for _ in range(2000):
             before = now()
@@ -113,23 +115,15 @@ def test_six_months_in_memory(tmdb, make_cache, collection):
         assert tmdb.count == 2
 
 
-@pytest.fixture
-def cached_session(make_session, tmdb, monkeypatch):
-    """Make requests-cache sessions that take the stand-in for TMDB."""
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    monkeypatch.setenv("TMDB_CACHE_EXPIRE_AFTER", "-1")
-    return make_session
-
-
 @pytest.mark.parametrize("wanted", [-1, timedelta(days=400), FAR, None], ids=str)
 @pytest.mark.parametrize("own_keys", [False, True])
-def test_requests_cache(tmdb, collection, cached_session, wanted, own_keys):
+def test_requests_cache(tmdb, collection, make_tmdb_session, monkeypatch, wanted, own_keys):
     """Under requests-cache, too, nothing outlasts 180 days from its fetch, and no 304 restarts them."""
+    monkeypatch.setenv("TMDB_CACHE_EXPIRE_AFTER", "-1")
     own = {"match_headers": ["X-Flavour"]} if own_keys else {}
     headers = {"X-Flavour": "a"}
     expire_after = {} if wanted is None else {"expire_after": wanted}
-    session = cached_session(stale_if_error=True, **expire_after, **own)
+    session = make_tmdb_session(stale_if_error=True, **expire_after, **own)
     get(tmdb, session=session, headers=headers)
     fetched = now() - timedelta(days=179.9)
     collection.update_one({}, {"$set": {"timestamp": fetched, "expires_at": now() - timedelta(seconds=5)}})

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import enabled
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
 from . import soakkit
 from .flowkit import KEY, expire, get

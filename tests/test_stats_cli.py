@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tmdb_mongo_cache import ConfigError, TMDBCache, enabled
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import get
 
 NOTHING = """No calls of programs were counted in the last 1 day.
-(MongoBackend, statistics=False and programs with private calls alone count nothing; see ls.)
+(Not counted: MongoBackend, statistics=False, programs that only make private calls. See ls.)
 """
 
 
@@ -85,8 +85,8 @@ def test_picture(stats: Callable[..., Result], tmp_path: Path, suffix: str) -> N
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (("--plot", "saved.txt"), "--plot takes the name of a .png, .svg or .pdf file"),
-        (("--plot", "/no/such/folder/saved.png"), "the picture cannot be written to /no/such/folder/saved.png"),
+        (("--plot", "saved.txt"), "--plot takes a .png, .svg or .pdf file"),
+        (("--plot", "/no/such/folder/saved.png"), "cannot write the plot to /no/such/folder/saved.png"),
         (("--days", "0"), "days must be a number of days"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 
 from tmdb_mongo_cache import ConfigError, ImportReport, StoreUnavailable, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tools.exporting import Exporting
+from tmdb_mongo_cache.transfer.exporter import Exporter
 
 from .flowkit import API_KEY, KEY, MOVIE, ODD, STANDIN, START, expire, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
@@ -65,7 +65,7 @@ def test_everything_comes_back_byte_for_byte(
         expire(collection)
         assert get(tmdb).headers["Cache-Status"].count("304")
         moment = datetime.now(timezone.utc)
-        cache._store.staleness.of_titles("movie", [99, 404, 550], moment + DAY, moment)
+        cache.engine.store.invalidation.expire_titles("movie", [99, 404, 550], moment + DAY, moment)
     original = raw_documents(collection)
     assert cache.export_entries(file) == len(original) == len(bodies) + 4
     assert sum(b"changed_at" in document for document in original) == 3
@@ -119,12 +119,12 @@ def test_left_out(cache: TMDBCache, collection: Any, films: list[str], file: Pat
     collection.update_one({"_id": films[1]}, {"$set": {"purge_at": now() - DAY}})
     collection.update_one({"_id": films[4]}, {"$set": {"headers": {"Set-Cookie": "a=b"}}})
     collection.update_one({"_id": films[5]}, {"$set": {"headers": {"Set-Cookie": "a=b"}}})
-    exporting = Exporting(cache)
-    exporting.to_file(file)
-    assert (exporting.count, exporting.left_out) == (7, 3)
+    exporter = Exporter(cache.engine)
+    exporter.to_file(file)
+    assert (exporter.count, exporter.left_out) == (7, 3)
     assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("WARNING", "2 answers left out: a credential or a cookie in its headers"),
-        ("WARNING", "1 answer left out: the time is over for which they may be kept"),
+        ("WARNING", "2 responses left out: a credential or a cookie in its headers"),
+        ("WARNING", "1 response left out: past the time that they may be stored"),
     ]
 
 

@@ -19,16 +19,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tmdb_mongo_cache import CacheError, TMDBCache, enabled
-from tmdb_mongo_cache.doors.cli import cli
+from tmdb_mongo_cache.cli.main import cli
 from tmdb_mongo_cache.standin import StandIn
 
 from .flowkit import API_KEY, START, get, make_tmdbs_own
-
-
-@pytest.fixture
-def env(mongo_uri: str, database: str, tmdb: StandIn) -> dict[str, str]:
-    settings = {"URI": mongo_uri, "DATABASE": database, "HOSTS": tmdb.host, "STORE_TIMEOUT": "10"}
-    return {f"TMDB_CACHE_{name}": value for name, value in settings.items()}
 
 
 @pytest.fixture
@@ -64,7 +58,7 @@ def start(env: dict[str, str], *line: Any, **options: Any) -> subprocess.Popen[b
 def test_there_and_back(env: dict[str, str], films: int, collection: Any, tmp_path: Path) -> None:
     """What was exported is imported, once; the second time it is there already."""
     file = tmp_path / "films.jsonl"
-    assert run(env, "export", file).output == "6 answers exported\n"
+    assert run(env, "export", file).output == "6 responses exported\n"
     collection.delete_many({})
     found = run(env, "import", file)
     assert (found.exit_code, found.stdout.split()[:2], found.stderr) == (0, ["6", "imported"], "")
@@ -89,14 +83,14 @@ def test_left_out(
     print(run(env, "export", "-").stdout)
     less = {**env, "TMDB_CACHE_HOSTS": ""}
     found = run(less, "export", file)
-    assert (found.exit_code, found.stdout) == (0, "6 answers exported\n")
-    assert found.stderr.startswith("3 answers left out: it is not TMDB's")
+    assert (found.exit_code, found.stdout) == (0, "6 responses exported\n")
+    assert found.stderr.startswith("3 responses left out: it is not TMDB's")
     assert "TMDB_CACHE_HOSTS" in found.stderr
     found = run(less, "export", file, "--force", "--json")
     assert json.loads(found.stdout) == {"file": str(file), "exported": 6, "left_out": 3}
-    assert found.stderr.startswith("3 answers left out: ")
+    assert found.stderr.startswith("3 responses left out: ")
     found = run(env, "export", file, "--force")
-    assert (found.stdout, found.stderr) == ("9 answers exported\n", "")
+    assert (found.stdout, found.stderr) == ("9 responses exported\n", "")
 
 
 def test_refused(env: dict[str, str], films: int, collection: Any, tmp_path: Path) -> None:
@@ -109,21 +103,21 @@ def test_refused(env: dict[str, str], films: int, collection: Any, tmp_path: Pat
     found = run(env, "import", file)
     assert (found.exit_code, collection.count_documents({})) == (1, 6)
     assert "line 8: not a JSON object\n" in found.stderr
-    assert found.stderr.endswith("and 10 more lines (--json lists them all)\n")
+    assert found.stderr.endswith("and 10 more lines (--json lists all of them)\n")
     refused = json.loads(run(env, "import", file, "--json").stdout)["refused"]
     assert (len(refused), refused[-1]) == (60, {"line": 67, "why": "not a JSON object"})
 
 
 WRONG = [
-    (["export", "{there}"], "is there already"),
-    (["export", "{folder}"], "is a folder"),
-    (["export", "{folder}/none/x"], "cannot be written"),
+    (["export", "{there}"], "exists"),
+    (["export", "{folder}"], "is a directory"),
+    (["export", "{folder}/none/x"], "cannot write"),
     (["export", "{folder}/x", "--type", "film"], "film"),
-    (["export", "-", "--json"], "--json goes with a file"),
+    (["export", "-", "--json"], "--json needs a file"),
     (["export"], "FILE"),
-    (["import", "{there}"], "is no export"),
-    (["import", "{folder}/none"], "cannot be read"),
-    (["import", "{folder}"], "cannot be read"),
+    (["import", "{there}"], "is not an export"),
+    (["import", "{folder}/none"], "cannot read"),
+    (["import", "{folder}"], "cannot read"),
     (["import", "-"], "standard input is empty"),
 ]
 
@@ -147,7 +141,7 @@ def test_by_a_pipe(env: dict[str, str], films: int, collection: Any) -> None:
     """A dash is standard output and standard input; a reader that has enough is no error."""
     exporting = start(env, "export", "-")
     whole, err = exporting.communicate(timeout=60)
-    assert (exporting.returncode, len(whole.splitlines()), err) == (0, 7, b"6 answers exported\n")
+    assert (exporting.returncode, len(whole.splitlines()), err) == (0, 7, b"6 responses exported\n")
     collection.delete_many({})
     found = run(env, "import", "-", given=whole)
     assert (found.exit_code, collection.count_documents({})) == (0, 6)
@@ -170,11 +164,11 @@ def test_streams_that_fail(env: dict[str, str], films: int, tmp_path: Path) -> N
         done = start(env, "export", "-", stdout=stream, preexec_fn=limit)
         _, err = done.communicate(timeout=60)
     assert (done.returncode, full.stat().st_size) == (1, 1000)
-    assert err.decode().endswith(f"standard output cannot be written: {os.strerror(errno.EFBIG)}\n")
+    assert err.decode().endswith(f"cannot write to standard output: {os.strerror(errno.EFBIG)}\n")
     assert err.count(b"\n") == 1
     for command, number, code, says in (
-        ("export", 1, 1, b"standard output cannot be written: it is closed\n"),
-        ("import", 0, 2, b"tmdb-mongo-cache: standard input is empty, and no export of tmdb-mongo-cache\n"),
+        ("export", 1, 1, b"cannot write to standard output: it is closed\n"),
+        ("import", 0, 2, b"tmdb-mongo-cache: standard input is empty, and not an export of tmdb-mongo-cache\n"),
     ):
         done = start(env, command, "-", preexec_fn=lambda number=number: os.close(number))
         _, err = done.communicate(timeout=60)
@@ -187,7 +181,7 @@ def test_going_on_is_said(env: dict[str, str], films: int, tmp_path: Path) -> No
     file, part = tmp_path / "films.jsonl", tmp_path / "films.jsonl.part"
     run(env, "export", part)
     found = run(env, "export", file, "--json")
-    assert found.stderr.startswith("going on behind 6 answers of an export that was interrupted at 20")
+    assert found.stderr.startswith("resuming after 6 responses: the export was interrupted at 20")
     assert json.loads(found.stdout)["exported"] == 6
 
 
@@ -211,7 +205,7 @@ def test_ctrl_c_and_kill(env: dict[str, str], stored: dict[str, Any], collection
         _, err = exporting.communicate(timeout=60)
         sizes.append(part.stat().st_size)
         if number == signal.SIGINT:
-            assert (exporting.returncode, b"goes on from here" in err) == (130, True)
+            assert (exporting.returncode, b"to resume" in err) == (130, True)
     assert 0 < sizes[0] < sizes[1]
     found = run(env, "export", file, "--json")
     assert json.loads(found.stdout)["exported"] == 10_001
@@ -225,7 +219,7 @@ def test_ctrl_c_and_kill(env: dict[str, str], stored: dict[str, Any], collection
         importing.send_signal(number)
         out, err = importing.communicate(timeout=60)
         if number == signal.SIGINT:
-            assert (importing.returncode, b"goes on from here" in err, b"imported" in out) == (130, True, True)
+            assert (importing.returncode, b"to resume" in err, b"imported" in out) == (130, True, True)
         assert 0 < collection.count_documents({}) < 10_001
         report = json.loads(run(env, "import", file, "--json").stdout)
         assert report["kept"] > 0

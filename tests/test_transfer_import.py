@@ -14,7 +14,7 @@ import pytest
 
 from tmdb_mongo_cache import ConfigError, ImportReport, TMDBCache, enabled
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.tools.importing import Importing
+from tmdb_mongo_cache.transfer.importer import Importer
 
 from .flowkit import API_KEY, KEY, MOVIE, START, get, now
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
@@ -89,11 +89,11 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
         "Cache-Control says private",
     ),
     "no-store": (lambda line: line.update(headers={"cache-control": "no-store"}), "Cache-Control says no-store"),
-    "dollar": (lambda line: line.update(headers={"$x": "1"}), "cannot be kept"),
-    "control": (lambda line: line.update(headers={"X": "a\nb"}), "a value that none can have"),
-    "header type": (lambda line: line.update(headers={"X": 1}), "a value that none can have"),
-    "status": (lambda line: line.update(status=500), "a value that none can have"),
-    "history": (lambda line: line.update(history=[1]), "a value that none can have"),
+    "dollar": (lambda line: line.update(headers={"$x": "1"}), "cannot be stored"),
+    "control": (lambda line: line.update(headers={"X": "a\nb"}), "an invalid value"),
+    "header type": (lambda line: line.update(headers={"X": 1}), "an invalid value"),
+    "status": (lambda line: line.update(status=500), "an invalid value"),
+    "history": (lambda line: line.update(history=[1]), "an invalid value"),
     "time": (lambda line: line.update(timestamp="2026-13-01T00:00:00Z"), "timestamp is not a time"),
     "future": (lambda line: line.update(timestamp=later(hours=1)), "future"),
     "confirmed in the future": (lambda line: line.update(validated_at=later(hours=1)), "future"),
@@ -112,11 +112,11 @@ REFUSED: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "key that is no text": (lambda line: line.update(_id=f"{KEY}?a=\ud800"), "cannot be encoded"),
     "url that is no text": (lambda line: line.update(url=f"https://api.tmdb.org{MOVIE}?a=\udfff"), "cannot be encoded"),
     "header that is no text": (lambda line: line.update(headers={"X": "\ud800"}), "cannot be encoded"),
-    "lines in its reason": (lambda line: line.update(reason="OK\r\nSet-Cookie: a=b"), "a reason that no"),
-    "NUL in its reason": (lambda line: line.update(reason="\0"), "a reason that no"),
-    "key in its reason": (lambda line: line.update(reason=f"api_key={API_KEY}"), "a reason that no"),
-    "header's name": (lambda line: line.update(headers={"X: y": "1"}), "cannot be kept"),
-    "no header's name": (lambda line: line.update(headers={"": "1"}), "cannot be kept"),
+    "lines in its reason": (lambda line: line.update(reason="OK\r\nSet-Cookie: a=b"), "an invalid reason"),
+    "NUL in its reason": (lambda line: line.update(reason="\0"), "an invalid reason"),
+    "key in its reason": (lambda line: line.update(reason=f"api_key={API_KEY}"), "an invalid reason"),
+    "header's name": (lambda line: line.update(headers={"X: y": "1"}), "cannot be stored"),
+    "no header's name": (lambda line: line.update(headers={"": "1"}), "cannot be stored"),
     "another url": (lambda line: line.update(url="https://api.tmdb.org/3/movie/551"), "not that of its call"),
     "private answer": (lambda line: line.update(body='{"id": 550, "account_states": {"rated": 9}}'), "are private"),
     "escaped": (lambda line: line.update(body='{"account\\u005fstates": {"rated": 9}}'), "are private"),
@@ -199,12 +199,12 @@ def test_no_export(cache: TMDBCache, file: Path) -> None:
     """A file that is none of ours, or of a newer format, is one sentence."""
     for text, says in (
         ("", "is empty"),
-        ("hello\n", "is no export"),
-        ("[1]\n", "is no export"),
-        ('{"id": 1}\n', "is no export"),
-        ('{"tmdb-mongo-cache": true}\n', "is no export"),
+        ("hello\n", "is not an export"),
+        ("[1]\n", "is not an export"),
+        ('{"id": 1}\n', "is not an export"),
+        ('{"tmdb-mongo-cache": true}\n', "is not an export"),
         ('{"tmdb-mongo-cache": 2}\n', "newer tmdb-mongo-cache"),
-        ("\0" * 200_000, "is no export"),
+        ("\0" * 200_000, "is not an export"),
     ):
         file.write_text(text, encoding="utf-8")
         with pytest.raises(ConfigError, match=says):
@@ -233,14 +233,14 @@ def test_a_disk_that_fails(cache: TMDBCache, films: list[str], file: Path) -> No
     cache.export_entries(file)
     text = file.read_bytes()
     for length in (0, 20, len(text) - 20):
-        importing = Importing(cache)
-        with pytest.raises(ConfigError, match=f"the tape cannot be read to its end: {os.strerror(errno.EIO)}"):
-            importing.from_stream(io.BufferedReader(_Breaking(text[:length])), "the tape")
+        importer = Importer(cache.engine)
+        with pytest.raises(ConfigError, match=f"cannot read the tape to its end: {os.strerror(errno.EIO)}"):
+            importer.from_stream(io.BufferedReader(_Breaking(text[:length])), "the tape")
 
 
 def test_no_file(cache: TMDBCache, tmp_path: Path) -> None:
     """A missing file and a folder are one sentence."""
-    with pytest.raises(ConfigError, match=f"cannot be read: {os.strerror(errno.ENOENT)}"):
+    with pytest.raises(ConfigError, match=f"cannot read .*: {os.strerror(errno.ENOENT)}"):
         cache.import_entries(tmp_path / "none")
-    with pytest.raises(ConfigError, match=f"cannot be read: {os.strerror(errno.EISDIR)}"):
+    with pytest.raises(ConfigError, match=f"cannot read .*: {os.strerror(errno.EISDIR)}"):
         cache.import_entries(tmp_path)

@@ -19,15 +19,17 @@ import pytest
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import ConfigError, TMDBCache
-from tmdb_mongo_cache.doors.commands.transfer import import_entries
-from tmdb_mongo_cache.jobs.exports import read_export
-from tmdb_mongo_cache.tmdb import copies
-from tmdb_mongo_cache.tmdb.copies import LONGEST_LINE, Copy
-from tmdb_mongo_cache.tmdb.entry import Entry
-from tmdb_mongo_cache.tools import unfinished
-from tmdb_mongo_cache.tools.importing import Importing, ImportReport
+from tmdb_mongo_cache.cli.import_ import import_
+from tmdb_mongo_cache.httpcache.models import Entry
+from tmdb_mongo_cache.maintenance.id_exports import read_export
+from tmdb_mongo_cache.mongo.bulk import Copy
+from tmdb_mongo_cache.transfer import file_format, partial_file
+from tmdb_mongo_cache.transfer.file_format import LONGEST_LINE
+from tmdb_mongo_cache.transfer.importer import Importer, ImportReport
 
 from .flowkit import KEY
+
+pytestmark = pytest.mark.any_database
 
 MIB = 2**20
 LINE_END = b"\n"
@@ -36,7 +38,7 @@ LINE_END = b"\n"
 def line_with(body: str, **more: Any) -> bytes:
     moment = datetime.now(timezone.utc) - timedelta(minutes=1)
     times = (moment, moment + timedelta(days=1), moment + timedelta(days=2))
-    line = copies.to_line(Copy(Entry(KEY, 200, "OK", {}, body.encode(), *times)))
+    line = file_format.to_line(Copy(Entry(KEY, 200, "OK", {}, body.encode(), *times)))
     return json.dumps({**json.loads(line), **more}).encode() + LINE_END if more else line
 
 
@@ -77,15 +79,15 @@ HOSTILE: dict[str, Callable[[int], bytes]] = {
 def test_memory(cache: TMDBCache, kind: str) -> None:
     """Reading a line takes less than ten times its own size, whatever is in it."""
     size = 8 * MIB
-    file = io.BytesIO(copies.header_line() + HOSTILE[kind](size).rstrip() + LINE_END)
-    importing = Importing(cache)
+    file = io.BytesIO(file_format.header_line() + HOSTILE[kind](size).rstrip() + LINE_END)
+    importer = Importer(cache.engine)
     tracemalloc.start()
     try:
-        importing.from_stream(file, "it")
+        importer.from_stream(file, "it")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (importing.report.imported, len(importing.report.refused)) == (0, 1)
+    assert (importer.report.imported, len(importer.report.refused)) == (0, 1)
     assert peak < 10 * size
 
 
@@ -95,7 +97,7 @@ def test_memory(cache: TMDBCache, kind: str) -> None:
 def test_memory_at_the_limit(mongo_uri: str, tmp_path: Path, kind: str) -> None:
     """What a whole process takes for the largest line is below ten times the limit that is stated."""
     path = tmp_path / "hostile.jsonl"
-    path.write_bytes(copies.header_line() + HOSTILE[kind](LONGEST_LINE - 2000)[:LONGEST_LINE].rstrip() + LINE_END)
+    path.write_bytes(file_format.header_line() + HOSTILE[kind](LONGEST_LINE - 2000)[:LONGEST_LINE].rstrip() + LINE_END)
     code = (
         "from pathlib import Path\nfrom tmdb_mongo_cache import TMDBCache\n"
         f"print(len(TMDBCache(uri={mongo_uri!r}).import_entries({str(path)!r}).refused))\n"
@@ -113,7 +115,7 @@ class Endless(io.RawIOBase):
 
     def __init__(self, most: int) -> None:
         self.left = most
-        self._chunks: Iterator[bytes] = itertools.chain([copies.header_line()], itertools.repeat(b"x" * MIB))
+        self._chunks: Iterator[bytes] = itertools.chain([file_format.header_line()], itertools.repeat(b"x" * MIB))
 
     def readable(self) -> bool:
         return True
@@ -127,23 +129,23 @@ class Endless(io.RawIOBase):
 
 def test_a_line_without_end(cache: TMDBCache) -> None:
     """A line is refused as soon as it is longer than the limit, with the limit, and nothing of the rest is kept."""
-    importing = Importing(cache)
+    importer = Importer(cache.engine)
     stream = io.BufferedReader(Endless(2 * LONGEST_LINE), MIB)
     tracemalloc.start()
     try:
-        importing.from_stream(cast("Any", stream), "it")
+        importer.from_stream(cast("Any", stream), "it")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert importing.report.refused == ((2, "longer than any entry can be (50 MiB)"),)
+    assert importer.report.refused == ((2, "longer than any entry can be (50 MiB)"),)
     assert peak < 5 * LONGEST_LINE
 
 
 def test_many_bad_lines(cache: TMDBCache) -> None:
     """Of refused lines ten thousand are listed, and the others counted."""
-    importing = Importing(cache)
-    importing.from_stream(io.BytesIO(copies.header_line() + b"x\n" * 12_000), "it")
-    report = importing.report
+    importer = Importer(cache.engine)
+    importer.from_stream(io.BytesIO(file_format.header_line() + b"x\n" * 12_000), "it")
+    report = importer.report
     assert (len(report.refused), report.unlisted) == (10_000, 2000)
     assert report == ImportReport(refused=report.refused, unlisted=2000)
 
@@ -153,7 +155,7 @@ def test_the_rest_goes_in(cache: TMDBCache, tmp_path: Path) -> None:
     path = tmp_path / "copy.jsonl"
     good = [line_with('{"id": 550}'), line_with('{"id": 551}', _id=KEY.replace("550", "551"))]
     bad = [HOSTILE[kind](2 * MIB).rstrip() + LINE_END for kind in ("depth", "lists", "UTF-16")]
-    path.write_bytes(copies.header_line() + good[0] + b"".join(bad) + good[1])
+    path.write_bytes(file_format.header_line() + good[0] + b"".join(bad) + good[1])
     report = cache.import_entries(path)
     assert (report.imported, [number for number, _ in report.refused]) == (2, [3, 4, 5])
 
@@ -203,7 +205,7 @@ def test_last_lines(tmp_path: Path, lengths: tuple[int, ...]) -> None:
     with open(path, "rb") as file:
         end, found = path.stat().st_size, list[bytes]()
         while end > 0:
-            end, line = unfinished._last_line(file, end)
+            end, line = partial_file._last_line(file, end)
             found.insert(0, line)
     assert found == lines
 
@@ -217,7 +219,7 @@ def test_a_last_line_without_end(tmp_path: Path) -> None:
     tracemalloc.start()
     try:
         with open(path, "rb") as file:
-            assert unfinished._last_line(file, path.stat().st_size) == (3, b"")
+            assert partial_file._last_line(file, path.stat().st_size) == (3, b"")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -226,4 +228,4 @@ def test_a_last_line_without_end(tmp_path: Path) -> None:
 
 def test_the_limit_is_told() -> None:
     """The help of "import" says what a line may have."""
-    assert f"A line has {LONGEST_LINE // MIB} MiB at" in (import_entries.help or "")
+    assert f"a line is limited to {LONGEST_LINE // MIB} MiB" in " ".join((import_.help or "").split())

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tmdb_mongo_cache import ConfigError, TMDBCache
-from tmdb_mongo_cache.tools import unfinished
-from tmdb_mongo_cache.tools.exporting import Exporting
+from tmdb_mongo_cache.transfer import partial_file
+from tmdb_mongo_cache.transfer.exporter import Exporter
 
 from .transferkit import (  # noqa: F401 - the fixtures are used by their names
     Other,
@@ -26,23 +26,23 @@ from .transferkit import (  # noqa: F401 - the fixtures are used by their names
 def test_wrong_places(cache: TMDBCache, films: list[str], tmp_path: Path, file: Path) -> None:
     """A file that is there is not replaced unless that is said, and what cannot be written is one sentence."""
     file.write_text("mine", encoding="utf-8")
-    with pytest.raises(ConfigError, match="is there already"):
+    with pytest.raises(ConfigError, match="exists"):
         cache.export_entries(file)
     assert file.read_text(encoding="utf-8") == "mine"
-    with pytest.raises(ConfigError, match="is a folder"):
+    with pytest.raises(ConfigError, match="is a directory"):
         cache.export_entries(tmp_path, force=True)
-    with pytest.raises(ConfigError, match=f"cannot be written: {os.strerror(errno.ENOENT)}"):
+    with pytest.raises(ConfigError, match=f"cannot write .*: {os.strerror(errno.ENOENT)}"):
         cache.export_entries(tmp_path / "none" / "x")
     assert cache.export_entries(file, force=True) == 10
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["copy.jsonl"]
 
 
 def test_what_is_no_file(cache: TMDBCache, films: list[str], tmp_path: Path) -> None:
-    """What is no regular file is never replaced, nor is FILE.part where that is none; --force changes nothing."""
+    """What is not a regular file is never replaced, nor is FILE.part where that is none; --force changes nothing."""
     pipe, part = tmp_path / "pipe", tmp_path / "x.part"
     os.mkfifo(pipe)
     part.symlink_to(tmp_path / "elsewhere")
-    for there, says in ((pipe, "is no regular file"), (tmp_path / "x", "is in the way")):
+    for there, says in ((pipe, "is not a regular file"), (tmp_path / "x", "exists and is not")):
         for force in (False, True):
             with pytest.raises(ConfigError, match=says):
                 cache.export_entries(there, force=force)
@@ -60,14 +60,14 @@ def test_a_link_stays(cache: TMDBCache, films: list[str], tmp_path: Path) -> Non
     link.symlink_to("folder/target")
     assert cache.export_entries(link) == 10
     first = (folder / "target").read_bytes()
-    with pytest.raises(ConfigError, match="link is there already"):
+    with pytest.raises(ConfigError, match="link exists"):
         cache.export_entries(link)
     assert cache.export_entries(link, force=True) == 10
     assert (link.is_symlink(), (folder / "target").read_bytes()) == (True, first)
     assert [path.name for path in folder.iterdir()] == ["target"]
     link.unlink()
     link.symlink_to(link)
-    with pytest.raises(ConfigError, match="no regular file"):
+    with pytest.raises(ConfigError, match="not a regular file"):
         cache.export_entries(link, force=True)
 
 
@@ -81,7 +81,7 @@ def test_what_others_have_written(cache: TMDBCache, films: list[str], file: Path
         part.write_bytes(text)
         if header.startswith(text):
             continue
-        with pytest.raises(ConfigError, match="of another export or of another program"):
+        with pytest.raises(ConfigError, match="another export or program"):
             cache.export_entries(file)
         assert (part.read_bytes(), file.exists()) == (text, False)
 
@@ -96,14 +96,14 @@ def test_another_cache(
     before = part.read_bytes()
     try:
         there = make_cache(database=name)
-        with pytest.raises(ConfigError, match="of another export"):
+        with pytest.raises(ConfigError, match="to another export"):
             there.export_entries(file)
         there.import_entries(part)
         part.write_bytes(before.replace(cache.config.database.encode(), name.encode()))  # as if of a second server
-        with pytest.raises(ConfigError, match="of another export"):
+        with pytest.raises(ConfigError, match="to another export"):
             there.export_entries(file)
         mongo[name].drop_collection("tmdb_cache")
-        with pytest.raises(ConfigError, match="of another export"):
+        with pytest.raises(ConfigError, match="to another export"):
             there.export_entries(file)
     finally:
         mongo.drop_database(name)
@@ -118,20 +118,20 @@ def test_what_is_gone_on_with_is_said(cache: TMDBCache, films: list[str], file: 
     cache.clear()
     before = time.time() - 80_000
     os.utime(part, (before, before))
-    Exporting(cache, notice=said.append).to_file(file)
+    Exporter(cache.engine, notice=said.append).to_file(file)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(before))
-    assert said == [f"going on behind 10 answers of an export that was interrupted at {when} UTC"]
+    assert said == [f"resuming after 10 responses: the export was interrupted at {when} UTC"]
     assert file.read_bytes() == whole
     file.rename(part)
     os.utime(part, (before - 10_000, before - 10_000))
-    exporting = Exporting(cache, notice=said.append)
-    exporting.to_file(file)
-    assert (exporting.count, len(said), len(file.read_bytes().splitlines())) == (0, 1, 1)
+    exporter = Exporter(cache.engine, notice=said.append)
+    exporter.to_file(file)
+    assert (exporter.count, len(said), len(file.read_bytes().splitlines())) == (0, 1, 1)
 
 
 def test_an_export_goes_on(cache: TMDBCache, films: list[str], file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where FILE.part is there, cut off anywhere or spoilt at its end, the file is in the end as if in one go."""
-    monkeypatch.setattr(unfinished, "_CHUNK", 1000)  # so that lines are longer than what is read at a time
+    monkeypatch.setattr(partial_file, "_CHUNK", 1000)  # so that lines are longer than what is read at a time
     cache.export_entries(file)
     whole = file.read_bytes()
     header = whole[: whole.index(b"\n") + 1]
@@ -155,12 +155,12 @@ def test_an_export_does_not_begin_again(cache: TMDBCache, films: list[str], file
 
 
 def test_another_export(cache: TMDBCache, films: list[str], file: Path) -> None:
-    """A FILE.part of another export, or that another process is just writing, is left alone."""
+    """A FILE.part to another export, or that another process is just writing, is left alone."""
     part = file.with_name("copy.jsonl.part")
     cache.export_entries(part)
     before = part.read_bytes()
-    with pytest.raises(ConfigError, match="of another export"):
+    with pytest.raises(ConfigError, match="to another export"):
         cache.export_entries(file, media_type="movie")
-    with unfinished.alone(part), pytest.raises(ConfigError, match="another process"):
+    with partial_file.exclusive(part), pytest.raises(ConfigError, match="another process"):
         cache.export_entries(file)
     assert part.read_bytes() == before

@@ -13,13 +13,13 @@ import pytest
 import requests
 
 from tmdb_mongo_cache import ConfigError, StoreError, TMDBCache, UsageReport, enabled
+from tmdb_mongo_cache.inspection.usage import Usage, report
+from tmdb_mongo_cache.metrics.counters import Counters
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.stats import Counters
 from tmdb_mongo_cache.tmdb.endpoints import ENDPOINTS
-from tmdb_mongo_cache.tools.usage import Usage, report
 
-from .embedded_helpers import eventually
 from .flowkit import expire, get, now
+from .waitkit import eventually
 
 TODAY = date(2026, 11, 22)
 DETAILS, CREDITS = "/3/movie/{movie_id}", "/3/movie/{movie_id}/credits"
@@ -117,7 +117,7 @@ def test_turned_off(make_cache: Callable[..., TMDBCache], tmdb: StandIn, sums: A
     with enabled(cache):
         get(tmdb)
     assert cache.stats().misses == 1
-    assert {day for day, _, kind in cache.recorder.counters._buckets if kind == "miss"} == {0}
+    assert {day for day, _, kind in cache.engine.recorder.counters._buckets if kind == "miss"} == {0}
     assert cache.usage() == UsageReport(Usage(), (), ())
     cache.close()
     assert sums.count_documents({}) == 0
@@ -131,7 +131,7 @@ def test_counts_that_cannot_be_added_are_kept(
     cache = make_cache()
     with enabled(cache):
         get(tmdb)
-        cache.recorder.summing.add()  # type: ignore[union-attr]
+        cache.engine.recorder.flusher.flush()  # type: ignore[union-attr]
         assert get(tmdb).from_cache
         assert get(tmdb, "/3/movie/603").from_cache is False
         assert get(tmdb, "/3/movie/603").from_cache

@@ -18,12 +18,12 @@ import pytest
 from pymongo.monitoring import CommandListener
 
 from tmdb_mongo_cache import ConfigError, StoreError, TMDBCache, UpstreamError, enabled, install
-from tmdb_mongo_cache.jobs.upstream import Upstream
-from tmdb_mongo_cache.jobs.warming import Warming
+from tmdb_mongo_cache.maintenance.tmdb_client import Upstream
+from tmdb_mongo_cache.maintenance.warm import Warmer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
 
-from .flowkit import API_KEY, START, expire, get, now
+from .flowkit import API_KEY, START, expire, get, now, paths
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJhdWQiOiJzZWNyZXQiLCJzdWIiOiIxIn0.c2VjcmV0LXNpZ25hdHVyZQ"
 KEYED = f"{START}/3"
@@ -40,10 +40,6 @@ def fill(cache: TMDBCache, tmdb: StandIn) -> Callable[..., Any]:
         return report
 
     return fill
-
-
-def paths(tmdb: StandIn) -> list[str]:
-    return [call.path.partition("?")[0] for call in tmdb.calls]
 
 
 def age(collection: Any) -> None:
@@ -311,7 +307,9 @@ def test_failures_here_and_there(fill: Any, tmdb: StandIn) -> None:
 def test_tmdb_down(fill: Any, tmdb: StandIn, fault: str) -> None:
     """A TMDB that is down ends it after twenty failures in a row, with one sentence."""
     tmdb.fail(fault)
-    with pytest.raises(UpstreamError, match=r"^TMDB fails again and again \(.+\); run it again to go on$") as raised:
+    with pytest.raises(
+        UpstreamError, match=r"^TMDB fails repeatedly \(.+\); run the command again to resume$"
+    ) as raised:
         fill(range(1, 100_000), connections=5)
     assert tmdb.count <= 20 + 2 * 5
     assert "any" not in str(raised.value).replace("again", "")
@@ -323,7 +321,7 @@ def test_wrong_key(fill: Any, tmdb: StandIn, collection: Any, caplog: pytest.Log
     caplog.set_level("DEBUG", logger="tmdb_mongo_cache")
     fill([1], api_key=API_KEY)
     tmdb.fail(status) if status == "401" else tmdb.answer("/3/movie/2", status=403, body=b"{}")
-    with pytest.raises(UpstreamError, match=f"does not accept the key.*{status}") as raised:
+    with pytest.raises(UpstreamError, match=f"rejects the API key.*{status}") as raised:
         fill([2, *range(10, 1000)] if status == "401" else [2], api_key=API_KEY, connections=3)
     assert tmdb.count <= 1 + 2 * 3
     ours = "".join(record.getMessage() for record in caplog.records if record.name.startswith("tmdb_mongo_cache"))
@@ -439,12 +437,12 @@ def test_interrupted_at_the_start(cache: TMDBCache, tmdb: StandIn, collection: A
         assert begun.wait(30)
         raise KeyboardInterrupt
 
-    with Upstream(cache, api_key="any", base_url=tmdb.url, rate=5000) as upstream:
-        warming = Warming(upstream, range(1, 30), progress=interrupt)
+    with Upstream(cache.engine, api_key="any", base_url=tmdb.url, rate=5000) as upstream:
+        warmer = Warmer(upstream, range(1, 30), progress=interrupt)
         with pytest.raises(KeyboardInterrupt):
-            warming.run(4)
+            warmer.run(4)
     assert 0 < tmdb.count == collection.count_documents({})
-    assert (warming.report.fetched, warming.report.calls) == (tmdb.count, tmdb.count)
+    assert (warmer.report.fetched, warmer.report.calls) == (tmdb.count, tmdb.count)
 
 
 # What was given

@@ -12,34 +12,20 @@ import pymongo
 import pytest
 import requests
 import requests_cache
-from pymongo.monitoring import CommandListener
 from requests.adapters import HTTPAdapter
 
 from tmdb_mongo_cache import MongoBackend, TMDBSession, cached_tmdb, disabled, enabled, install
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 
 from .fidelitykit import comparable
 from .flowkit import ANY_KEY, KEY, MOVIE, START, expire, get, now, sent, status_of, warnings
+from .mongokit import Commands
+
+pytestmark = pytest.mark.any_database
 
 RATING = f"{MOVIE}/rating"
 HOUR = 3600
 OK = b'{"success":true,"status_code":1,"status_message":"Success."}'
-
-
-class Commands(CommandListener):
-    """Keeps a client's commands."""
-
-    def __init__(self):
-        self.seen = []
-
-    def started(self, event):
-        self.seen.append(event.command)
-
-    def succeeded(self, event):
-        pass
-
-    def failed(self, event):
-        pass
 
 
 @pytest.fixture
@@ -60,19 +46,11 @@ def remembering(make_cache):
     return make_cache(memory_ttl=HOUR)
 
 
-@pytest.fixture
-def make_session(make_session, tmdb, monkeypatch):
-    """Make requests-cache sessions that take the stand-in for TMDB."""
-    monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
-    monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")
-    return make_session
-
-
 DOORS = ["install", "enabled", "session", "send", "decorator", "requests-cache"]
 
 
 @pytest.fixture(params=DOORS)
-def through(request, cache, write, make_session, tmdb):
+def through(request, cache, write, make_tmdb_session, tmdb):
     """Write through one of the doors."""
 
     def by_enabled(*args, **options):
@@ -99,7 +77,7 @@ def through(request, cache, write, make_session, tmdb):
         "session": by_session,
         "send": by_send,
         "decorator": cached_tmdb(cache=cache)(write),
-        "requests-cache": lambda *args, **options: write(*args, session=make_session(), **options),
+        "requests-cache": lambda *args, **options: write(*args, session=make_tmdb_session(), **options),
     }[request.param]
 
 
@@ -172,9 +150,9 @@ class TestStale:
         assert not any(validated(tmdb, cache) for cache in caches)
 
     @pytest.mark.parametrize("door", ["enabled", "requests-cache"])
-    def test_what(self, tmdb, cache, write, make_session, collection, door):
+    def test_what(self, tmdb, cache, write, make_tmdb_session, collection, door):
         """What is stale is what was written to and what a rating is about, in every language and spelling, alone."""
-        session = make_session() if door == "requests-cache" else requests
+        session = make_tmdb_session() if door == "requests-cache" else requests
         for path in FILM | SHOW | OF_THE_EPISODE | OTHERS:
             ask(tmdb, cache, path)
         before = {document["_id"]: document for document in collection.find()}
@@ -228,9 +206,9 @@ class TestStale:
         assert len(stale(collection)) == 1
 
     @pytest.mark.parametrize("path", [MOVIE, EPISODE])
-    def test_of_a_session_with_rules_of_its_own(self, tmdb, cache, write, make_session, collection, path):
+    def test_of_a_session_with_rules_of_its_own(self, tmdb, cache, write, make_tmdb_session, collection, path):
         """What a requests-cache session keeps under a key of its own is stale, too."""
-        get(tmdb, path, session=make_session(ignored_parameters=["language"]), params={"language": "de"})
+        get(tmdb, path, session=make_tmdb_session(ignored_parameters=["language"]), params={"language": "de"})
         assert collection.find_one()["_id"].endswith(f"{path}#without=language")
         with enabled(cache):
             write(f"{path}/rating")
@@ -372,9 +350,9 @@ class TestCaller:
             through(hooks={"response": raises})
         assert stale(collection) == {MOVIE}
 
-    def test_request(self, tmdb, make_session, mongo):
+    def test_request(self, tmdb, make_tmdb_session, mongo):
         """A requests-cache session shows no hook of ours: not in its own, the caller's request or the response's."""
-        session = make_session()
+        session = make_tmdb_session()
         made = requests.Request("POST", tmdb.url + RATING, params=ANY_KEY)
         prepared = session.prepare_request(made)
         response = session.send(prepared)
@@ -382,9 +360,9 @@ class TestCaller:
         assert prepared.hooks == {"response": []}
         assert response.request.hooks == {"response": []}
 
-    def test_pickle(self, make_session, write):
+    def test_pickle(self, make_tmdb_session, write):
         """The response of a write through a requests-cache session can be pickled and copied as without us."""
-        response = write(session=make_session())
+        response = write(session=make_tmdb_session())
         assert pickle.loads(pickle.dumps(response)).content == response.content
         assert copy.deepcopy(response).content == response.content
 
@@ -400,8 +378,8 @@ class TestRedirected:
         return stale(collection)
 
     @pytest.fixture(params=["enabled", "requests-cache"])
-    def session(self, request, make_session):
-        return make_session() if request.param == "requests-cache" else None
+    def session(self, request, make_tmdb_session):
+        return make_tmdb_session() if request.param == "requests-cache" else None
 
     def test_to_a_page(self, tmdb, cache, collection, write, session):
         """What was written to is stale where the answer to it is a redirect to another page."""
@@ -458,14 +436,14 @@ class TestUnderWay:
                 thread.join(10)
 
     @pytest.mark.parametrize("door", ["enabled", "requests-cache"])
-    def test_fetched(self, tmdb, remembering, write, make_session, held, door):
+    def test_fetched(self, tmdb, remembering, write, make_tmdb_session, held, door):
         """What TMDB said of a film before it was written to is not fresh afterwards, though it is stored later."""
         tmdb.change(MOVIE)
         if door == "enabled":
             with enabled(remembering):
                 write()
         else:
-            write(session=make_session())
+            write(session=make_tmdb_session())
         held()
         assert ask(tmdb, remembering).content == get(tmdb).content
 

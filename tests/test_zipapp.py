@@ -40,7 +40,7 @@ def archive_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copytree(PACKAGE, folder / "app" / "tmdb_mongo_cache", ignore=ignore_patterns("__pycache__"))
     # As pip leaves it; to compile it anew at each start would take longer than all the rest.
     compileall.compile_dir(folder / "app", quiet=2, legacy=True)
-    zipapp.create_archive(folder / "app", folder / "cache.pyz", main="tmdb_mongo_cache.doors.cli:main")
+    zipapp.create_archive(folder / "app", folder / "cache.pyz", main="tmdb_mongo_cache.cli.main:main")
     return folder / "cache.pyz"
 
 

@@ -1,4 +1,4 @@
-"""What the tests of copies share: caches with films, their files, and changes to those."""
+"""Copies of entries: caches with films, their files, and changes to those."""
 
 from __future__ import annotations
 

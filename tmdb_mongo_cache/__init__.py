@@ -1,12 +1,12 @@
-"""A MongoDB cache under every program that calls TMDB with requests, without a change to its code.
+"""A MongoDB cache for programs that call TMDB with requests, without changes to their code.
 
 >>> import tmdb_mongo_cache
->>> cache = tmdb_mongo_cache.install()  # from here on every TMDB call made with requests is cached
+>>> cache = tmdb_mongo_cache.install()  # from now on every TMDB call made with requests is cached
 >>> tmdb_mongo_cache.is_installed()
 True
 >>> tmdb_mongo_cache.uninstall()
 
-(PYTEST_DONT_REWRITE: under ``tmdb-mongo-cache run -m pytest`` this is imported before pytest, which would warn of it.)
+(PYTEST_DONT_REWRITE: under ``tmdb-mongo-cache run -m pytest`` this is imported before pytest, which would warn.)
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:
+    from .activation.decorator import cached_tmdb
+    from .activation.install import disabled, enabled, install, is_installed, uninstall
+    from .activation.session import TMDBSession
     from .cache import TMDBCache
     from .config import CacheConfig
-    from .doors.backend import MongoBackend
-    from .doors.decorator import cached_tmdb
-    from .doors.patch import disabled, enabled, install, is_installed, uninstall
-    from .doors.session import TMDBSession
+    from .doctor.verdicts import Verdict
     from .errors import (
         CacheError,
         ConfigError,
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
         StoreUnavailable,
         UpstreamError,
     )
-    from .jobs.following import ChangesReport
-    from .jobs.warming import WarmReport
-    from .responses import TMDBResponse
-    from .stats import CacheEvent, CacheStats
-    from .store.document import EntryInfo
-    from .tools.explaining import Explanation
-    from .tools.importing import ImportReport
-    from .tools.usage import UsageReport
-    from .tools.verdicts import Verdict
+    from .inspection.explain import Explanation
+    from .inspection.usage import UsageReport
+    from .integrations.requests.response import TMDBResponse
+    from .integrations.requests_cache.backend import MongoBackend
+    from .maintenance.change_feed import ChangesReport
+    from .maintenance.warm import WarmReport
+    from .metrics.counters import CacheEvent, CacheStats
+    from .mongo.document import EntryInfo
+    from .transfer.importer import ImportReport
 
 __all__ = [
     "CacheConfig",
@@ -73,36 +73,36 @@ __all__ = [
     "uninstall",
 ]
 
-# Imported when first asked for: requests-cache and pymongo cost more than a
-# program that only wants install() should pay at its start.
+# Imported when first accessed: requests-cache and pymongo take too long for a program
+# that only calls install() at its start.
 _HOMES = {
     "CacheConfig": "config",
     "CacheError": "errors",
-    "CacheEvent": "stats",
-    "CacheStats": "stats",
-    "ChangesReport": "jobs.following",
+    "CacheEvent": "metrics.counters",
+    "CacheStats": "metrics.counters",
+    "ChangesReport": "maintenance.change_feed",
     "ConfigError": "errors",
     "EmbeddedServerError": "errors",
-    "EntryInfo": "store.document",
-    "Explanation": "tools.explaining",
-    "ImportReport": "tools.importing",
-    "MongoBackend": "doors.any_backend",
+    "EntryInfo": "mongo.document",
+    "Explanation": "inspection.explain",
+    "ImportReport": "transfer.importer",
+    "MongoBackend": "integrations.requests_cache.version_check",
     "OfflineError": "errors",
     "StoreError": "errors",
     "StoreUnavailable": "errors",
     "TMDBCache": "cache",
-    "TMDBResponse": "responses",
-    "TMDBSession": "doors.session",
+    "TMDBResponse": "integrations.requests.response",
+    "TMDBSession": "activation.session",
     "UpstreamError": "errors",
-    "UsageReport": "tools.usage",
-    "Verdict": "tools.verdicts",
-    "WarmReport": "jobs.warming",
-    "cached_tmdb": "doors.decorator",
-    "disabled": "doors.patch",
-    "enabled": "doors.patch",
-    "install": "doors.patch",
-    "is_installed": "doors.patch",
-    "uninstall": "doors.patch",
+    "UsageReport": "inspection.usage",
+    "Verdict": "doctor.verdicts",
+    "WarmReport": "maintenance.warm",
+    "cached_tmdb": "activation.decorator",
+    "disabled": "activation.install",
+    "enabled": "activation.install",
+    "install": "activation.install",
+    "is_installed": "activation.install",
+    "uninstall": "activation.install",
 }
 
 
@@ -111,7 +111,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f".{home}", __name__)
-    # With its neighbours: should a program import this package anew, the names of one copy stay together.
+    # All names of the module, so that they are of one copy if a program imports this package again.
     globals().update({other: getattr(module, other) for other, where in _HOMES.items() if where == home})
     return globals()[name]
 

@@ -1,6 +1,6 @@
 """``python -m tmdb_mongo_cache``: the same as ``tmdb-mongo-cache``."""
 
-from .doors.cli import main
+from .cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,47 +1,53 @@
-"""``TMDBCache``: a cache as people hold it, with what they do to it by hand.
+"""``TMDBCache``, the facade: each method calls one function on the engine, imported when it is needed.
 
-The way of a call is in :mod:`.flow`, which is imported and set up when the
-first call comes: a program that only calls ``install()`` does not pay for it.
+And the cache to use where none is given.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import datetime, timezone
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from . import deferred_install
 from .config import CacheConfig
-from .errors import ConfigError
-from .forks import ForkSafeLock, importing
-from .jobs.methods import Jobs
-from .logs import log_as_the_environment_says
-from .recording import Recorder
-from .stats import CacheStats
-from .tmdb.hosts import OWN_HOSTS
-from .tools.methods import Tools
+from .context import active, installed_cache
+from .engine import Engine
+from .environment import config_environment, configure_log
+from .errors import CLOSED, StoreError
+from .fork import ForkSafeLock
+from .metrics.counters import CacheStats
+from .tmdb.hosts import BASE_URL
+from .tmdb.rate_limit import DEFAULT_RATE, MAX_CONNECTIONS
 
 if TYPE_CHECKING:
-    from .flow import Flow
-    from .store.mongo import MongoStore
+    from os import PathLike
+
+    from pymongo.collection import Collection
+
+    from .doctor.verdicts import Verdict
+    from .formatting import Progress
+    from .inspection.explain import Explanation
+    from .inspection.usage import UsageReport
+    from .maintenance.change_feed import ChangesReport
+    from .maintenance.warm import WarmReport
+    from .mongo.document import EntryInfo
+    from .transfer.importer import ImportReport
 
 
-class TMDBCache(Jobs, Tools):
-    """A cache of TMDB's answers in MongoDB.
+class TMDBCache:
+    """A cache of TMDB's responses in MongoDB.
 
-    ``TMDBCache()`` takes its settings from the environment, ``TMDBCache(config)``
-    from a :class:`CacheConfig`; keywords change single ones. The database is
-    opened at the first call, not here. Usable from many threads, and after a
-    fork; a context manager that closes it.
+    ``TMDBCache()`` reads its settings from the environment, ``TMDBCache(config)``
+    from a :class:`CacheConfig`; keyword arguments override single settings. It
+    connects to MongoDB at the first call. Thread-safe and fork-safe; a context
+    manager that closes it.
 
     Raises:
         TypeError: an unknown setting.
-        ConfigError: a value that cannot be used.
+        ConfigError: an invalid value.
     """
-
-    offline_hint = ""
-    """What an OfflineError says besides: the pytest plugin knows how an answer comes into a recording."""
 
     def __init__(self, config: CacheConfig | None = None, **settings: Any) -> None:
         if config is None:
@@ -50,57 +56,26 @@ class TMDBCache(Jobs, Tools):
             raise TypeError(f"config must be a CacheConfig, not {type(config).__name__}")
         elif settings:
             config = config.changed(**settings)
-        log_as_the_environment_says()
-        self.config = config
-        self.hosts = frozenset(config.hosts)
-        self._names = (*OWN_HOSTS, *(re.sub(r":[0-9]+$", "", host) for host in self.hosts))
-        self.recorder = Recorder(config.on_event, by_day=config.statistics)
-        self._lock = ForkSafeLock()
-        self._flow: Flow | None = None
-        self._closed = False
+        configure_log()
+        self.engine = Engine(config)
 
     @property
-    def flow(self) -> Flow:
-        """The flow of this cache; made when it is first asked for."""
-        flow = self._flow
-        if flow is None:
-            with importing():
-                from .flow import Flow
-
-            with self._lock:
-                flow = self._flow
-                if flow is None:
-                    flow = Flow(self.config, self.recorder, adds_up=self.config.statistics)
-                    if self._closed:
-                        flow.close()
-                    self._flow = flow
-        return flow
-
-    @property
-    def _store(self) -> MongoStore:
-        return self.flow.guarded.store
-
-    def may_be_tmdb(self, url: str) -> bool:
-        """Say quickly whether an URL can be TMDB's at all: one of its hosts is somewhere in it."""
-        url = url.lower()
-        for name in self._names:  # noqa: SIM110  any() takes three times as long, for every call to another host
-            if name in url:
-                return True
-        return False
-
-    # For people
+    def config(self) -> CacheConfig:
+        """The settings."""
+        return self.engine.config
 
     def key(self, url: str, params: Any = None) -> str | None:
-        """Return the key of a call as given to ``requests.get``; None for what is never cached."""
-        from .tmdb import calls, urls
+        """Return the cache key of a call, with the arguments of ``requests.get``; None if it is never cached."""
+        from .tmdb import call as calls
+        from .tmdb import urls
 
         target = urls.split_arguments(url, params)
-        call = None if target is None else calls.classify("GET", target.url, {}, hosts=self.hosts)
+        call = None if target is None else calls.classify("GET", target.url, {}, hosts=self.engine.hosts)
         return (call.key or None) if call is not None else None
 
     def stats(self) -> CacheStats:
-        """Return what this process has counted since the cache was made."""
-        return self.recorder.counters.snapshot()
+        """Return the counts of this process since the cache was created."""
+        return self.engine.recorder.counters.snapshot()
 
     def invalidate(
         self,
@@ -111,114 +86,361 @@ class TMDBCache(Jobs, Tools):
         media_type: str | None = None,
         tmdb_id: int | str | None = None,
     ) -> int:
-        """Forget one call, or all about one title, person or other thing.
+        """Delete the responses to one call, or everything about one title, person or other thing.
 
         Args:
-            url: an URL as given to ``requests.get``, with or without a credential; by whatever
-                channel (http, https) its answers came.
+            url: a URL as given to ``requests.get``, with or without a credential; responses are deleted
+                whether they came by http or https.
             params: its params.
-            key: instead, an entry's key (``response.cache_key``).
+            key: instead, the key of an entry (``response.cache_key``).
             media_type: ``movie``, ``tv``, ``person``, ``collection``, …
-            tmdb_id: its id; everything below it (seasons, credits, …) goes with it.
+            tmdb_id: its id; everything below it (seasons, credits, …) is deleted as well.
 
         Returns:
-            how many entries that were.
+            the number of deleted entries.
 
         Raises:
-            TypeError: none of an url, a key, and a type with an id, or several.
+            TypeError: not exactly one of a URL, a key, and a type with an id.
             ConfigError: the URL is not TMDB's, or there is no such type.
             StoreError: MongoDB failed.
         """
-        is_title = media_type is not None and tmdb_id is not None
-        is_part = (media_type is None) != (tmdb_id is None)
-        if (url is not None) + (key is not None) + is_title != 1 or is_part:
-            raise TypeError("invalidate() takes either url= (and params=), or key=, or media_type= and tmdb_id=")
-        from .store import memory
-        from .tmdb.keys import keys_of_url
-        from .tmdb.names import as_kept
-        from .tools.listing import check_id, check_media_type
+        from .maintenance import deletion
 
-        if url is not None:
-            found = keys_of_url(url, params, self.hosts)
-            if not found:
-                raise ConfigError("invalidate(url=…) takes an URL of TMDB, like https://api.themoviedb.org/3/movie/550")
-            return self._delete_keys(found)
-        if key is not None:
-            if not isinstance(key, str):
-                raise TypeError("key must be a string")
-            check_id(key)
-            return self._delete_keys((key,))
-        if not isinstance(media_type, str) or not isinstance(tmdb_id, int | str):
-            # A mapping would be a MongoDB operator, and match what nobody named.
-            raise TypeError("media_type must be a string, and tmdb_id a number or a string")
-        check_media_type(media_type)
-        check_id(tmdb_id)
-        kept = as_kept(tmdb_id)
-        query = {"media_type": media_type, "tmdb_id": kept}
-        return self._delete(query, lambda: memory.forget_titles(media_type, [kept]))
+        return deletion.invalidate(self.engine, url, params=params, key=key, media_type=media_type, tmdb_id=tmdb_id)
 
     def clear(self) -> int:
-        """Empty the collection; return how many documents that were.
+        """Empty the collection; return the number of deleted documents.
 
         Raises:
             StoreError: MongoDB failed.
         """
-        from .store import memory
+        from .maintenance import deletion
 
-        return self._delete({}, memory.forget_everything)
+        return deletion.clear(self.engine)
 
     def purge(self, *, everything: bool = False) -> int:
-        """Delete what must not be kept: answers of TMDB's that are older than six months, or past their ``purge_at``.
+        """Delete responses that must no longer be stored: older than six months, or past their ``purge_at``.
 
-        MongoDB deletes those by itself; this is for where it does not (an index
-        that could not be made), and for the end of your access to TMDB.
+        MongoDB deletes those by itself; use this where it does not (the index could
+        not be created), and when your access to TMDB ends.
 
         Args:
-            everything: all of TMDB's answers, with what the cache notes down beside
-                them. Other hosts' answers, which ``MongoBackend`` may have stored, stay.
+            everything: delete all TMDB responses, and the cache's own state. Responses of
+                other hosts, which ``MongoBackend`` may have stored, stay.
 
         Returns:
-            how many answers that were.
+            the number of deleted responses.
 
         Raises:
             StoreError: MongoDB failed.
         """
-        from .store import memory
+        from .maintenance import deletion
 
-        try:
-            return self._store.purge(datetime.now(timezone.utc), everything=everything)
-        finally:
-            memory.forget_everything()
-            self.flow.forget_calls()
+        return deletion.purge(self.engine, everything=everything)
 
-    def _delete_keys(self, keys: tuple[str, ...]) -> int:
-        from .store import memory
+    def refresh_changes(
+        self,
+        *,
+        prefetch: bool = False,
+        rate: float = DEFAULT_RATE,
+        connections: int = MAX_CONNECTIONS,
+        api_key: str | None = None,
+        base_url: str = BASE_URL,
+        progress: Progress | None = None,
+    ) -> ChangesReport:
+        """Follow TMDB's change feed from where the last run ended: what has changed there becomes stale here.
 
-        def forget() -> None:
-            for key in keys:
-                memory.forget_key(key)
+        That is every entry about a changed film, show or person, with seasons,
+        episodes and sub-resources. The position in the feed is stored in MongoDB;
+        any machine can continue, one at a time. After an error, run it again.
 
-        return self._delete({"_id": {"$in": list(keys)}}, forget)
+        Args:
+            prefetch: fetch again what changes have made stale.
+            rate: maximum calls per second.
+            connections: maximum concurrent calls when fetching again, at most 20.
+            api_key: a TMDB API key or Bearer token; None: ``TMDB_API_KEY``.
+            base_url: TMDB's base URL; any other server must be listed in ``hosts``.
+            progress: is called with the current step, how much of it is done, and its total.
 
-    def _delete(self, query: dict[str, Any], forget: Callable[[], None]) -> int:
-        try:
-            return self._store.delete(query)
-        finally:
-            forget()  # also where MongoDB failed: nobody wants it from memory
-            self.flow.forget_calls()
+        Raises:
+            ConfigError: an argument is invalid.
+            UpstreamError: TMDB failed, or rejects the API key.
+            StoreError: MongoDB failed.
+        """
+        from .maintenance.change_feed import refresh_changes
+
+        return refresh_changes(
+            self.engine,
+            prefetch=prefetch,
+            rate=rate,
+            connections=connections,
+            api_key=api_key,
+            base_url=base_url,
+            progress=progress,
+        )
+
+    def warm(
+        self,
+        ids: Iterable[int | str] | int | str | PathLike[str],
+        *,
+        media_type: str | None = None,
+        append: Sequence[str] = (),
+        coalesce_appended: bool = True,
+        params: Mapping[str, str] | None = None,
+        min_popularity: float | None = None,
+        rate: float = DEFAULT_RATE,
+        connections: int = MAX_CONNECTIONS,
+        api_key: str | None = None,
+        base_url: str = BASE_URL,
+        progress: Progress | None = None,
+    ) -> WarmReport:
+        """Fetch titles or people that are missing from the cache or stale; fresh ones cost no call.
+
+        Each response is stored at once, so that an interrupted run resumes where it ended.
+
+        Args:
+            ids: TMDB ids, or the path of one of TMDB's daily id exports (``movie_ids_11_22_2026.json.gz``).
+            media_type: ``movie``, ``tv``, ``person``, ``collection``, ``company``, ``network`` or ``keyword``.
+                None: by the name of the export, else ``movie``.
+            append: sub-resources to fetch as well: ``("credits", "images")``.
+            coalesce_appended: append them to the title's details, up to twenty per call; this serves programs
+                that append the same, or, with ``reuse_appended``, parts of it. False: each by a call of its own.
+            params: the params of the program's calls, like ``{"language": "de"}``.
+            min_popularity: skip less popular ids of an export.
+            rate: maximum calls per second.
+            connections: maximum concurrent calls, at most 20.
+            api_key: a TMDB API key or Bearer token; None: ``TMDB_API_KEY``.
+            base_url: TMDB's base URL; any other server must be listed in ``hosts``.
+            progress: is called with the current step, how much of it is done, and its total.
+
+        Raises:
+            ConfigError: an argument is invalid.
+            UpstreamError: TMDB rejects the API key, or fails repeatedly.
+            StoreError: MongoDB failed.
+        """
+        from .maintenance.warm import warm
+
+        return warm(
+            self.engine,
+            ids,
+            media_type=media_type,
+            append=append,
+            coalesce_appended=coalesce_appended,
+            params=params,
+            min_popularity=min_popularity,
+            rate=rate,
+            connections=connections,
+            api_key=api_key,
+            base_url=base_url,
+            progress=progress,
+        )
+
+    def entries(
+        self,
+        *,
+        media_type: str | None = None,
+        tmdb_id: int | str | None = None,
+        endpoint: str | None = None,
+        status: int | None = None,
+        expired: bool | None = None,
+        older_than: float | timedelta | None = None,
+        newer_than: float | timedelta | None = None,
+        sort: str = "key",
+        reverse: bool = False,
+        skip: int = 0,
+        limit: int = 0,
+    ) -> Iterator[EntryInfo]:
+        """List entries.
+
+        Args:
+            media_type: only of this type.
+            tmdb_id: only about this id.
+            endpoint: only of this endpoint: ``/3/movie/{movie_id}``, or a part of it like ``credits``.
+            status: only with this status: 200, or 404 for what TMDB does not know.
+            expired: True for stale entries only, False for fresh ones only.
+            older_than: only those fetched longer ago than this (seconds or a ``timedelta``).
+            newer_than: only those fetched more recently than this.
+            sort: ``key``, ``age``, ``expires`` or ``size``, in ascending order.
+            reverse: in descending order.
+            skip: skip this many.
+            limit: return at most this many; 0 for all.
+
+        Raises:
+            ConfigError: an invalid filter.
+            StoreError: MongoDB failed.
+        """
+        from .inspection import listing
+
+        return listing.entries(
+            self.engine,
+            media_type=media_type,
+            tmdb_id=tmdb_id,
+            endpoint=endpoint,
+            status=status,
+            expired=expired,
+            older_than=older_than,
+            newer_than=newer_than,
+            sort=sort,
+            reverse=reverse,
+            skip=skip,
+            limit=limit,
+        )
+
+    def count_entries(self, **filters: Any) -> int:
+        """Count entries.
+
+        Args:
+            filters: those of :meth:`entries`.
+
+        Raises:
+            TypeError: an unknown filter.
+            ConfigError: an invalid filter.
+            StoreError: MongoDB failed.
+        """
+        from .inspection import listing
+
+        return listing.count_entries(self.engine, **filters)
+
+    @property
+    def collection(self) -> Collection[dict[str, Any]]:
+        """The documents, as pymongo's ``Collection``, for your own queries over ``data``.
+
+        It can be used until the cache is closed. Its errors are pymongo's, and what you
+        change in it is your own responsibility.
+
+        Raises:
+            StoreError: MongoDB is not available.
+        """
+        with self.engine.store.connection.operation(bounded=False) as found:
+            return found
+
+    def explain(
+        self,
+        url: str,
+        params: Any = None,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        verify: bool = True,
+    ) -> Explanation:
+        """Explain what the cache would do with a call now, and why, without making it.
+
+        TMDB is not called; nothing is written, counted or stored in memory. MongoDB
+        is read; if it is not available, the explanation says so.
+
+        Args:
+            url: as given to ``requests.get``, with or without a credential.
+            params: its params.
+            method: as given to ``requests.request``.
+            headers: the headers of the call; ``Cache-Control`` is respected.
+            verify: whether the call verifies TLS certificates.
+
+        Returns:
+            the explanation; ``print()`` shows it.
+        """
+        from .inspection.explain import explain
+
+        return explain(self.engine, url, params, method=method, headers=headers, verify=verify)
+
+    def usage(self, *, days: int = 30) -> UsageReport:
+        """Return the counts of all processes and machines that share this cache, and what it has saved.
+
+        Each process adds its counts to the collection ``<collection>_stats`` after a
+        second, later within half a minute, and when it exits (``statistics=False``: never).
+
+        Args:
+            days: number of days (UTC), including today.
+
+        Raises:
+            ConfigError: ``days`` is not a number of days.
+            StoreError: MongoDB failed.
+        """
+        from .inspection.usage import usage
+
+        return usage(self.engine, days)
+
+    def export_entries(
+        self,
+        path: str | PathLike[str],
+        *,
+        media_type: str | None = None,
+        force: bool = False,
+        progress: Progress | None = None,
+    ) -> int:
+        """Export TMDB's responses to a file, for another machine or for tests: JSON Lines, bodies byte for byte.
+
+        The file is written as ``FILE.part`` first. If that exists, because an export
+        was interrupted less than a day ago, the export resumes after its last whole line.
+        Stale responses are exported as well; those of other hosts are not, nor those
+        that a requests-cache session stores under its own keys. Responses that an
+        import would refuse, such as those of a host that is not in this cache's
+        ``hosts``, are left out, and a warning in the log says how many and why.
+
+        Args:
+            path: the file.
+            media_type: only of this type: ``movie``, ``tv``, ``person``, …
+            force: overwrite an existing file.
+            progress: is called with the current step, how much of it is done, and its total.
+
+        Returns:
+            the number of entries in the file.
+
+        Raises:
+            ConfigError: the file exists or cannot be written, or there is no such type.
+            StoreError: MongoDB failed.
+        """
+        from .transfer.exporter import export_entries
+
+        return export_entries(self.engine, path, media_type=media_type, force=force, progress=progress)
+
+    def import_entries(self, path: str | PathLike[str], *, progress: Progress | None = None) -> ImportReport:
+        """Import the entries of a file that :meth:`export_entries` has written.
+
+        A cached response that was fetched at the same time or later is not replaced, so
+        after an interruption it is enough to run it again. Each line is validated as
+        if a stranger had written it; invalid lines are refused, the others imported.
+
+        Args:
+            path: the file.
+            progress: is called with the current step, how much of it is done, and its total (kB).
+
+        Raises:
+            ConfigError: the file cannot be read, or is not an export.
+            StoreError: MongoDB failed.
+        """
+        from .transfer.importer import import_entries
+
+        return import_entries(self.engine, path, progress=progress)
+
+    def _repr_html_(self) -> str:
+        """Return the settings and the counts of this process as tables, for notebooks; does not use MongoDB."""
+        from .inspection.notebook import of_cache
+
+        return of_cache(self.engine, self.stats())
+
+    def doctor(self, *, mend: bool = True) -> tuple[Verdict, ...]:
+        """Diagnose settings, connection, permissions, latency, indexes, clocks and the six months of TMDB's terms.
+
+        If MongoDB is not available, that is a verdict, not an error, after at most ten seconds.
+
+        Args:
+            mend: create or correct indexes where needed; False changes nothing.
+
+        Returns:
+            a :class:`~tmdb_mongo_cache.Verdict` for each check, with what to do about it.
+        """
+        from .doctor.checkup import examine
+
+        return examine(self.engine, mend=mend)
 
     def close(self) -> None:
-        """Let refreshes under way end and close the database; idempotent."""
-        with self._lock:
-            self._closed = True
-            flow = self._flow
-        if flow is not None:
-            flow.close()
+        """Let refreshes in flight end, and close the connection to MongoDB; idempotent."""
+        self.engine.close()
 
     @property
     def closed(self) -> bool:
-        """Whether :meth:`close` was called; calls then go straight to TMDB."""
-        return self._closed
+        """Whether :meth:`close` was called; calls then bypass the cache."""
+        return self.engine.closed
 
     def __enter__(self) -> TMDBCache:
         return self
@@ -230,3 +452,48 @@ class TMDBCache(Jobs, Tools):
 
     def __repr__(self) -> str:
         return f"TMDBCache({self.config!r})"
+
+
+_lock = ForkSafeLock()
+_default: tuple[tuple[str | None, ...], TMDBCache] | None = None
+
+
+def usual_cache() -> TMDBCache:
+    """Return the cache to use when none is given: the one in force, or one configured by the environment."""
+    global _default
+    deferred_install.run()
+    found = active()
+    for cache in (None if found is None else found.cache, installed_cache()):
+        if cache is not None and not cache.closed:
+            return cache  # type: ignore[no-any-return]
+    environment = config_environment()
+    default = _default
+    if default is not None and default[0] == environment and not default[1].closed:
+        return default[1]
+    with _lock:
+        if _default is None or _default[0] != environment or _default[1].closed:
+            _default = (environment, TMDBCache())
+        return _default[1]
+
+
+def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any]) -> tuple[TMDBCache, bool]:
+    """Return the cache that an integration's arguments select, and whether it was created for them.
+
+    Raises:
+        TypeError: both a cache and settings, or something that is not a cache.
+        ConfigError: an invalid setting.
+        StoreError: the cache is closed.
+    """
+    if isinstance(cache, CacheConfig):
+        return TMDBCache(cache, **config), True
+    if cache is not None and not isinstance(cache, TMDBCache):
+        raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
+    if cache is not None:
+        if config:
+            raise TypeError("give either a cache or settings for a new one, not both")
+        if cache.closed:
+            raise StoreError(CLOSED)
+        return cache, False
+    if config:
+        return TMDBCache(**config), True
+    return usual_cache(), False

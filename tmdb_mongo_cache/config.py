@@ -1,8 +1,8 @@
-"""The settings: a frozen value, checked once, when it is made.
+"""The settings: a frozen value, validated once, when it is created.
 
-Names are requests-cache's wherever it has the setting. Durations are seconds
+Names are those of requests-cache where it has the setting. Durations are seconds
 or ``timedelta``; ``stale_if_error`` and ``stale_while_revalidate`` also take
-True (for ever) and False (never).
+True (no limit) and False (never).
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
+from .core.settings import Policy
 from .environment import read_environment
 from .errors import ConfigError
-from .tmdb import expiration
-from .tmdb.expiration import Wanted
-from .tmdb.patterns import matches
-from .tmdb.rules import Policy
+from .httpcache import expiration
+from .httpcache.expiration import ExpirationSetting
+from .tmdb.url_patterns import matches
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
-    from .stats import CacheEvent
+    from .metrics.counters import CacheEvent
 
 ExpireAfter = float | timedelta | datetime
-"""One expiration as a user gives it."""
+"""One expiration, as a user gives it."""
 
 ExpireAfterOrAdaptive = ExpireAfter | Literal["adaptive"]
-"""The same, or by the age of the film or show."""
+"""The same, or one that depends on the age of the film or show."""
 
 _HOST = re.compile(r"[a-z0-9._-]+(?::[0-9]{1,5})?|\[[0-9a-f:.]+\](?::[0-9]{1,5})?")
 _URI = re.compile(r"mongodb(?:\+srv)?://\S+")
@@ -42,43 +42,43 @@ class CacheConfig:
 
     Args:
         uri: MongoDB URI, or ``"embedded"``. None: ``TMDB_CACHE_URI``; else the
-            embedded server where its extra is installed; else
+            embedded server if its extra is installed; else
             ``mongodb://localhost:27017``.
-        client: a ready ``MongoClient`` instead; it is used as it is and left open.
+        client: an open ``MongoClient`` to use instead; it is not closed.
         database: name of the database.
         collection: name of the collection.
-        expire_after: how long an answer is fresh. None: by the class of its
+        expire_after: how long a response is fresh. None: by the class of its
             endpoint (:data:`tmdb_mongo_cache.tmdb.freshness.TABLE`), 24 hours for
-            titles and people. One value is for everything, a mapping changes
-            single classes, ``"adaptive"`` goes by the age of the film or show.
-            More than an hour is spread by up to 10 %, by the key.
+            titles and people. One value applies to everything, a mapping changes
+            single classes, ``"adaptive"`` depends on the age of the film or show.
+            More than an hour gets a jitter of up to 10 %, derived from the key.
         urls_expire_after: URL patterns to expirations, as in requests-cache;
-            beats ``expire_after``.
-        cache_control: let TMDB's own ``Cache-Control`` decide freshness.
-        stale_if_error: how long past its expiry an answer may be served when TMDB fails.
-        stale_while_revalidate: how long past its expiry an answer may be served
-            at once while it is refreshed behind it.
+            takes precedence over ``expire_after``.
+        cache_control: let TMDB's ``Cache-Control`` decide freshness.
+        stale_if_error: how long past its expiration a response may be served when TMDB fails.
+        stale_while_revalidate: how long past its expiration a response may be
+            served while it is refreshed in the background.
         not_found_expire_after: how long TMDB's 404 (code 34) is fresh.
-        memory_ttl: seconds an answer may be kept in this process before MongoDB is asked again.
+        memory_ttl: seconds a response is kept in the memory of this process before MongoDB is read again.
         memory_max_bytes: size of that memory; 0 turns it off.
         hosts: what counts as TMDB besides its own hosts: ``host`` or ``host:port``.
-        store_timeout: seconds one MongoDB operation may cost a call.
-        wait_on_rate_limit: where TMDB limits the rate (429) and there is no older
-            answer, wait as long as it says, within the call's ``timeout``, and
-            ask again; calls that come meanwhile wait as well.
-        reuse_appended: answer a call from a fresh answer that contains it, too: the
+        store_timeout: seconds that one MongoDB operation may delay a call.
+        wait_on_rate_limit: if TMDB limits the rate (429) and there is no older
+            response, wait as long as TMDB demands, within the call's ``timeout``, and
+            retry; calls made in the meantime wait as well.
+        reuse_appended: also serve a call from a fresh response that contains it: the
             same call with more in ``append_to_response``, or the title's details with
             the sub-resource appended.
-        statistics: add what this process counts to the collection ``<collection>_stats``,
-            now and then and at exit, for ``usage()`` and ``tmdb-mongo-cache stats``.
-        on_event: is called with a :class:`~tmdb_mongo_cache.CacheEvent` for each call to TMDB, in
-            the thread of the call; what it raises is one warning in the log.
-        offline: never call TMDB; a miss is an :class:`~tmdb_mongo_cache.OfflineError`.
-        disabled: the off switch: every call goes straight through.
+        statistics: add the counts of this process to the collection ``<collection>_stats``,
+            periodically and at exit, for ``usage()`` and ``tmdb-mongo-cache stats``.
+        on_event: called with a :class:`~tmdb_mongo_cache.CacheEvent` for each call to TMDB, in
+            the thread of the call; an exception in it is logged once as a warning.
+        offline: never call TMDB; a miss raises :class:`~tmdb_mongo_cache.OfflineError`.
+        disabled: the off switch: every call bypasses the cache.
 
     Raises:
         TypeError: an unknown name.
-        ConfigError: a value that cannot be used; the text says what could.
+        ConfigError: an invalid value; the text says what is valid.
     """
 
     uri: str | None = None
@@ -135,33 +135,33 @@ class CacheConfig:
         except ValueError as error:
             raise ConfigError(str(error)) from None
         if not 0 < timeout < math.inf:
-            raise ConfigError("store_timeout must be more than 0 seconds: it is what one MongoDB operation may cost")
+            raise ConfigError("store_timeout must be more than 0 seconds: it limits one MongoDB operation")
         for name in ("expire_after", "urls_expire_after"):
             given = getattr(self, name)
             if isinstance(given, Mapping):
-                object.__setattr__(self, name, dict(given))  # what the caller changes in it later changes nothing here
+                object.__setattr__(self, name, dict(given))  # the caller may change it later
         object.__setattr__(self, "store_timeout", timeout)
         object.__setattr__(self, "memory_ttl", memory_ttl)
         object.__setattr__(self, "_policy", policy)
 
     @property
     def policy(self) -> Policy:
-        """The settings that decide, in normal form."""
+        """The settings that decisions depend on, in normal form."""
         found: Policy = self.__dict__["_policy"]
         return found
 
     @classmethod
     def from_env(cls, **config: Any) -> CacheConfig:
-        """Read ``TMDB_CACHE_<NAME>`` for every setting; what is given by keyword goes before it.
+        """Read ``TMDB_CACHE_<NAME>`` for every setting; keywords take precedence.
 
         Durations are seconds or a number with s, m, h, d or w (``TMDB_CACHE_EXPIRE_AFTER=36h``);
-        mappings are JSON; hosts are separated by commas. An empty variable is no variable.
+        mappings are JSON; hosts are separated by commas. An empty variable counts as unset.
 
         Raises:
             TypeError: an unknown keyword.
-            ConfigError: a variable whose value cannot be used.
+            ConfigError: a variable with an invalid value.
         """
-        # A URI from the environment must not fight with a client given by hand.
+        # A URI from the environment must not conflict with an explicit client.
         without = {*config, "uri"} if config.get("client") is not None else set(config)
         return cls._of({**read_environment(without), **config})
 
@@ -174,20 +174,23 @@ class CacheConfig:
         return cls(**settings)
 
     def changed(self, **config: Any) -> CacheConfig:
-        """Return these settings with some of them changed."""
+        """Return a copy with some settings changed."""
         return self._of({**{item.name: getattr(self, item.name) for item in fields(self)}, **config})
 
+    def overridden(self) -> CacheConfig:
+        """Return a copy with the MongoDB of :data:`overrides`, if they name one."""
+        if overrides.database is None:
+            return self
+        return self.changed(uri=overrides.uri, client=None, database=overrides.database)
+
     def matching_pattern(self, url: str) -> str | None:
-        """Return the pattern of ``urls_expire_after`` that an URL without credentials matches; None where none does."""
-        for pattern in self.urls_expire_after:
-            found = _url_expiration({pattern: 0})
-            if found is not None and found(url) is not None:
-                return pattern if isinstance(pattern, str) else pattern.pattern
-        return None
+        """Return the pattern of ``urls_expire_after`` that matches a URL without credentials, or None."""
+        found = next((pattern for pattern in self.urls_expire_after if matches(url, pattern)), None)
+        return found.pattern if isinstance(found, re.Pattern) else found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Checked again on arrival; what was worked out from the settings does not travel.
-        return _rebuild, ({item.name: getattr(self, item.name) for item in fields(self)},)
+        # Validated again when it is unpickled; derived values are not pickled.
+        return type(self)._of, ({item.name: getattr(self, item.name) for item in fields(self)},)
 
     def __hash__(self) -> int:
         return hash((self.uri, self.database, self.collection, self.hosts))
@@ -197,16 +200,30 @@ class CacheConfig:
         shown["hosts"] = repr(sorted(self.hosts))
         shown["uri"] = repr(None if self.uri is None else mask(self.uri))
         if self.client is not None:
-            shown["client"] = "MongoClient(…)"  # its own repr shows some of its secrets
+            shown["client"] = "MongoClient(…)"  # its own repr shows some secrets
         return f"CacheConfig({', '.join(f'{name}={value}' for name, value in shown.items())})"
 
 
-def _rebuild(values: dict[str, Any]) -> CacheConfig:
-    return CacheConfig(**values)
+@dataclass(slots=True)
+class Overrides:
+    """Values that take precedence over the settings of every cache in this process; for tests."""
+
+    uri: str | None = None
+    database: str | None = None
+    offline: bool = False
+    offline_hint: str = ""
+    """Appended to the text of an ``OfflineError``."""
+
+    def redirects(self, database: str) -> bool:
+        """Whether operations on a database go to another one."""
+        return self.database is not None and self.database != database
+
+
+overrides = Overrides()
 
 
 def mask(uri: str) -> str:
-    """Return a MongoDB URI for people to see: without user, password and options that carry secrets."""
+    """Return a MongoDB URI without user, password and secret options, for logs and errors."""
     uri = re.sub(r"^([a-z0-9+]+://)?.*@", r"\1***@", uri, flags=re.DOTALL | re.IGNORECASE)
     return re.sub("[?&;][^&;]*", _masked, uri)
 
@@ -241,13 +258,8 @@ def _hosts(value: Any) -> frozenset[str]:
 
 
 def _policy(config: CacheConfig) -> Policy:
-    wanted = config.expire_after
     return Policy(
-        expire_after=None
-        if wanted is None
-        else expiration.by_class(wanted, "expire_after")
-        if isinstance(wanted, Mapping)
-        else expiration.wanted(wanted, "expire_after"),
+        expire_after=_expire_after(config.expire_after),
         url_expiration=_url_expiration(config.urls_expire_after),
         cache_control=config.cache_control,
         stale_if_error=expiration.duration(config.stale_if_error, "stale_if_error"),
@@ -259,7 +271,15 @@ def _policy(config: CacheConfig) -> Policy:
     )
 
 
-def _url_expiration(patterns: Any) -> Callable[[str], Wanted | None] | None:
+def _expire_after(value: Any) -> ExpirationSetting | dict[str, ExpirationSetting] | None:
+    if value is None or not isinstance(value, Mapping):
+        return None if value is None else expiration.normalise_setting(value, "expire_after")
+    from .tmdb.freshness import by_class  # imports the table of all endpoints, which few settings need
+
+    return by_class(value, "expire_after")
+
+
+def _url_expiration(patterns: Any) -> Callable[[str], ExpirationSetting | None] | None:
     if not isinstance(patterns, Mapping):
         raise ConfigError("urls_expire_after must map URL patterns to expirations, as in requests-cache")
     if not patterns:
@@ -269,9 +289,9 @@ def _url_expiration(patterns: Any) -> Callable[[str], Wanted | None] | None:
         if not isinstance(pattern, str | re.Pattern):
             raise ConfigError(f"urls_expire_after: a pattern is a string or a compiled regex, not {pattern!r}")
         shown = pattern if isinstance(pattern, str) else pattern.pattern
-        normal[pattern] = expiration.wanted(value, f"urls_expire_after[{shown!r}]")
+        normal[pattern] = expiration.normalise_setting(value, f"urls_expire_after[{shown!r}]")
 
-    def find(url: str) -> Wanted | None:
+    def find(url: str) -> ExpirationSetting | None:
         return next((wanted for pattern, wanted in normal.items() if matches(url, pattern)), None)
 
     return find

@@ -10,10 +10,10 @@
     │   └── StoreUnavailable
     └── UpstreamError
 
-A program whose calls are cached never sees a :class:`StoreError`: a database
-that fails makes a call go to TMDB. The errors of this tree reach whoever talks
-to the cache itself: its settings, its maintenance methods, its command line.
-An :class:`UpstreamError` is for those who have the cache call TMDB by itself.
+A cached call never raises a :class:`StoreError`: if MongoDB fails, the call goes
+to TMDB. These errors are raised by the cache's own interface: its settings, its
+maintenance methods, its command line. :class:`UpstreamError` is raised by methods
+that call TMDB by themselves.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ CLOSED = "this cache is closed; make a new one"
 
 
 class CacheError(Exception):
-    """Root of the tree: raised only through the classes below it.
+    """Base class; only its subclasses are raised.
 
-    A text that repeats what somebody has typed or set is freed of credentials here.
+    Credentials in its text, which may repeat input or settings, are redacted.
     """
 
     def __init__(self, *args: object, **options: Any) -> None:
-        from .tmdb.secrets import redact  # who only installs the cache need not pay for it
+        from .tmdb.redaction import redact  # imported late, because install() does not need it
 
         super().__init__(*(redact(text) if isinstance(text, str) else text for text in args), **options)
 
 
 class ConfigError(CacheError, ValueError):
-    """Raised when a setting has a value that cannot be used; the text says which and what would do."""
+    """Raised when a setting or argument is invalid; the text says which, and what is valid."""
 
 
 class OfflineError(CacheError, requests.ConnectionError):
     """Raised when ``offline=True`` and the call is not in the cache.
 
-    It is a :class:`requests.ConnectionError`, so that a program which copes
-    with a lost network copes with this.
+    It is a :class:`requests.ConnectionError`, so a program that handles a lost
+    network handles it as well.
     """
 
 
 class StoreError(CacheError):
-    """Raised when MongoDB refuses or fails an operation that somebody asked for by name."""
+    """Raised when MongoDB refuses or fails an explicitly requested operation."""
 
 
 class StoreUnavailable(StoreError):
-    """Raised when MongoDB cannot be reached, or does not answer in time."""
+    """Raised when MongoDB cannot be reached, or does not respond in time."""
 
 
 class EmbeddedServerError(StoreError):
@@ -62,4 +62,4 @@ class EmbeddedServerError(StoreError):
 
 
 class UpstreamError(CacheError):
-    """Raised when TMDB fails or refuses what ``refresh_changes()`` or ``warm()`` ask of it."""
+    """Raised when TMDB fails, or refuses a request of ``refresh_changes()`` or ``warm()``."""

@@ -12,21 +12,21 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .changes import Change, changes, is_python
-from .covering import PACKAGE, ROOT, covered
+from .covering import PACKAGE, ROOT, RULES, covered
 from .trying import Chosen, Copy, Tried, choose, lines_about, work
 
 _SERVER = """
 import signal, sys
 from pathlib import Path
 from typing import Any
-from tmdb_mongo_cache.store.embedded import EmbeddedServer
+from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 with EmbeddedServer(Path(sys.argv[1])) as server:
     print(server.uri, flush=True)
@@ -43,19 +43,35 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # tidied up all the same
     seed = random.randrange(10000) if given.seed is None else given.seed
     began = time.monotonic()
-    with _folder() as folder, _server(folder) as uri:
+    names = given.modules or [*settings["rules"], *settings["modules"]]
+    rules = set(names) <= set(settings["rules"])
+    with _folder() as folder, nullcontext("") if rules else _server(folder) as uri:
         tree = Copy(folder / "tree", uri).folder  # stays as it is
+        for beside in (base / "shared" for base in ROOT.parents):  # TMDB's description, which some tests compare with
+            if beside.is_dir() and not (folder / "shared").exists():
+                (folder / "shared").symlink_to(beside)
         copies = [Copy(folder / str(number), uri) for number in range(given.workers)]
-        names = given.modules or settings["modules"]
         sources = {name: (tree / PACKAGE / name).read_bytes() for name in names}
         chosen = [
             change
             for module, source in sources.items()
             for change in _sample(module, source, None if given.all else given.each, seed)
         ]
-        found = covered(tree, uri, given.workers, settings["without"], anew=given.anew)
+        found = covered(tree, uri, given.workers, settings["without"], anew=given.anew, rules=rules)
         print(f"{len(chosen)} changes of seed {seed}; {len(found)} tests, {time.monotonic() - began:.0f} s", flush=True)
-        waiting = ((change, choose(change, lines_about(change, tree), found, given.most)) for change in chosen)
+        of_rules = [test for test in found if RULES in Path(test.name).parents]
+        waiting = (
+            (
+                change,
+                choose(
+                    change,
+                    lines_about(change, tree),
+                    of_rules if change.module in settings["rules"] else found,
+                    given.most,
+                ),
+            )
+            for change in chosen
+        )
         tried = []
         for item in _tried(copies, found[0].name, waiting):
             tried.append(item)

@@ -18,7 +18,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "tmdb_mongo_cache"
 KEPT = ROOT / ".mutants"
-OPTIONS = ["-n0", "-q", "-p", "no:cacheprovider", "--timeout=60"]
+RULES = Path("tests/rules")
+"""The tests that need no server: of the modules that modules.toml names as rules, no others are tried."""
+
+
+def options(tests: Iterable[str | Path]) -> list[str]:
+    """Return pytest's options for files of tests; those of the rules do without the fixtures of the others."""
+    are_rules = all(RULES in Path(test).parents for test in tests)
+    return ["-n0", "-q", "-p", "no:cacheprovider", "--timeout=60", *([f"--confcutdir={RULES}"] if are_rules else [])]
 
 
 class Covered(NamedTuple):
@@ -30,7 +37,7 @@ class Covered(NamedTuple):
     modules: dict[str, int]
 
 
-def covered(copy: Path, uri: str, workers: int, without: Sequence[str], *, anew: bool) -> list[Covered]:
+def covered(copy: Path, uri: str, workers: int, without: Sequence[str], *, anew: bool, rules: bool) -> list[Covered]:
     """Return all tests that are not slow, with what they run.
 
     Args:
@@ -38,11 +45,13 @@ def covered(copy: Path, uri: str, workers: int, without: Sequence[str], *, anew:
         uri: of a mongod.
         workers: how many to run at once.
         without: patterns of the files to leave out.
+        rules: only those of the rules.
         anew: run all; else those in files that have changed. Lines are followed through what has changed around them.
     """
-    paths = sorted((copy / "tests").glob("test_*.py"))
+    folders = [RULES] if rules else [RULES, RULES.parent]
+    paths = sorted(path for folder in folders for path in (copy / folder).glob("test_*.py"))
     chosen = [path for path in paths if not any(path.match(f"{pattern}.py") for pattern in without)]
-    files = {path: KEPT / f"{path.stem}.json" for path in chosen}
+    files = {path: KEPT / f"{path.parent.name}-{path.stem}.json" for path in chosen}
     missing = [path for path, kept in files.items() if anew or _read(kept).get("digest") != _digest(path)]
     if missing:
         print(f"looking what the tests in {len(missing)} files run …", flush=True)
@@ -143,7 +152,7 @@ def _main(path: str, result: str) -> None:
     cover = coverage.Coverage(data_file=None, config_file=False, source=[str(ROOT / PACKAGE)], concurrency=["thread"])
     contexts = _Contexts(cover)
     cover.start()
-    pytest.main([*OPTIONS, path], plugins=[contexts])
+    pytest.main([*options([path]), path], plugins=[contexts])
     cover.stop()
     data = cover.get_data()
     found: dict[str, dict[str, list[int]]] = {}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from .changes import Change
-from .covering import OPTIONS, PACKAGE, ROOT, Covered, bits
+from .covering import PACKAGE, ROOT, Covered, bits, options
 
 _COPIED = ("tests", PACKAGE, "docs", "examples", "benchmarks", "README.md", "CHANGELOG.md", "CONTRIBUTING.md")
 _CONFIGURATION = ("pyproject.toml", "setup.cfg", "MANIFEST.in", "LICENSE")
@@ -239,8 +239,8 @@ def _run(folder: Path, uri: str, names: list[str], result: Path) -> None:
             del sys.modules[name]
     sys.path[:0] = [str(folder)]
     files = list(dict.fromkeys(name.partition("::")[0] for name in names))
-    options = [
-        *OPTIONS,
+    arguments = [
+        *options(files),
         "-x",
         "--hypothesis-seed=0",
         f"--basetemp={folder.with_suffix('.tmp')}",
@@ -248,7 +248,7 @@ def _run(folder: Path, uri: str, names: list[str], result: Path) -> None:
         str(folder),
     ]
     try:
-        pytest.main([*options, *files], plugins=[_Only(names, result)])
+        pytest.main([*arguments, *files], plugins=[_Only(names, result)])
     except BaseException:
         traceback.print_exc()
     finally:

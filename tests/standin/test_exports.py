@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.standin.feed import today
+from tmdb_mongo_cache.standin.change_feed import today
 
 KEYS = {
     "movie": ["adult", "id", "original_title", "popularity", "video"],

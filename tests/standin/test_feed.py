@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from tmdb_mongo_cache.standin import StandIn
-from tmdb_mongo_cache.standin.feed import ids_of, today
+from tmdb_mongo_cache.standin.change_feed import ids_of, today
 
 from ..flowkit import ANY_KEY
 

@@ -80,7 +80,7 @@ class TestHeaders:
         call = tmdb.calls[0]
         start = time.perf_counter()
         for _ in range(50):
-            tmdb.answer_call(call)
+            tmdb.respond(call)
         assert (time.perf_counter() - start) / 50 < 0.001
 
 

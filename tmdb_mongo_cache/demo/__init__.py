@@ -1,1 +1,1 @@
-"""The demonstration: an old script run twice, the second time without a call to TMDB."""
+"""The demo: an old script run twice, the second time without a call to TMDB."""

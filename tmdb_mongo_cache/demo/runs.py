@@ -1,4 +1,4 @@
-"""Running the script as a user would, and measuring it from outside."""
+"""Running the script as a user would, and measuring it from the outside."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from time import perf_counter
 
+from ..activation.run import ROOT, is_archive
 from ..cache import TMDBCache
 from ..config import CacheConfig
-from ..doors.runner import ROOT, is_archive
 from ..environment import PREFIX
 from ..errors import CacheError
-from ..store.client import Connection
-from ..tmdb.secrets import redact
+from ..mongo.connection import Connection
+from ..tmdb.redaction import redact
 
 SCRIPT = files(__package__) / "legacy_script.py"
 DATABASE = "tmdb_cache_demo"
 LATENCY = 0.08
-"""Seconds the stand-in waits before each answer, as a server on the other side of an ocean would."""
+"""Seconds that the stand-in delays each response, as a server on another continent would."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: what it printed, how many calls reached TMDB, and the seconds between first and last line."""
+    """One run: its output, the number of calls that reached TMDB, and the seconds from the first line to the last."""
 
     lines: list[str]
     made: int
@@ -38,7 +38,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Result:
-    """Both runs. Every call of the script is a different one, so the first run makes them all."""
+    """Both runs. All calls of the script are different, so the first run makes all of them."""
 
     first: Run
     second: Run
@@ -59,23 +59,23 @@ class Result:
 
 
 class DemoFailed(CacheError):
-    """Raised when the script did not run to its end; the text repeats what it said last."""
+    """Raised when the script fails; the text has its last line of output."""
 
 
 def run_twice(uri: str) -> Result:
-    """Run the script twice, each time in a new process, on an empty database of its own.
+    """Run the script twice, each time in a new process, on an empty collection.
 
     Args:
-        uri: which MongoDB; ``"embedded"`` for the embedded one.
+        uri: the MongoDB URI, or ``"embedded"``.
 
     Raises:
-        StoreError: MongoDB cannot be started or used.
+        StoreError: MongoDB is not available.
         DemoFailed: the script failed.
     """
     real = bool(os.environ.get("TMDB_API_KEY"))
-    # Of its own: two demonstrations at a time must not meet.
+    # A collection of its own, as two demos may run at the same time.
     config = CacheConfig(uri=uri, database=DATABASE, collection=f"run_{os.getpid()}")
-    with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _dropped(config):
+    with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _empty_collection(config):
         env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE, f"{PREFIX}COLLECTION": config.collection}
         if is_archive():
             env["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, env.get("PYTHONPATH")]))
@@ -84,8 +84,8 @@ def run_twice(uri: str) -> Result:
 
 
 @contextmanager
-def _dropped(config: CacheConfig) -> Iterator[None]:
-    """Drop the collection before and after."""
+def _empty_collection(config: CacheConfig) -> Iterator[None]:
+    """Drop the collection before and after the runs."""
     connection = Connection(config)
 
     def drop() -> None:
@@ -102,7 +102,7 @@ def _dropped(config: CacheConfig) -> Iterator[None]:
 
 @contextmanager
 def _upstream(cache: TMDBCache, *, real: bool) -> Iterator[tuple[dict[str, str], Callable[[datetime], int]]]:
-    """Give the environment in which the script reaches TMDB, and a count of the calls since a moment."""
+    """Yield the environment in which the script reaches TMDB, and a function that counts the calls since a time."""
     own = {f"{PREFIX}{name}" for name in ("MONGOD", "URI")}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX) or name in own}
     clean["PYTHONIOENCODING"] = "utf-8"
@@ -141,11 +141,11 @@ def _run(script: Path, env: Mapping[str, str], count: Callable[[datetime], int])
         for line in process.stdout:
             times.append(perf_counter())
             lines.append(line.rstrip())
-        said = process.stderr.read()
+        errors = process.stderr.read()
     if process.returncode or len(times) < 2:
-        last = redact((said.strip().splitlines() or ["nothing"])[-1])  # requests' errors have the URL in them
+        last = redact((errors.strip().splitlines() or ["nothing"])[-1])  # requests' errors contain the URL
         hint = ""
         if env.get("TMDB_API_KEY") and "HTTPS_PROXY" not in env:
             hint = " (with TMDB_API_KEY set the demo calls TMDB itself; without it, a stand-in)"
-        raise DemoFailed(f"the script ended with exit code {process.returncode}{hint}; the last it said: {last}")
+        raise DemoFailed(f"the script ended with exit code {process.returncode}{hint}; its last output: {last}")
     return Run(lines, count(since), times[-1] - times[0])

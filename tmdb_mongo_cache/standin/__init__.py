@@ -4,6 +4,6 @@ It speaks the shapes, headers, ETags and errors of TMDB's v3 API with made-up fi
 daily id exports, counts its calls and can be told to fail. `python -m tmdb_mongo_cache.standin` runs it as a process.
 """
 
-from .server import Call, StandIn
+from .standin import Call, StandIn
 
 __all__ = ["Call", "StandIn"]

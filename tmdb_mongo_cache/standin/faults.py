@@ -3,7 +3,7 @@
 import gzip
 from dataclasses import dataclass
 
-from .wire import MESSAGES, Reply, error
+from .messages import MESSAGES, Response, error
 
 STATUS_CODES = {str(status): code for code, (status, _) in MESSAGES.items() if status >= 400} | {
     "400": 22,
@@ -12,7 +12,7 @@ STATUS_CODES = {str(status): code for code, (status, _) in MESSAGES.items() if s
 BROKEN = {
     "refuse": "nothing listens on the port",
     "reset": "the connection is reset after the request",
-    "timeout": "no answer comes while the fault lasts",
+    "timeout": "no response comes while the fault lasts",
     "truncated": "the connection ends in the middle of the body",
     "not-json": "an HTML page that claims to be JSON",
     "gzip-unlabelled": "a gzip body without Content-Encoding",
@@ -25,7 +25,7 @@ NAMES = (*sorted(STATUS_CODES), *BROKEN)
 
 @dataclass
 class Fault:
-    """A fault in force, for `times` calls more (None: until it is healed), for paths that contain `path`."""
+    """An active fault, for `times` more calls (None: until it is healed), for paths that contain `path`."""
 
     name: str
     times: int | None = None
@@ -40,23 +40,23 @@ class Fault:
         if self.times is not None and self.times < 1:
             raise ValueError(f"times is {self.times}, it must be at least 1")
 
-    def spoil(self, reply: Reply) -> Reply:
-        """Return the reply as this fault makes it."""
-        headers = {name: value for name, value in reply.headers.items() if name != "Content-Encoding"}
+    def apply(self, response: Response) -> Response:
+        """Return the response with this fault."""
+        headers = {name: value for name, value in response.headers.items() if name != "Content-Encoding"}
         match self.name:
             case "success-false":
-                return Reply(200, error(21).body, headers)
+                return Response(200, error(21).body, headers)
             case "not-json":
-                return Reply(200, b"<html><body><h1>Please try again later</h1></body></html>", headers)
+                return Response(200, b"<html><body><h1>Please try again later</h1></body></html>", headers)
             case "empty":
-                return Reply(200, b"", headers)
+                return Response(200, b"", headers)
             case "truncated":
-                cut = {"Content-Length": str(len(reply.body))}
-                return Reply(reply.status, reply.body[: len(reply.body) // 2], reply.headers | cut)
+                cut = {"Content-Length": str(len(response.body))}
+                return Response(response.status, response.body[: len(response.body) // 2], response.headers | cut)
             case "gzip-unlabelled":
-                packed = "Content-Encoding" in reply.headers
-                return Reply(reply.status, reply.body if packed else gzip.compress(reply.body, 1), headers)
-        spoilt = error(STATUS_CODES[self.name], int(self.name))
+                packed = "Content-Encoding" in response.headers
+                return Response(response.status, response.body if packed else gzip.compress(response.body, 1), headers)
+        failed = error(STATUS_CODES[self.name], int(self.name))
         if self.retry_after is not None:
-            spoilt.headers["Retry-After"] = str(self.retry_after)
-        return spoilt
+            failed.headers["Retry-After"] = str(self.retry_after)
+        return failed

@@ -5,7 +5,7 @@ p image path, x hexadecimal id, m and a IMDb ids, u address, l language with cou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from . import catalog
@@ -37,12 +37,12 @@ FIXED: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where in an answer a field stands.
+    """Where in a response a field stands.
 
     `seed` is what the field depends on, `kind` the thing it describes ("movie", "person", …), `index` its
     position in the list around it, `language` two letters, `numbers` the ids in the path, `salt` the version
-    of the answer, `every` whether the version is to change every field, `entity` the thing described with its
-    id ("movie:550"), `root` what the whole answer is about, `offset` a number that all rows of a list share,
+    of the response, `every` whether the version is to change every field, `entity` the thing described with its
+    id ("movie:550"), `root` what the whole response is about, `offset` a number that all rows of a list share,
     `first` the number of the first row of a page.
     """
 
@@ -57,10 +57,6 @@ class Place:
     root: str = ""
     offset: int = 0
     first: int = 0
-
-    def child(self, **changes: Any) -> "Place":
-        """Return this place with changes."""
-        return replace(self, **changes)
 
 
 def leaf(code: str, key: str, at: Place) -> Any:
@@ -189,14 +185,9 @@ MAKERS: dict[str, Callable[[str, str, Place], Any]] = {
     "t": lambda key, seed, at: moment(key, seed, at).replace(" UTC", ".000Z").replace(" ", "T"),
     "z": moment,
     "p": lambda key, seed, at: f"/{catalog.token(27, seed, key)}.jpg",
-    "x": lambda key, seed, at: hexadecimal_of(key, seed, at),
+    "x": lambda key, seed, at: catalog.hexadecimal(24, seed, key, at.index),
     "m": lambda key, seed, at: f"tt{mix(seed, key) % 10_000_000:07}",
     "a": lambda key, seed, at: f"nm{mix(seed, key) % 10_000_000:07}",
     "u": lambda key, seed, at: f"https://{catalog.token(8, seed, key).lower()}.example/",
     "s": text,
 }
-
-
-def hexadecimal_of(key: str, seed: str, at: Place) -> str:
-    """Return a hexadecimal id."""
-    return catalog.hexadecimal(24, seed, key, at.index)

@@ -1,8 +1,8 @@
-"""Answers made from shapes.
+"""Responses made from shapes.
 
-`shapes.json` says what every operation of TMDB's v3 API answers: which keys in which order, of which type,
+`shapes.json` says what every operation of TMDB's v3 API responds with: which keys in which order, of which type,
 which may be null or missing, how lists nest and about how long they are. It was derived by a script from the
-example answers of TMDB's OpenAPI description and from MIT-licensed recorded exchanges (jellyfin/TMDbLib), and
+example responses of TMDB's OpenAPI description and from MIT-licensed recorded exchanges (jellyfin/TMDbLib), and
 holds none of their content. Four operations are in no description but in use: `/3/account`, and of a film
 `casts`, `trailers` and `releases`. Its language:
 
@@ -14,12 +14,12 @@ holds none of their content. Four operations are in no description but in use: `
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from . import catalog, reference
+from . import catalog, reference_data
 from .catalog import mix
 from .fields import Place, leaf
 
@@ -46,7 +46,7 @@ KINDS = (
 
 @dataclass(frozen=True)
 class Route:
-    """An operation and what the path asked for says about it."""
+    """An operation and what the requested path says about it."""
 
     operation: str
     shape: Shape
@@ -54,7 +54,7 @@ class Route:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The ids in the path, by their names in the answers."""
+        """The ids in the path, by their names in the responses."""
         return {name: int(value) for name, value in self.arguments.items() if NUMBER.fullmatch(value)}
 
 
@@ -74,7 +74,7 @@ def patterns() -> list[tuple[str, str, re.Pattern[str], Shape]]:
 
 
 def route(method: str, path: str) -> Route | None:
-    """Return the operation that answers a decoded path, if there is one."""
+    """Return the operation that responses a decoded path, if there is one."""
     for operation, verb, pattern, shape in patterns():
         if verb == method and (match := pattern.fullmatch(path)):
             return Route(operation, resolve(shape), match.groupdict())
@@ -82,7 +82,7 @@ def route(method: str, path: str) -> Route | None:
 
 
 def children(operation: str) -> bool:
-    """Whether `append_to_response` has something to append to the answers of an operation."""
+    """Whether `append_to_response` has something to append to the responses of an operation."""
     return operation.endswith("}") and any(name.startswith(operation + "/") for name in OPERATIONS)
 
 
@@ -103,7 +103,7 @@ def build(shape: Shape, key: str, at: Place) -> Any:
         return build(options[mix(at.seed, at.index, "variant") % len(options)], key, at)
     if "@" in shape:
         codes = [code for code, _, _ in catalog.COUNTRIES[: shape["#"]]]
-        return {code: build(shape["@"], key, at.child(seed=f"{at.seed}/{code}", entity="")) for code in codes}
+        return {code: build(shape["@"], key, replace(at, seed=f"{at.seed}/{code}", entity="")) for code in codes}
     return _object(shape, key, at)
 
 
@@ -114,7 +114,7 @@ def _list(shape: Shape, length: int, key: str, at: Place) -> list[Any]:
     if length > 2 and key != "results":
         length -= offset % (length // 3 + 1)
     places = (
-        at.child(seed=f"{at.seed}/{key}/{index}", index=index, offset=offset, first=0)
+        replace(at, seed=f"{at.seed}/{key}/{index}", index=index, offset=offset, first=0)
         for index in range(first, first + length)
     )
     return [build(shape, key, place) for place in places]
@@ -122,10 +122,10 @@ def _list(shape: Shape, length: int, key: str, at: Place) -> list[Any]:
 
 def _object(shape: dict[str, Shape], key: str, at: Place) -> dict[str, Any]:
     """Return an object; its fields depend on its id, so that a film is the same wherever it is listed."""
-    at = at.child(seed=f"{at.seed}/{key}")
+    at = replace(at, seed=f"{at.seed}/{key}")
     kind = next((kind for keys, kind in KINDS if not keys.isdisjoint(shape)), "")
     kind = "keyword" if set(shape) == {"id", "name"} else kind
-    fixed = reference.row(key, shape, at)
+    fixed = reference_data.row(key, shape, at)
     entity = ""
     if key == "data" and at.root:
         entity, kind = at.root, at.root.split(":")[0]
@@ -136,7 +136,7 @@ def _object(shape: dict[str, Shape], key: str, at: Place) -> dict[str, Any]:
         fixed.setdefault("id", _identity(kind, at))
         entity = f"{kind}:{fixed['id']}"
     language = fixed["iso_639_1"] if "translation" in fixed else at.language
-    inside = at.child(kind=kind, entity=entity, language=language, first=0)
+    inside = replace(at, kind=kind, entity=entity, language=language, first=0)
     made: dict[str, Any] = {}
     for name, inner in shape.items():
         if name[-1] == "?":
@@ -168,9 +168,9 @@ def episode_id(series: int, season: int, episode: int) -> int:
 
 
 def whole(found: Route, path: str, language: str, first: int = 0, salt: int = 0, every: bool = False) -> Any:
-    """Return the whole answer of an operation.
+    """Return the whole response of an operation.
 
-    `path` with whatever else tells two answers apart is the seed, `first` the number of the first row of a
+    `path` with whatever else tells two responses apart is the seed, `first` the number of the first row of a
     page, `salt` the version: it changes ratings and overviews, or with `every` everything.
     """
     kind, identity = _root(found)
@@ -179,7 +179,7 @@ def whole(found: Route, path: str, language: str, first: int = 0, salt: int = 0,
     if "series_id" in numbers:
         numbers["show_id"] = numbers["series_id"]
     at = Place(path, kind, 0, language, numbers, salt, every, root, root, 0, first)
-    made = reference.table(found.operation, language)
+    made = reference_data.table(found.operation, language)
     if made is None and isinstance(found.shape, dict):
         fixed: dict[str, Any] = {"id": identity} if "id" in found.shape else {}
         made = {name: fixed[name] if name in fixed else build(inner, name, at) for name, inner in found.shape.items()}
@@ -187,7 +187,7 @@ def whole(found: Route, path: str, language: str, first: int = 0, salt: int = 0,
 
 
 def _root(found: Route) -> tuple[str, int | str]:
-    """Return what an answer is about, and its id."""
+    """Return what a response is about, and its id."""
     kind = found.operation.split("/")[2]
     given = found.arguments
     numbers = found.numbers

@@ -1,18 +1,18 @@
-"""Answers within answers: what ``append_to_response`` has brought along serves other calls, too.
+"""Reuse of appended parts: one response answers other calls, too (``reuse_appended``).
 
-Two kinds of call have their answer inside another one: the same path with fewer
+Two kinds of call have their response inside another one: the same path with fewer
 parts appended, and a sub-resource (``/3/movie/550/credits``) that was appended
 (``/3/movie/550?append_to_response=credits``).
 
 Sources: TMDB's OpenAPI description, and its page about ``append_to_response``
 (developer.themoviedb.org/docs/append-to-response): movies, shows, seasons,
-episodes and people have it, and each part answers to the query's params as its
-own request would. So with the same params the part is the sub-resource's
-answer, that of ``language`` included, which filters images and videos alike.
-Where the query has none, the details' default (``en-US``) does not reach the
-parts: a show's recorded images that were appended with
-``include_image_language=pt`` and no ``language`` are Portuguese ones alone, and
-a collection's without either are those of all languages, as by themselves.
+episodes and people have it, and the query's params apply to each part as to a
+request of its own. So with the same params the part is the sub-resource's
+response, with ``language`` too, which filters images and videos in both.
+Without it, the details' default (``en-US``) does not apply to the parts: the
+recorded images of a show that were appended with ``include_image_language=pt``
+and no ``language`` are Portuguese only, and those of a collection without
+either are of all languages, as in the sub-resource's response.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from . import endpoints
-from .keys import APPEND, parts_of, place_of, quoted
-from .parts import NOT_SERVED, PARTS
-from .response_shapes import is_error, why_not_fitting
+from .appended_parts import NOT_SERVED, PARTS
+from .cache_key import APPEND, parts_of, place_of, quoted
+from .response_shapes import is_error, why_invalid
 
 _LEFT_OUT = {template: NOT_SERVED[template].union(parts) for template, parts in PARTS.items()}
 _HOLDERS = {f"{template}/{part}": (template, part) for template, parts in PARTS.items() for part in parts}
@@ -36,14 +36,14 @@ _DECODER = json.JSONDecoder()
 
 
 class Source(NamedTuple):
-    """Where the answer to a call may be contained: in answers at one path, asked for with the same params.
+    """Where the response to a call may be contained: in responses of one path with the same params.
 
     Attributes:
-        start: where the call goes, as it is in keys: none but the same host by the same channel answers it.
-        path: the path of the containing answer.
-        params: the query without ``append_to_response``, as it is in keys.
-        part: the appended part that is wanted; None where the same path is asked for with fewer parts.
-        appended: what the call itself appends (where ``part`` is None).
+        start: the start of the key: only the same host over the same kind of connection.
+        path: the path of the containing response.
+        params: the query without ``append_to_response``, as in keys.
+        part: the appended part; None for the same path with fewer parts.
+        appended: the parts that the call itself appends (where ``part`` is None).
         template: the path template of ``path``.
     """
 
@@ -55,7 +55,7 @@ class Source(NamedTuple):
     template: str
 
 
-class _Asked(NamedTuple):
+class _ParsedKey(NamedTuple):
     start: str
     path: str
     params: str
@@ -63,7 +63,7 @@ class _Asked(NamedTuple):
 
 
 class _Member(NamedTuple):
-    """A member of an object: its whole text, its value's text, and the value."""
+    """A member of an object: the position of the whole and of the value in the text, and the value."""
 
     whole: slice
     text: slice
@@ -71,11 +71,11 @@ class _Member(NamedTuple):
 
 
 def sources(key: str) -> tuple[Source, ...]:
-    """Say where else the answer to the call with this key may be found; empty where it cannot be."""
-    asked = _read(key)
-    if asked is None:
+    """Return where else the response to the call with this key may be found; empty for none."""
+    parsed = _read(key)
+    if parsed is None:
         return ()
-    start, path, params, appended = asked
+    start, path, params, appended = parsed
     template = endpoints.find(path).template
     if template is None or path.count("/") != template.count("/"):
         return ()
@@ -88,10 +88,10 @@ def sources(key: str) -> tuple[Source, ...]:
 
 
 def key_range(source: Source) -> tuple[str, str]:
-    """Return ``(first, end)``: every key that may hold the answer is ``first <= key < end``, in MongoDB's order.
+    """Return ``(first, end)``: every key that may contain the response is ``first <= key < end`` in MongoDB's order.
 
-    In between are keys of this very path alone, with something appended: params
-    are sorted by name, so those with smaller names come before it.
+    The range has only keys of this path with something appended: params are
+    sorted by name, so those with smaller names come before it.
     """
     before, _ = _around(source.params)
     first = f"{source.start}{source.path}?{'&'.join([*before, APPEND])}"
@@ -99,7 +99,7 @@ def key_range(source: Source) -> tuple[str, str]:
 
 
 def key_ending(source: Source) -> str:
-    """Return a regular expression that finds the keys of that range with the same params, and enough appended."""
+    """Return a regular expression for the keys of that range with the same params and the parts appended."""
     _, after = _around(source.params)
     wanted = [re.escape(quoted(part)) for part in ([source.part] if source.part else sorted(source.appended))]
     parts = "(?:[^&,]+,)*".join(["", *(f"{part}(?:,|(?=&|$))" for part in wanted), "[^&]*"])
@@ -107,14 +107,14 @@ def key_ending(source: Source) -> str:
 
 
 def _around(params: str) -> tuple[list[str], list[str]]:
-    """Return the params that stand before and after what is appended: they are sorted by name."""
+    """Return the params before and after ``append_to_response``: they are sorted by name."""
     items = [item for item in params.split("&") if item]
     before = [item for item in items if _place(item) < _PLACE]
     return before, items[len(before) :]
 
 
 def may_hold(source: Source, key: str) -> bool:
-    """Say whether the answer with this key holds the one that is wanted, by the key alone."""
+    """Return whether the response with this key contains the wanted one, by the key alone."""
     held = _read(key)
     if held is None or held[:3] != (source.start, source.path, source.params):
         return False
@@ -124,12 +124,12 @@ def may_hold(source: Source, key: str) -> bool:
 
 
 def extract(source: Source, body: bytes) -> bytes | None:
-    """Cut the answer out of the body that holds it, whose key :func:`may_hold` has passed.
+    """Return the response that a body contains, where :func:`may_hold` is true of its key.
 
-    Values are copied as they are written, never read and written again.
+    Values are copied as text, not parsed and serialized again.
 
     Returns:
-        the body of the contained answer; None where it is not there, or not what it should be.
+        the body of the contained response; None where it is missing or an error.
     """
     try:
         text = body.decode()
@@ -137,7 +137,7 @@ def extract(source: Source, body: bytes) -> bytes | None:
     except (ValueError, RecursionError):
         return None
     values = {name: member.value for name, member in members.items()}
-    if type(values.get("id")) is not int or why_not_fitting(source.path, values):
+    if type(values.get("id")) is not int or why_invalid(source.path, values):
         return None
     if source.part is None:
         return _with_fewer(source, text, members)
@@ -166,10 +166,10 @@ def _part(template: str, part: str, text: str, members: dict[str, _Member]) -> b
     return found.encode()
 
 
-def _read(key: str) -> _Asked | None:
-    """Take a key apart; None where nothing can be said about it."""
+def _read(key: str) -> _ParsedKey | None:
+    """Split a key; None where it cannot be compared."""
     of_key = parts_of(key)
-    if of_key is None or "#" in key:  # cut off, and a digest of the rest
+    if of_key is None or "#" in key:  # truncated, with a digest
         return None
     query = of_key.query.removeprefix("?")
     params: list[str] = []
@@ -183,11 +183,11 @@ def _read(key: str) -> _Asked | None:
         else:
             params.append(item)
     if len(appended) > 1 or any("account_states" in value.casefold() for value in appended):
-        return None  # which of two TMDB listens to is not known
+        return None  # which of two counts at TMDB is not known
     parts = frozenset(appended[0].split(",")) if appended else frozenset()
     if "" in parts:
-        return None  # nor what it makes of nothing
-    return _Asked(of_key.start, of_key.path, "&".join(params), parts)
+        return None  # nor how TMDB reads an empty part
+    return _ParsedKey(of_key.start, of_key.path, "&".join(params), parts)
 
 
 def _place(item: str) -> str:
@@ -199,10 +199,10 @@ def _decoded(text: str) -> str:
 
 
 def _members(text: str) -> dict[str, _Member]:
-    """Find the members of the object that a text is.
+    """Return the members of a JSON object by name.
 
     Raises:
-        ValueError: it is not JSON, not an object, or one with two members of the same name.
+        ValueError: it is not JSON, not an object, or repeats a name.
         RecursionError: it is nested too deeply.
     """
     found: dict[str, _Member] = {}
@@ -229,5 +229,5 @@ def _mark(text: str, position: int) -> tuple[str, int]:
 
 
 def _is_object(value: Any) -> bool:
-    # TMDB may answer for one part alone with an error.
+    # A single part may be an error.
     return isinstance(value, dict) and not is_error(value)

@@ -1,12 +1,11 @@
-"""What is a credential: by the name of what carries it, or by its value. Pure.
+"""What counts as a credential, by the name of the param or header, or by the value.
 
-TMDB's own credentials are params with the names of :data:`CREDENTIAL_PARAMS`
-(source: its OpenAPI description: ``username`` and ``password`` are those of
-``/authentication/token/validate_with_login``), and what ``Authorization``
-carries. Whatever else has a name as credentials have them, or a value as they
-are, may be one by mistake: a slip in a name, a key pasted into the wrong place,
-what a proxy in front of TMDB wants. Better once too often: such a call is made
-as it is, and leaves no trace.
+TMDB's own credentials are the params of :data:`CREDENTIAL_PARAMS` (source: its
+OpenAPI description; ``username`` and ``password`` are those of
+``/authentication/token/validate_with_login``) and ``Authorization``. Anything else
+with the name or the looks of a credential may be one in the wrong place: a typo in
+a name, a key in the wrong param, a key of a proxy in front of TMDB. Such a call
+bypasses the cache and leaves no trace.
 """
 
 from __future__ import annotations
@@ -14,13 +13,13 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
-from .folding import folded
+from ..httpcache.memoize import memoize
+from .normalization import folded
 from .params import DOCUMENTED
-from .spellings import SHORTEST, decoded
-from .words import is_everyday
+from .public_values import is_public
+from .secret_search import SHORTEST, decoded
 
 CREDENTIAL_PARAMS = frozenset(
     {
@@ -33,18 +32,18 @@ CREDENTIAL_PARAMS = frozenset(
         "username",
     }
 )
-"""What TMDB takes for a credential. These alone are left out of keys, for they never choose a public answer."""
+"""TMDB's credentials. Only these are left out of keys: they never select a public response."""
 
-BY_NAME = "a credential where none belongs"
+BY_NAME = "a credential in the wrong place"
 BY_VALUE = "a value that may be a credential"
 
-# Names, folded: the whole, how they end, and what they have in them.
+# Folded names: whole ones, endings, and parts.
 _WORDS = r"apikey|authori[sz]|bearer|cookie|credential|jwt|passphrase|passw|secret|sessionid|token|username"
 _NAMED = re.compile(
     rf"\A(?:x?(?:hmac|login|pass|pin|session|sid|user))\Z|(?:auth|key|pwd|sig)\Z|authkey|signature|{_WORDS}"
 )
 _NAMED_FOR_SURE = re.compile(_WORDS)
-# IANA's registry, and what others have made up.
+# IANA's registry, and others in use.
 _SCHEMES = frozenset(
     [
         *("apikey", "basic", "bearer", "concealed", "digest", "dpop", "gnap", "hawk", "hoba"),
@@ -52,7 +51,7 @@ _SCHEMES = frozenset(
     ]
 )
 
-# By their looks: 32 hexadecimal digits, a JWT, and what comes after the name of a scheme.
+# Values: 32 hexadecimal digits, a JWT, and what follows the name of a scheme.
 _BY_LOOK = re.compile(
     r"(?i)[0-9a-f]{32,}|(?<![0-9a-z_-])eyj[0-9a-z_-]{6,}\.[0-9a-z_-]*(?:\.[0-9a-z_-]*)?|bearer[\s:+]+[0-9a-z._~+/=-]{20,}"
 )
@@ -62,9 +61,10 @@ _TOKEN = re.compile(r"[0-9A-Za-z._~+/=-]{24,}")
 _CLASSES = tuple(map(re.compile, ("[0-9]", "[a-z]", "[A-Z]")))
 _GIVEN = re.compile(r"([0-9A-Za-z_.\[\]-]{3,40})(?:=|%3[dD]|\"\s*:\s*\")([^&\s\"'<>,;)]+)")
 
+_LONGEST_NAME = 64  # names of headers and params are few and short
 _LONGEST_KEY, _FEW = 128, 5
 _LEAST = 14
-"""Characters: what is shorter looks like nothing."""
+"""Characters: shorter texts are not checked."""
 
 _NEVER_ONE = frozenset(
     [
@@ -72,44 +72,36 @@ _NEVER_ONE = frozenset(
         *("content-length", "content-type", "date", "dnt", "host", "if-match", "if-modified-since", "if-none-match"),
         *("if-range", "if-unmodified-since", "keep-alive", "pragma", "range", "te", "transfer-encoding"),
         *("upgrade-insecure-requests", "user-agent", "via"),
-        # Of tracers, another one with each call: to look for those takes longer than a hit.
+        # Of tracers, with another value in each call: searching for those takes longer than a hit.
         *("b3", "baggage", "newrelic", "sentry-trace", "traceparent", "tracestate", "uber-trace-id", "x-amzn-trace-id"),
         *("x-b3-parentspanid", "x-b3-spanid", "x-b3-traceid", "x-cloud-trace-context", "x-correlation-id"),
         *("x-datadog-parent-id", "x-datadog-tags", "x-datadog-trace-id", "x-request-id"),
     ]
 )
-"""Headers of a request with values of other kinds, long and odd as some are."""
+"""Request headers that carry no credential, however long and odd their values."""
 
 
 def is_credential(name: str) -> bool:
-    """Say whether a param of this name is one of TMDB's credentials, in upper or lower case."""
+    """Return whether a param of this name is one of TMDB's credentials, in any case."""
     return name in CREDENTIAL_PARAMS or name.strip().casefold() in CREDENTIAL_PARAMS
 
 
-def names_one(name: str) -> bool:
-    """Say whether a param or header of this name carries a credential, however it is spelt."""
+@memoize(256, longest=_LONGEST_NAME)
+def looks_like_credential_name(name: str) -> bool:
+    """Return whether a param or header of this name, in any spelling, carries a credential."""
     return name not in DOCUMENTED and _NAMED.search(folded(decoded(name))) is not None
 
 
-def is_there_for_one(name: str) -> bool:
-    """Say whether a header of this name, in an answer, is there to carry a credential."""
-    return (_is_there_known if len(name) <= _LONGEST_NAME else _is_there)(name)
-
-
-def _is_there(name: str) -> bool:
+@memoize(256, longest=_LONGEST_NAME)
+def is_credential_header(name: str) -> bool:
+    """Return whether a response header of this name carries a credential."""
     read = folded(name)
     # Access-Control-Allow-Credentials says "true".
     return not read.startswith("accesscontrol") and _NAMED_FOR_SURE.search(read) is not None
 
 
-# Headers have few names.
-_LONGEST_NAME = 64
-_is_there_known = lru_cache(maxsize=256)(_is_there)
-_names_known = lru_cache(maxsize=256)(names_one)
-
-
-def looks_like_one(text: str) -> bool:
-    """Say whether something in a text looks like a credential, whoever says it: 32 hex digits, a JWT, Basic, Bearer."""
+def looks_like_credential(text: str) -> bool:
+    """Return whether a text contains 32 hex digits, a JWT, or a Basic or Bearer credential."""
     if len(text) < _LEAST:
         return False
     return any(_looks(text)) or any(_looks(decoded(text)))
@@ -117,7 +109,7 @@ def looks_like_one(text: str) -> bool:
 
 def _looks(text: str) -> Iterator[str]:
     for found in _BY_LOOK.findall(text):
-        # What goes on for lines and has few letters is no key.
+        # A long run of few different characters is no key.
         if len(found) <= _LONGEST_KEY or len(set(found)) > _FEW:
             yield found
     for blob in _BASIC.findall(text):
@@ -126,22 +118,22 @@ def _looks(text: str) -> Iterator[str]:
 
 
 def _may_be_token(text: str) -> bool:
-    """Say whether a text has a long word of letters and digits, or of small and large letters, as tokens are."""
+    """Return whether a text has a long word that mixes digits, lower and upper case, as tokens do."""
     forms = {text, unquote(text), decoded(text)}
     words = (word for form in forms for word in _TOKEN.findall(form))
     return any(sum(kind.search(word) is not None for kind in _CLASSES) > 1 for word in words)
 
 
-def why_straight_by_query(pairs: Sequence[tuple[str, str]]) -> str:
-    """Say why a call goes straight through, for a param that may be a credential and is none of TMDB's; else empty."""
+def query_bypass_reason(pairs: Sequence[tuple[str, str]]) -> str:
+    """Return why a call bypasses the cache: a param that may be a credential and is not TMDB's; else empty."""
     for name, value in pairs:
         if is_credential(name):
             continue
-        if names_one(name):
+        if looks_like_credential_name(name):
             return BY_NAME
         if len(name) + len(value) < _LEAST:
             continue
-        if looks_like_one(name) or looks_like_one(value):
+        if looks_like_credential(name) or looks_like_credential(value):
             return BY_VALUE
         if name not in DOCUMENTED and (_may_be_token(name) or _may_be_token(value)):
             return BY_VALUE
@@ -149,8 +141,8 @@ def why_straight_by_query(pairs: Sequence[tuple[str, str]]) -> str:
 
 
 def of_query(pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
-    """Return the credentials in a decoded query: what must not be written anywhere."""
-    return _long_enough(value for name, value in pairs if is_credential(name) or names_one(name))
+    """Return the credentials in a decoded query."""
+    return _long_enough(value for name, value in pairs if is_credential(name) or looks_like_credential_name(name))
 
 
 def of_url(url: str) -> frozenset[str]:
@@ -162,7 +154,7 @@ def of_url(url: str) -> frozenset[str]:
 
 
 def of_headers(headers: Mapping[str, str | bytes]) -> frozenset[str]:
-    """Return the credentials in a request's headers, by their names or by what the values look like."""
+    """Return the credentials in a request's headers, by name or by value."""
     found: set[str] = set()
     for name, value in headers.items():
         lower = (name.decode("latin-1") if isinstance(name, bytes) else str(name)).lower()
@@ -171,8 +163,8 @@ def of_headers(headers: Mapping[str, str | bytes]) -> frozenset[str]:
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
         if lower == "cookie":
             found.update(item.partition("=")[2].strip().strip('"') for item in text.split(";"))
-        elif (_names_known if len(lower) <= _LONGEST_NAME else names_one)(lower):
-            # The first word may say what kind of credential follows.
+        elif looks_like_credential_name(lower):
+            # The first word may be the name of a scheme.
             found.update(word for word in text.split() if word.casefold() not in _SCHEMES)
         else:
             found.update(_found_in(text))
@@ -183,16 +175,16 @@ def of_headers(headers: Mapping[str, str | bytes]) -> frozenset[str]:
 
 
 def _found_in(text: str) -> Iterator[str]:
-    """Give what looks like a credential in a header nobody knows (``Referer`` has URLs)."""
+    """Yield what looks like a credential in an unknown header (``Referer`` has URLs)."""
     if len(text) >= SHORTEST:
         yield from _looks(text)
         yield from (word for word in _TOKEN.findall(text) if _may_be_token(word))
-        yield from (value for name, value in _GIVEN.findall(text) if names_one(name.lower()))
+        yield from (value for name, value in _GIVEN.findall(text) if looks_like_credential_name(name.lower()))
         yield from _BEARER.findall(text)
 
 
 def _of_basic(blob: str) -> tuple[str, ...]:
-    """Return the user and the password of a Basic credential, with the blob; nothing where it is another word."""
+    """Return a Basic credential with its user and password; nothing where it is not one."""
     try:
         raw = b64decode(blob + "=" * (-len(blob) % 4), b"-_" if "-" in blob or "_" in blob else None, validate=True)
     except ValueError:
@@ -206,4 +198,4 @@ def _of_basic(blob: str) -> tuple[str, ...]:
 
 
 def _long_enough(values: Iterable[str]) -> frozenset[str]:
-    return frozenset(value for value in values if len(value) >= SHORTEST and not is_everyday(value))
+    return frozenset(value for value in values if len(value) >= SHORTEST and not is_public(value))

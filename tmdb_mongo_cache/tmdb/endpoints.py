@@ -1,7 +1,7 @@
-"""TMDB's public v3 endpoints, and which title, person or other thing a path is about.
+"""TMDB's public v3 endpoints by class, and what a path is about.
 
-Source: TMDB's OpenAPI description (148 paths). The headings are the classes whose
-expiration a user may set one by one: ``expire_after={"details": ...}``.
+Source: TMDB's OpenAPI description (148 paths). The keys of :data:`ENDPOINTS` are the
+classes whose expiration a user may set: ``expire_after={"details": ...}``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _details(*, followed: bool) -> tuple[str, ...]:
 
 
 ENDPOINTS: dict[str, tuple[str, ...]] = {
-    # What TMDB's feed of changes names (tmdb/changes.py), and what it does not.
+    # In TMDB's change feed (tmdb/change_feed.py), and not.
     "details": _details(followed=True),
     "others": _details(followed=False),
     "search": tuple(
@@ -89,7 +89,7 @@ ENDPOINTS: dict[str, tuple[str, ...]] = {
         "/3/watch/providers/tv",
     ),
 }
-"""Path templates by class; for how long each class is fresh stands in :data:`.freshness.TABLE`."""
+"""Path templates by class; :data:`.freshness.TABLE` has their expirations."""
 
 _ACCOUNT = (
     "favorite favorite/movies favorite/tv lists rated/movies rated/tv rated/tv/episodes watchlist watchlist/movies "
@@ -115,16 +115,16 @@ PRIVATE: tuple[str, ...] = (
     f"{_EPISODE}/account_states",
     f"{_EPISODE}/rating",
 )
-"""The rest of the 148: never cached. For people to read; what rules is :mod:`.privacy`, which needs no list."""
+"""The other paths, which are never cached. For reference: :mod:`.privacy` decides, without a list."""
 
-SAID_PRIVATE = frozenset({"/3/certification/movie/list", "/3/certification/tv/list"})
-"""The public ones whose answers TMDB marks ``private`` though everyone gets the same (seen in December 2025)."""
+MARKED_PRIVATE = frozenset({"/3/certification/movie/list", "/3/certification/tv/list"})
+"""Public endpoints whose responses TMDB marks ``private`` though they are the same for everyone (December 2025)."""
 
 APPENDABLE = {path: frozenset(parts.split()) for path, parts in _SUB_RESOURCES.items()}
-"""What ``append_to_response`` is sure to add to an answer, by path template.
+"""The parts that ``append_to_response`` always adds, by path template.
 
-TMDB leaves out what it does not know (clients go on asking for parts that were
-renamed years ago) and a season that does not exist, so only these are missed.
+TMDB leaves out unknown parts (programs still request some that were renamed years
+ago) and seasons that do not exist, so only these may be missed.
 """
 
 BY_ID = {
@@ -136,22 +136,22 @@ BY_ID = {
     "network": "/3/network/{network_id}",
     "keyword": "/3/keyword/{keyword_id}",
 }
-"""The details of what TMDB numbers, by media type."""
+"""The details endpoint of each media type."""
 
 CLASSES = frozenset({*ENDPOINTS, "unknown"})
-"""The names a mapping given as ``expire_after`` may use."""
+"""The keys of a mapping given as ``expire_after``."""
 
-# What the id after these is the id of, where it is not the segment before it.
+# Params whose id is not that of the segment before them.
 _MEDIA_TYPES = {"season_id": "season", "episode_id": "episode", "tv_episode_group_id": "episode_group"}
 _NO_ID = frozenset({"external_id", "time_window"})
-_MAX_ID = 2**63 - 1  # what BSON can hold
+_MAX_ID = 2**63 - 1  # the largest of BSON
 
 
 class Endpoint(NamedTuple):
-    """What a path is about.
+    """The endpoint of a path, and the resource it is about.
 
-    ``tmdb_id`` is a number where TMDB numbers the thing and a string where it
-    does not (credits, reviews); seasons and episodes carry their show's id.
+    ``tmdb_id`` is a number, or a string where TMDB has no numbers (credits, reviews);
+    seasons and episodes have their show's id.
     """
 
     template: str | None
@@ -161,7 +161,7 @@ class Endpoint(NamedTuple):
 
 
 class _Node:
-    """One segment of the paths: what may follow it, and the template that ends here."""
+    """A segment in the tree of paths: the segments that may follow, and the template that ends here."""
 
     __slots__ = ("literal", "parameter", "template")
 
@@ -191,7 +191,7 @@ _ROOT = _tree()
 
 
 def find(path: str) -> Endpoint:
-    """Find the endpoint of a path, empty segments left out; a literal segment goes before a parameter."""
+    """Return the endpoint of a path, ignoring empty segments; literal segments go before params."""
     node: _Node | None = _ROOT
     media_type: str | None = None
     tmdb_id: int | str | None = None

@@ -1,11 +1,11 @@
-"""TMDB's own hosts; apart from what is done with URLs, so that a program's other calls are told by them alone."""
+"""TMDB's own hosts; a module of its own, so that calls to other hosts import no more."""
 
 from __future__ import annotations
 
 HOST = "api.themoviedb.org"
-"""The host under whose name every answer is kept."""
+"""The host in the keys of all entries."""
 
 BASE_URL = f"https://{HOST}"
-"""Where TMDB is."""
+"""The base URL of TMDB."""
 
 OWN_HOSTS = frozenset({HOST, "api.tmdb.org"})

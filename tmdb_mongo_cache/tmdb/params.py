@@ -1,4 +1,4 @@
-"""The params that TMDB's endpoints take, but for credentials (source: its OpenAPI description; a test compares)."""
+"""The params of TMDB's endpoints other than credentials (source: its OpenAPI description; a test compares)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _NAMES = (
     "air_date.gte air_date.lte end_date first_air_date.gte first_air_date.lte first_air_date_year",
     "primary_release_date.gte primary_release_date.lte primary_release_year release_date.gte release_date.lte",
     "start_date vote_average.gte vote_average.lte vote_count.gte vote_count.lte with_runtime.gte with_runtime.lte year",
-    # What discover filters by.
+    # Filters of discover.
     "with_cast with_companies with_crew with_genres with_keywords with_networks with_origin_country",
     "with_original_language with_people with_release_type with_status with_type with_watch_monetization_types",
     "with_watch_providers without_companies without_genres without_keywords without_watch_providers",

@@ -1,9 +1,9 @@
-"""What is never looked up and never stored.
+"""What is never cached: the reasons for which a call bypasses the cache.
 
-TMDB marks user data ``public``, so that proves nothing: what is private is decided
-by the request. (An answer that says itself that it is not for everyone is believed:
-:mod:`.sharing`.) Where a spelling is in doubt it is private: a call too many costs a
-moment, an answer in the wrong hands cannot be taken back.
+TMDB marks user data ``public``, so the request decides what is private. (A response
+that says it is not for everyone is not stored either: :mod:`.tmdb.shared_cache`.)
+Where a spelling is ambiguous the call is private: a request too many costs a moment,
+a response to the wrong user cannot be taken back.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from . import secrets, states
-from .folding import decoded, folded, is_itself, names, plain
+from . import account_states
+from .credentials import BY_NAME, CREDENTIAL_PARAMS, is_credential
+from .normalization import decoded, folded, is_itself, names, plain
 from .urls import DEFAULT_PORTS, Target
 
 _PRIVATE_ROOTS = {"account": "account", "authentication": "authentication", "guestsession": "guest_session"}
@@ -22,46 +23,46 @@ _PRIVATE_ROOTS["list"] = "list"
 _PLAIN_PATH = re.compile(r"/3(?:/[a-z0-9_-]+)+/?")
 _V3 = re.compile(r"/+3/")
 
-# What two servers may read as two paths: dot segments, path params, and escapes of what needs
-# none (RFC 3986 section 3.3 has the characters of a segment) or ends a path for who decodes it.
+# What servers may read as different paths: dot segments, path params, escapes of characters that need none
+# (RFC 3986 section 3.3 lists those of a segment) or that end a path once decoded.
 _DOUBTFUL = re.compile(r";|/(?:%20|\+)*\.(?:\.|%20|\+)*(?=/|$)|%(?!20|22|3[CE]|5[BDE]|60|7[BCD]|[89A-F][0-9A-F])")
 _VERSIONS = re.compile(r"/3/[34]/")
 _BETWEEN_WORDS = re.compile(r"[^\w\s-]+")
 
-# In a value that is left out of the key, what could be a param of its own to who decodes before he splits.
+# In a value that is left out of the key: what begins another param once decoded.
 _HIDING = re.compile(r"[&;?#\x00-\x1f\x7f]")
 
-# Params that make another call of a GET, or an answer that is a script; folded.
+# Folded params that make another request of a GET, or a script of the response.
 _CALLBACKS = ("callback", "jsonp")
 _OTHER_METHODS = frozenset({"method", "httpmethod", "methodoverride", "httpmethodoverride"})
 
-# A credential's name where it is no param of its own: after "&amp;" or a second
-# "?", escaped twice, in the path for want of a "?".
-_CREDENTIAL = re.compile("|".join(sorted(secrets.CREDENTIAL_PARAMS)))
+# The name of a credential where it is not a param: after "&amp;" or a second
+# "?", escaped twice, in the path without a "?".
+_CREDENTIAL = re.compile("|".join(sorted(CREDENTIAL_PARAMS)))
 _CREDENTIAL_GIVEN = re.compile(rf"(?:{_CREDENTIAL.pattern})[^&/]{{0,4}}[=:]")
 
 _DOUBT = "characters in the path that could mean another path"
-_STATES, _APPEND = folded(states.NAME), folded("append_to_response")
+_STATES, _APPEND = folded(account_states.NAME), folded("append_to_response")
 _NO_PART = re.compile(r"[.\\;?#]")
 
-# What may say who asks, by the name of a param or a header. Only where it makes a
-# difference who does is this asked: better once too often.
+# Names of params and headers that may identify a user. Only checked where the
+# response depends on the user, so false positives are cheap.
 _OF_A_USER = re.compile(
     r"account|auth|bearer|client[-_]?cert|cookie|credential|dpop|e-?mail|identi|jwt|login|member|passw|profile|secret"
     r"|sess|signature|token|user(?![-_]?agent)|(?<![a-z])(?:from|pass|pin|pwd|sid|uid)(?![a-z])"
 )
-# "eyJ" begins the JSON in a JWT, as TMDB's tokens are.
+# A JWT, as TMDB's tokens are, begins with "eyJ".
 _USER_IN_VALUE = re.compile(
     r"\b(?:bearer|basic|digest|token)[\s:]+\S|(?<![\w-])eyj[\w-]+\.|"
-    + "|".join(sorted(secrets.CREDENTIAL_PARAMS - {"api_key"}))
+    + "|".join(sorted(CREDENTIAL_PARAMS - {"api_key"}))
 )
 
 _HOST, _OTHER_HOST = "the request has a Host", "the request has a Host of its own"
 _LONGEST_NAME = 64
 
-# Headers that ask for something other than the plain answer (RFC 9110 sections
-# 13.1 and 14.2), that turn a GET into another method, or that make TMDB answer
-# with headers for one origin (its answers vary by Origin).
+# Headers that request something other than the plain response (RFC 9110 sections
+# 13.1 and 14.2), that turn a GET into another method, or that make the response
+# depend on the origin (TMDB's vary by Origin).
 _UNUSUAL_HEADERS = {
     folded(name): name
     for name in (
@@ -70,8 +71,8 @@ _UNUSUAL_HEADERS = {
     )
 }
 
-# What proxies and frameworks are known to take the host, the scheme or the path
-# from in place of what was asked for: Forwarded (RFC 7239) and X-Forwarded-…;
+# Headers from which proxies and frameworks take the host, the scheme or the path
+# of the request: Forwarded (RFC 7239) and X-Forwarded-…;
 # X-Original-URL and X-Rewrite-URL (IIS, Symfony), X-Original-URI (ingress-nginx),
 # X-Envoy-Original-Path, X-Replaced-Path (Traefik), X-Script-Name and X-Scheme
 # (WSGI), X-Host, X-HTTP-Host-Override.
@@ -81,13 +82,13 @@ _ROUTING_HEADER = re.compile(
 )
 
 
-def why_straight(method: str | None, path: str, has_body: bool) -> str:
-    """Say why a call to TMDB goes straight through, both ways; empty when it may be cached for all that is given.
+def bypass_reason(method: str | None, path: str, has_body: bool) -> str:
+    """Return why a call to TMDB bypasses the cache, by method, path and body; empty where it may be cached.
 
     Args:
         method: as sent.
         path: as sent.
-        has_body: whether anything is sent along.
+        has_body: whether there is a body.
     """
     if method != "GET":
         return "not a GET"
@@ -98,7 +99,7 @@ def why_straight(method: str | None, path: str, has_body: bool) -> str:
 
 def _private_path(path: str) -> str:
     if _PLAIN_PATH.fullmatch(path):
-        bare = path.replace("_", "").replace("-", "").split("/")  # which is all that folding does to it
+        bare = path.replace("_", "").replace("-", "").split("/")  # all that folding does to a plain path
         return _private_segments([{word} for word in bare[2:]])
     if _CREDENTIAL_GIVEN.search(plain(decoded(path))):
         return "a credential in the path"
@@ -111,17 +112,17 @@ def _private_path(path: str) -> str:
     if not _V3.match(path):
         return "a v4 path" if path.startswith("/4/") else "not a v3 path"
     if path.startswith("//"):
-        # Who takes the target for a relative reference reads a host there, and the path behind it.
+        # Read as a relative reference, this has a host and a path.
         path = "/" + path.lstrip("/")
         return _private_path(path) if _PLAIN_PATH.fullmatch(path) and not _VERSIONS.match(path) else _DOUBT
-    # A segment is what any word in it says: of "account.json", "account:1". Empty ones are none to
-    # who merges slashes; to who does not, they make a path that is nobody's.
+    # Any word of a segment may be its meaning ("account.json", "account:1"). Empty segments are dropped by
+    # servers that merge slashes; to others such a path does not exist.
     words = ({folded(word) for word in _BETWEEN_WORDS.split(segment)} - {""} for segment in text.split("/"))
     return _private_segments([found for found in words if found][1:])
 
 
 def _private_segments(segments: list[set[str]]) -> str:
-    """Say why a path is private by the folded words of its segments; ``3`` is none of them."""
+    """Return why a path is private, by the folded words of its segments after ``3``."""
     if not segments:
         return "not a v3 path"
     for word in segments[0]:
@@ -135,8 +136,8 @@ def _private_segments(segments: list[set[str]]) -> str:
     return ""
 
 
-def why_straight_by_query(query: str, pairs: Sequence[tuple[str, str]]) -> str:
-    """Say why a call goes straight through for its query, as sent and decoded; empty when it may be cached."""
+def query_bypass_reason(query: str, pairs: Sequence[tuple[str, str]]) -> str:
+    """Return why a call bypasses the cache, by its query, as sent and decoded; empty where it may be cached."""
     if not query:
         return ""
     text = plain(decoded(query.replace("+", " ")))
@@ -156,44 +157,44 @@ def why_straight_by_query(query: str, pairs: Sequence[tuple[str, str]]) -> str:
         return "account_states are private"
     if _APPEND in letters and any(map(_appends_in_doubt, pairs)):
         return "what is appended could mean a private path"
-    if any(secrets.is_credential(name) and _HIDING.search(decoded(value)) for name, value in pairs):
+    if any(is_credential(name) and _HIDING.search(decoded(value)) for name, value in pairs):
         return "a credential with characters that none has"
     if "%00" in query:
         return "control characters in the query"
     if _CREDENTIAL.search(text) and any(map(_has_stray_credential, pairs)):
-        return "a credential where none belongs"
+        return BY_NAME
     return ""
 
 
 def _has_doubtful_states(pair: tuple[str, str]) -> bool:
-    """Say whether a param mentions account_states otherwise than as a part to append, by its plain name."""
+    """Return whether a param contains account_states other than as a plain part to append."""
     name, value = pair
     if name == "append_to_response":
-        value = ",".join(states.without(value.split(",")))
+        value = ",".join(account_states.without(value.split(",")))
     return any(_STATES in folded(decoded(text)) for text in (name, value))
 
 
 def _appends_in_doubt(pair: tuple[str, str]) -> bool:
-    """Say whether a part to append, which is the end of a path, may lead to something private."""
+    """Return whether an appended part, which is the end of a path, may lead to something private."""
     name, value = pair
     if folded(decoded(name)) != _APPEND:
         return False
-    parts = plain(decoded(",".join(states.without(value.split(",")))))
+    parts = plain(decoded(",".join(account_states.without(value.split(",")))))
     words = map(folded, _BETWEEN_WORDS.split(parts.replace(" ", "/")))
     return _NO_PART.search(parts) is not None or any(word in _PRIVATE_ROOTS or word == "rating" for word in words)
 
 
 def _has_stray_credential(pair: tuple[str, str]) -> bool:
     name, value = pair
-    if secrets.is_credential(name):
+    if is_credential(name):
         return False
     return bool(_CREDENTIAL.search(plain(decoded(name))) or _CREDENTIAL_GIVEN.search(plain(decoded(value))))
 
 
 def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
-    """Say why a call goes straight through for its headers, empty when it may be cached, and what its own Host says.
+    """Return why a call bypasses the cache, by its headers (empty where it may be cached), and its own Host header.
 
-    The second is None where the caller gives no Host; of two, it is one that no host has.
+    The latter is None without one; two of them are joined to what no host is called.
     """
     host: str | None = None
     for name, value in headers.items():
@@ -208,11 +209,11 @@ def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
     return "", host
 
 
-@lru_cache(maxsize=256)  # programs send the same ones with each call
+@lru_cache(maxsize=256)  # programs send the same headers with each call
 def _why_straight_by_name(name: str | bytes) -> str:
-    """Say why a call with a header of this name goes straight through, in any spelling that some server folds into it.
+    """Return why a call with a header of this name bypasses the cache, in any spelling that some server accepts.
 
-    CGI and what comes after it make "_" of "-", and blanks at the end of a name are lost on the way.
+    CGI, and frameworks after it, make "_" of "-", and trailing blanks of a name get lost.
     """
     text = name.decode("latin-1") if isinstance(name, bytes) else name
     found = folded(text)
@@ -225,12 +226,12 @@ def _why_straight_by_name(name: str | bytes) -> str:
     return "a session is in the headers" if "sessionid" in found else ""
 
 
-def why_straight_by_host(said: str, target: Target) -> str:
-    """Say why a call goes straight through for a Host of the caller's own: it chooses whose answer that is.
+def host_bypass_reason(said: str, target: Target) -> str:
+    """Return why a call with a Host header of its own bypasses the cache: it selects another site's response.
 
     Args:
-        said: as :func:`read_headers` gives it.
-        target: what is called; to say its host, with or without the default port, changes nothing.
+        said: as :func:`read_headers` returns it.
+        target: where the call goes; its own host, with or without the default port, is fine.
     """
     sent = {f"{target.host}:{target.port}"}
     if target.port == DEFAULT_PORTS[target.scheme]:
@@ -238,16 +239,15 @@ def why_straight_by_host(said: str, target: Target) -> str:
     return "" if said in sent else _OTHER_HOST
 
 
-def why_states_straight(names_a_user: bool) -> str:
-    """Say why a call that appends account_states goes straight through; empty where they can be about nobody."""
-    return "account_states of who is named in the request are private" if names_a_user else ""
+def account_states_bypass_reason(identifies_user: bool) -> str:
+    """Return why a call that appends account_states bypasses the cache; empty where it identifies no user."""
+    return "account_states of a user that the request identifies are private" if identifies_user else ""
 
 
-def names_a_user(items: Iterable[tuple[str, str | bytes]]) -> bool:
-    """Say whether something among params or headers may say who asks, by its name or as a token: no ``api_key`` does.
+def identifies_user(items: Iterable[tuple[str, str | bytes]]) -> bool:
+    """Return whether a param or header may identify a user, by its name or as a token.
 
-    An ``api_key`` is a program's. Answers that depend on the user (appended
-    account_states) can be about nobody where nothing else is sent.
+    An ``api_key`` identifies a program, not a user.
     """
     for name, value in items:
         read = plain(decoded(name))

@@ -1,12 +1,12 @@
-"""What TMDB's public answers look like, as far as that tells them from an answer to something else.
+"""The shapes of TMDB's public responses, as far as needed to tell them from other servers' responses.
 
-Whatever stands between a program and TMDB may answer any path with JSON of its
-own and status 200: a hotel's portal, a proxy that mixes up its entries. What
-such a one says is nothing to be kept as a film.
+Anything between a program and TMDB may respond to any path with JSON of its own and
+status 200: a captive portal, a proxy that mixes up its entries. Such a response must
+not be stored as a film.
 
-Source: the example answers of TMDB's OpenAPI description. What tells an answer
-is the id or number in its path, where it has that, and one member that all
-answers of the endpoint have.
+Source: the example responses of TMDB's OpenAPI description. A response is recognised
+by the id or number in its path, if any, and by one member that all responses of the
+endpoint have.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from ..httpcache.json_body import Repeating
 from . import endpoints
-from .bodies import Repeating
+from .appended_parts import PARTS
 from .endpoints import ENDPOINTS
-from .parts import PARTS
 
 _EPISODE = "/3/tv/{series_id}/season/{season_number}/episode/{episode_number}"
 
@@ -49,7 +49,7 @@ MEMBERS: dict[str, str] = {
     "/3/watch/providers/regions": "results",
     "/3/watch/providers/tv": "results",
 }
-"""A member that every answer has, by path template; details are told by their id or number alone."""
+"""A member that every response of an endpoint has, by path template; details have their id or number."""
 
 LISTS = {
     "/3/configuration/countries": "iso_3166_1",
@@ -58,7 +58,7 @@ LISTS = {
     "/3/configuration/primary_translations": "",
     "/3/configuration/timezones": "iso_3166_1",
 }
-"""The answers that are lists, and a member that what is in them has; empty where that is strings."""
+"""Endpoints whose response is a list, and a member of its items; empty where those are strings."""
 
 _WITHOUT_ID = ("}/changes", "}/recommendations", "}/similar", "{external_id}", "{time_window}")
 _WORDS = ("{credit_id}", "{review_id}", "{tv_episode_group_id}")
@@ -68,38 +68,37 @@ _OF_FAILURE = re.compile(
 )
 
 
-class _Told(NamedTuple):
-    """A member that repeats a segment of the path: as a number, or as a string."""
+class _Echo(NamedTuple):
+    """A member that echoes a segment of the path: as a number, or as a string."""
 
     segment: int
     name: str
     is_number: bool
 
 
-def _told(template: str) -> tuple[_Told, ...]:
+def _echoes(template: str) -> tuple[_Echo, ...]:
     segments = template.strip("/").split("/")
     if template in ENDPOINTS["latest"]:
-        return (_Told(len(segments) - 1, "id", is_number=True),)
+        return (_Echo(len(segments) - 1, "id", is_number=True),)
     if template.endswith(_WITHOUT_ID):
         return ()
     found = [index for index, segment in enumerate(segments) if segment.startswith("{")]
     if len(found) == 1:
-        return (_Told(found[0], "id", is_number=segments[found[0]] not in _WORDS),)
-    # A season or an episode: its id is its own, and is known to nobody who asks by numbers.
-    return tuple(_Told(index, segments[index][1:-1], is_number=True) for index in found[1:] if template.endswith("}"))
+        return (_Echo(found[0], "id", is_number=segments[found[0]] not in _WORDS),)
+    # Seasons and episodes have ids of their own, which are not in the path.
+    return tuple(_Echo(index, segments[index][1:-1], is_number=True) for index in found[1:] if template.endswith("}"))
 
 
-TOLD = {template: _told(template) for paths in ENDPOINTS.values() for template in paths}
-"""Which members repeat what of the path, by path template."""
+ECHOED = {template: _echoes(template) for paths in ENDPOINTS.values() for template in paths}
+"""The members that echo segments of the path, by path template."""
 
 
-def why_not_fitting(path: str, data: Any) -> str:
-    """Say why an answer with status 200 cannot be TMDB's to what was asked for; empty when it can.
+def why_invalid(path: str, data: Any) -> str:
+    """Return why a response with status 200 cannot be TMDB's response to a request; empty where it can.
 
     Args:
-        path: the path that was asked for; of one that TMDB is not known
-            to have any answer fits that is no error.
-        data: the parsed body, as :func:`.bodies.parse` gives it.
+        path: the requested path; for an unknown one, any response that is not an error is valid.
+        data: the parsed body, as :func:`.httpcache.json_body.parse` returns it.
     """
     if not isinstance(data, dict | list):
         return "neither an object nor a list"
@@ -118,13 +117,13 @@ def why_not_fitting(path: str, data: Any) -> str:
         return _why_no_list(data, LISTS[template])
     if not isinstance(data, dict):
         return "a list, where TMDB has an object"
-    for index, name, is_number in TOLD[template]:
+    for index, name, is_number in ECHOED[template]:
         if not (_is_number if is_number else _is_word)(segments[index], data.get(name)):
-            return f"its {name} is not that of what was asked for"
+            return f"its {name} is not that of the request"
     member = MEMBERS.get(template)
     if member is None or isinstance(data.get(member), dict | list):
         return ""
-    return "" if member in _SCALARS and member in data else f"it has no {member}, as TMDB's answer has"
+    return "" if member in _SCALARS and member in data else f"it has no {member}, as TMDB's response has"
 
 
 def _why_no_list(data: Any, member: str) -> str:
@@ -136,9 +135,9 @@ def _why_no_list(data: Any, member: str) -> str:
 
 
 def is_error(data: dict[str, Any]) -> bool:
-    """Say whether an answer speaks of a failure, in TMDB's spelling or another; no public answer has such members.
+    """Return whether a response reports an error, in TMDB's spelling or another.
 
-    TMDB lists codes 21 and 40 with HTTP 200.
+    No public response has such members. TMDB lists codes 21 and 40 with HTTP 200.
     """
     for name, value in data.items():
         found = _OF_FAILURE.fullmatch(name)
@@ -149,9 +148,9 @@ def is_error(data: dict[str, Any]) -> bool:
 
 
 def _is_number(segment: str, value: Any) -> bool:
-    """Say whether a number is that of a segment: TMDB takes ``550-fight-club`` and ``0550`` for 550.
+    """Return whether a number is that of a segment: to TMDB, ``550-fight-club`` and ``0550`` are 550.
 
-    Other databases' ids (``tt0137523``) are answered with TMDB's own.
+    To ids of other databases (``tt0137523``) it responds with its own.
     """
     if type(value) is not int or value < 0:
         return False

@@ -15,16 +15,16 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_PORTS = frozenset(DEFAULT_PORTS.values())
 
 LONGEST_URL = 8192
-"""Bytes: who asks with more goes straight."""
+"""Bytes: calls with longer URLs bypass the cache."""
 
-# RFC 3986: what may stand in a path unescaped, besides letters, digits and "-._~".
+# RFC 3986: what is allowed in a path unescaped, besides letters, digits and "-._~".
 _PATH_SAFE = "/!$&'()*+,;=:@"
 _ANY = "".join(map(chr, range(128)))
 _ESCAPE = re.compile("%[0-9A-Fa-f]{2}")
 _NOT_SENT_AS_IT_IS = re.compile(r"[^A-Za-z0-9._~/!$&'()*+,;=:@-]")
 
-# An URL that requests sends as it stands: nothing in it is escaped, resolved
-# or refused on the way. Everything else is left to requests' own code.
+# An URL that requests sends unchanged: nothing is escaped, resolved or refused.
+# Everything else is left to requests' own code.
 _PLAIN_URL = re.compile(
     r"(https?)://([A-Za-z0-9.-]+)(?::([1-9][0-9]{0,4}))?"
     r"((?:/(?!\.)[A-Za-z0-9._~!$&'()*+,;=:@-]*)+)"
@@ -33,11 +33,11 @@ _PLAIN_URL = re.compile(
 _PLAIN_QUERY = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*")
 
 Params = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | str | bytes | None
-"""What requests takes for ``params``."""
+"""What requests accepts as ``params``."""
 
 
 class Target(NamedTuple):
-    """The parts of an URL that decide anything here; path and query as they are sent, the port never None."""
+    """The parts of an URL; path and query as they are sent, the port never None."""
 
     scheme: str
     host: str
@@ -53,7 +53,7 @@ class Target(NamedTuple):
 
 
 def split(url: str | bytes | None) -> Target | None:
-    """Take a prepared URL apart; None when it has no host that could be TMDB's."""
+    """Split a prepared URL; None where its host cannot be TMDB's."""
     if not url:
         return None
     text = url.decode("utf-8", "surrogateescape") if isinstance(url, bytes) else url
@@ -70,30 +70,30 @@ def split(url: str | bytes | None) -> Target | None:
 
 
 def _sent_path(path: str) -> str:
-    """Return a path as urllib3 writes it into the request line: escapes in capitals, and no more than there must be.
+    """Return a path as urllib3 sends it: escapes in capitals, and no more than necessary.
 
-    A program may have given a prepared request any URL. Only where it is sent
-    whole, to a proxy over http, dot segments are resolved there.
+    A program may set any URL on a prepared request. urllib3 resolves dot segments only
+    where it sends the whole URL, to a proxy over http.
     """
     if _NOT_SENT_AS_IT_IS.search(path) is None:
         return path
-    if path.count("%") != len(_ESCAPE.findall(path)):  # then none is one
+    if path.count("%") != len(_ESCAPE.findall(path)):  # then urllib3 escapes all of them
         return escaped(path, _PATH_SAFE)
     return escaped(_ESCAPE.sub(lambda found: found[0].upper(), path), _PATH_SAFE + "%")
 
 
 def escaped(text: str, safe: str) -> str:
-    """Escape a text but for what is safe, bytes that were no UTF-8 as they were."""
+    """Escape a text except for safe characters; bytes that were not UTF-8 stay as they were."""
     try:
         return quote(text, safe, errors="surrogateescape")
-    except UnicodeEncodeError:  # half of a pair, which urllib3 sends nevertheless
+    except UnicodeEncodeError:  # a lone surrogate, which urllib3 sends nevertheless
         return quote(text, safe, errors="surrogatepass")
 
 
 def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
-    """Take ``(url, params)`` apart as requests would send them, without preparing a request where it can.
+    """Split the URL that requests sends for ``(url, params)``, without preparing a request where possible.
 
-    None when requests would refuse them.
+    None where requests would refuse them.
     """
     extra = _plain_query(params)
     plain = None if extra is None else plain_url(url, extra)
@@ -101,24 +101,24 @@ def split_arguments(url: str | bytes, params: Params = None) -> Target | None:
         return plain[1]
     prepared = PreparedRequest()
     try:
-        # requests takes more than its type stubs say: bytes, None, lists of pairs.
+        # requests accepts more than its type stubs say: bytes, None, lists of pairs.
         prepared.prepare_url(url, params)
-    except (ValueError, TypeError, OSError):  # requests' own errors are OSErrors
+    except (ValueError, TypeError, OSError):  # requests' errors are OSErrors
         return None
     return split(prepared.url)
 
 
-def why_straight(url: str) -> str:
-    """Say why a call of an URL, as a prepared request has it, goes straight through; empty when it may be cached."""
-    if not url.isprintable():  # of what stands there raw, requests leaves some out, and urllib3 escapes the rest
+def bypass_reason(url: str) -> str:
+    """Return why a call bypasses the cache, by its prepared URL; empty where it may be cached."""
+    if not url.isprintable():  # requests drops some of these, and urllib3 escapes the others
         return "characters in the URL that could mean another one"
-    # What is no ASCII is escaped: three letters for a byte.
+    # Non-ASCII characters are escaped: three characters a byte.
     is_long = len(url if url.isascii() else quote(url, _ANY, errors="surrogatepass")) > LONGEST_URL
     return f"its URL is longer than {LONGEST_URL} bytes" if is_long else ""
 
 
 def encode(pairs: Iterable[tuple[str, str]]) -> str:
-    """Write names and values as a query, as requests does.
+    """Encode names and values as a query, as requests does.
 
     Raises:
         UnicodeEncodeError: a lone surrogate, which requests refuses too.
@@ -144,7 +144,7 @@ def plain_url(url: str | bytes, extra: str) -> tuple[str, Target] | None:
 
 
 def _plain_query(params: Params) -> str | None:
-    """Encode params as requests does; None when that is better left to requests."""
+    """Encode params as requests does; None where that is better left to requests."""
     if params is None:
         return ""
     if isinstance(params, str):
@@ -157,20 +157,20 @@ def _plain_query(params: Params) -> str | None:
 
 
 def is_tmdb(target: Target, hosts: frozenset[str] = frozenset()) -> bool:
-    """Say whether a call goes to TMDB: to a host of its own, or to one of ``hosts``.
+    """Return whether a target is TMDB: one of its own hosts, or one of ``hosts``.
 
-    ``hosts`` holds ``host`` (any port) and ``host:port``, in lower case.
+    ``hosts`` has ``host`` (any port) and ``host:port``, in lower case.
     """
     return is_own(target) or is_listed(target, hosts)
 
 
 def is_own(target: Target) -> bool:
-    """Say whether a call goes to TMDB itself: to a host of its own, at a port where those are."""
+    """Return whether a target is TMDB itself: one of its own hosts, at a default port."""
     return target.host in OWN_HOSTS and target.port in _OWN_PORTS
 
 
 def is_listed(target: Target, hosts: frozenset[str]) -> bool:
-    """Say whether a call goes to one of ``hosts``, as :func:`is_tmdb` has them."""
+    """Return whether a target is one of ``hosts``, see :func:`is_tmdb`."""
     return bool(hosts) and (target.host in hosts or f"{target.host}:{target.port}" in hosts)
 
 

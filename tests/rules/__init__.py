@@ -1,0 +1,1 @@
+"""Tests of the rules by themselves: no MongoDB, no stand-in, no socket, no thread."""

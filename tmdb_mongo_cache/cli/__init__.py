@@ -1,0 +1,1 @@
+"""The command line ``tmdb-mongo-cache``, a module a command."""

@@ -1,0 +1,1 @@
+"""The algorithm of the cache: what is served, fetched, stored and refreshed, without any I/O."""

@@ -1,0 +1,32 @@
+"""The clocks of the flow, injected so that a test can stop them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from functools import partial
+from time import monotonic
+from typing import NamedTuple
+
+now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
+"""Return the time in UTC."""
+
+
+def utcnow() -> datetime:
+    """Return the time in UTC with MongoDB's precision (milliseconds): what is written is what is read."""
+    return whole_milliseconds(now())
+
+
+def whole_milliseconds(moment: datetime) -> datetime:
+    """Return a moment with MongoDB's precision."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class Clock(NamedTuple):
+    """The time of day, and seconds that only grow."""
+
+    now: Callable[[], datetime] = now
+    monotonic: Callable[[], float] = monotonic
+
+
+SYSTEM = Clock()

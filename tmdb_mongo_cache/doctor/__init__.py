@@ -1,0 +1,1 @@
+"""``doctor``: a check of everything that a cache depends on."""

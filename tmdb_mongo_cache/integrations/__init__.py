@@ -1,0 +1,1 @@
+"""The HTTP libraries that are cached, each in a folder or module of its name."""

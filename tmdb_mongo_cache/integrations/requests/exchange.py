@@ -1,0 +1,278 @@
+"""Sending one call of a session to TMDB, so that the program notices no difference to a call without a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests import PreparedRequest, Response
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError, ProxyError, RetryError, SSLError
+from requests.hooks import default_hooks
+
+from ...context import inside
+from ...core.effects import Caller
+from ...httpcache.models import Reply
+from ...tmdb.call import Call, classify, credentials_of, may_identify_user
+from . import mock_detection, tls_verification
+from .original_request import copy_request, restore_in_error, restore_in_response
+from .read_ahead import read_ahead
+from .response_builder import leave_unread, to_reply
+
+Waited = TypeVar("Waited")
+
+Original = Callable[..., Response]
+"""``Session.send`` without the cache, bound to the session."""
+
+_FAILURES = (
+    requests.ConnectionError,
+    requests.Timeout,
+    ChunkedEncodingError,
+    ContentDecodingError,
+    RetryError,
+    urllib3.exceptions.HTTPError,
+)
+"""What requests raises when the server fails; its other errors are the caller's own."""
+
+
+_BACKGROUND_TIMEOUT = 10.0
+"""Seconds, as requests' ``timeout``, for requests in the background."""
+
+
+class NoResponse(Exception):
+    """Raised to pass to the caller what a replaced ``send`` (a test's mock) returned instead of a response."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+
+class RequestsExchange:
+    """Sends one call to TMDB; called by the flow, once or twice, with headers to add.
+
+    ``raised`` is the caller's own error that it ended in, if any: any other exception
+    of the flow is an error of the cache. ``came`` is TMDB's response, if the caller
+    may get it.
+
+    Args:
+        session: the caller's.
+        request: as the caller sent it; changes that are made while sending are applied to it.
+        original: sends it.
+        options: the keyword arguments of ``send``.
+        call: the classified call.
+        stream: whether the caller reads the body by itself.
+        hooked: whether it has response hooks. They are not called here, because they must not see a 304 to a
+            condition of ours, nor a failure for which a stale response is served; redirects are not followed.
+    """
+
+    def __init__(
+        self,
+        session: requests.Session,
+        request: PreparedRequest,
+        original: Original,
+        options: Mapping[str, Any],
+        call: Call,
+        *,
+        stream: bool,
+        hooked: bool = False,
+    ) -> None:
+        self._session = session
+        self._request = request
+        self._original = original
+        self._given = options
+        self._options = {**options, "stream": True, "allow_redirects": False} if hooked else options
+        self._call, self._hooked, self._hosts = call, hooked, call.hosts
+        self._ahead = stream or hooked
+        self._unread: list[Response] = []
+        self._error: BaseException | None = None
+        self.came: Response | None = None
+        self.raised: BaseException | None = None
+
+    def send(self, headers: Mapping[str, str]) -> Reply:
+        """Send the request with these headers added; failures of the server are returned in the reply."""
+        self.release()
+        self.came = self._error = None
+        # A copy, because the caller's request must not contain our condition.
+        outgoing = copy_request(self._request)
+        hook = tls_verification.VerificationHook(self._hosts)
+        outgoing.hooks = {**default_hooks(), "response": [hook]}
+        outgoing.headers.update(headers)
+        url, said = self._request.url, dict(self._request.headers or {})
+        try:
+            with inside(self._session):
+                response = self._original(outgoing, **self._options)
+        except BaseException as error:
+            restore_in_error(error, self._request, outgoing, headers)
+            if not isinstance(error, _FAILURES):
+                self.raised = error
+                raise
+            self._error = error
+            return Reply(error=error, storable=not isinstance(error, ProxyError | SSLError))
+        if not isinstance(response, Response):
+            self.raised = NoResponse(response)
+            raise self.raised
+        # The caller must not get a 304 to a condition of ours.
+        self.came = None if response.status_code == 304 and headers else response
+        restore_in_response(response, self._request, outgoing, headers)
+        real = mock_detection.is_from_network(response, self._request.url or "", self._hosts, self._session)
+        by = self._session, self._options.get("verify", self._session.verify)
+        *led, verified = [hook.verified(step, *by) for step in (*response.history, response)]
+        reply = self._reply(response)
+        reply = reply._replace(storable=reply.storable and real, verified=verified, redirects_verified=all(led))
+        sent = [step.request for step in (*response.history, response) if step.request is not None]
+        if sent == [self._request] and self._request.url == url and self._request.headers == said:
+            # As the call was classified.
+            by_user = bool(self._call.request.appended) and may_identify_user(url, said)
+            return reply._replace(identifies_user=by_user, credentials=self._call.credentials)
+        return reply._replace(
+            storable=reply.storable and not self._became_bypass(response, sent),
+            identifies_user=any(may_identify_user(one.url, one.headers or {}) for one in sent),
+            credentials=frozenset().union(*(credentials_of(one.url, one.headers or {}) for one in sent)),
+        )
+
+    def _became_bypass(self, response: Response, sent: Sequence[PreparedRequest]) -> bool:
+        """Return whether something added while sending (a Host, by an adapter) makes the call bypass the cache.
+
+        A condition does not count, because the adapter has the response to it.
+        """
+        if not response.history and not mock_detection.may_add(self._session.get_adapter(self._request.url or "")):
+            return False
+        for one in sent:
+            said = {k: v for k, v in (one.headers or {}).items() if not str(k).lower().startswith("if-")}
+            call = classify(one.method, one.url, said, hosts=self._hosts)
+            if call is not None and call.bypass:
+                return True
+        return False
+
+    def _reply(self, response: Response) -> Reply:
+        if not self._ahead:
+            return to_reply(response, response.content or b"")
+        self._unread.append(response)
+        was_read = response._content_consumed
+        copy = read_ahead(response)
+        try:
+            body = (response if copy is None else copy).content or b""
+        except _FAILURES as error:
+            if copy is None:
+                self._error = error
+            # Otherwise it is raised when the caller reads the body.
+            return Reply(error=error, native=None if copy is None else response)
+        reply = to_reply(response, body)
+        if copy is None and (not was_read or (self._hooked and response.is_redirect)):
+            leave_unread(response, reply)
+        return reply
+
+    def release(self, returned: Response | None = None) -> None:
+        """Read unread responses, so that their connections can be reused.
+
+        Args:
+            returned: the response that the caller gets.
+        """
+        for response in self._unread:
+            if response is not returned:
+                try:
+                    response.content  # noqa: B018  reads it
+                except Exception:  # noqa: BLE001  any failure closes it
+                    response.close()
+        self._unread = []
+
+    def caller(self) -> Caller:
+        """Return how long the caller waits (requests' read ``timeout``), and its share key."""
+        _, read = _connect_and_read(self._options.get("timeout"))
+        try:
+            share_key = self._share_key()
+        except Exception:  # noqa: BLE001  an unusual session, whose calls are not shared
+            share_key = id(self)
+        return Caller(read, share_key, self._timed_out)
+
+    def _share_key(self) -> Hashable:
+        """Return everything that a failure may depend on: the request, the adapter, the timeout and the like."""
+        session, options = self._session, self._options
+        adapter = session.get_adapter(self._request.url or "")
+        proxies = options.get("proxies") or session.proxies
+        return (
+            self._request.url,
+            repr(sorted(self._request.headers.items())),
+            # requests' own adapters are alike.
+            "requests" if type(adapter) is HTTPAdapter and not _retries(adapter) else id(adapter),
+            repr(_connect_and_read(options.get("timeout"))),
+            repr(sorted(proxies.items())),
+            repr((options.get("verify", session.verify), options.get("cert", session.cert))),
+            bool(options.get("allow_redirects", True)),
+            self._ahead,  # an incomplete body raises at another place
+        )
+
+    def wait(self, wait: Callable[[float], Waited], seconds: float) -> Waited:
+        """Wait; an exception meanwhile (a time limit of the program, by a signal) is the caller's own."""
+        try:
+            return wait(seconds)
+        except BaseException as error:
+            self.raised = error
+            raise
+
+    def _timed_out(self) -> Reply:
+        """Return what requests would raise after the caller's timeout."""
+        _, read = _connect_and_read(self._options.get("timeout"))
+        text = f"Read timed out. (read timeout={read})"
+        cause = urllib3.exceptions.ReadTimeoutError(self._pool(), self._request.path_url, text)
+        error = requests.ReadTimeout(cause, request=self._request)
+        error.__context__ = cause
+        return Reply(error=error)
+
+    def _pool(self) -> urllib3.HTTPConnectionPool:
+        """Return the connection pool of the request, for the text of an error."""
+        options, session = self._options, self._session
+        adapter: Any = session.get_adapter(self._request.url or "")
+        try:
+            proxies = options.get("proxies", session.proxies)
+            verify, cert = options.get("verify", session.verify), options.get("cert", session.cert)
+            found: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(
+                self._request, verify, proxies=proxies, cert=cert
+            )
+        except Exception:  # noqa: BLE001  an adapter without one, or with its own
+            parts = urlsplit(self._request.url or "")
+            kind = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
+            return kind(parts.hostname or "", parts.port)
+        return found
+
+    def behind(self) -> RequestsExchange:
+        """Return an exchange that sends the same request in the background, with a limited timeout."""
+        connect, read = _connect_and_read(self._options.get("timeout"))
+        longest = (
+            min(connect or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
+            min(read or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
+        )
+        options = {**self._given, "timeout": longest, "stream": False}
+        return RequestsExchange(self._session, self._request, self._original, options, self._call, stream=False)
+
+    def without_the_cache(self) -> Response:
+        """Return the response without the cache, if there is none that the caller may get."""
+        if self._error is not None:
+            raise self._error
+        with inside(self._session):
+            return self._original(self._request, **self._given)
+
+
+def _retries(adapter: HTTPAdapter) -> Any:
+    """Return an adapter's number of retries: requests expects a ``Retry`` there, but accepts a number."""
+    retries: Any = adapter.max_retries
+    return getattr(retries, "total", retries)
+
+
+def _connect_and_read(timeout: Any) -> tuple[float | None, float | None]:
+    """Return the seconds of requests' ``timeout``, in any of its forms; None without a limit."""
+    total = None
+    if isinstance(timeout, urllib3.Timeout):
+        connect, read, total = timeout._connect, timeout._read, timeout.total
+    elif isinstance(timeout, tuple) and len(timeout) == 2:
+        connect, read = timeout
+    else:
+        connect = read = timeout
+    return _least(connect, total), _least(read, total)
+
+
+def _least(*seconds: Any) -> float | None:
+    return min((found for found in seconds if isinstance(found, int | float)), default=None)

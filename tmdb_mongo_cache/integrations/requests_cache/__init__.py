@@ -1,0 +1,1 @@
+"""``MongoBackend``: requests-cache on the shared collection."""

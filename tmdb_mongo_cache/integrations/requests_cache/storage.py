@@ -1,0 +1,183 @@
+"""The storage behind ``MongoBackend``: requests-cache's mapping over the shared collection.
+
+TMDB's responses are stored in it as by every integration; everything else as by
+requests-cache's own MongoDB backend.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from requests import Response
+from requests_cache.backends.mongodb import MongoDict
+from requests_cache.serializers import SerializerType, bson_document_serializer
+
+from ...config import overrides
+from ...core import memory, policy
+from ...core.settings import Policy
+from ...mongo.bounded_collection import BoundedCollection
+from ...mongo.client import close_with, connect
+from ...mongo.document import from_document
+from ...tmdb import call as calls
+from ...tmdb.cache_key import is_key_at, is_of_tmdb
+from ...tmdb.call import Request
+from ...tmdb.invalidation import Touched
+from .conversion import to_cached, to_entry
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+
+_MOST_KEYS, _MOST_CARRIED = 256, 32
+"""Calls in flight whose credentials are remembered, and how many for one key: callers may have keys of their own."""
+
+
+class MongoStorage(MongoDict):
+    """A mapping over one collection, as requests-cache's ``MongoDict``.
+
+    Args:
+        db_name: name of the database.
+        collection_name: name of the collection.
+        connection: a ready ``MongoClient``; it is left open. None makes one.
+        serializer: requests-cache's, for what is not TMDB's.
+        decode_content: as in requests-cache; False keeps bodies byte for byte.
+        hosts: what counts as TMDB besides its own hosts.
+        rules: the settings for TMDB's responses; its expirations count where the session has none.
+        store_timeout: seconds that :meth:`bounded` allows.
+        options: for ``MongoClient``; None as a value leaves its default.
+
+    Raises:
+        KeyError: there is no such key.
+        StoreError: MongoDB failed.
+    """
+
+    def __init__(
+        self,
+        db_name: str,
+        collection_name: str = "tmdb_cache",
+        connection: MongoClient[dict[str, Any]] | None = None,
+        serializer: SerializerType | None = bson_document_serializer,
+        decode_content: bool = False,
+        hosts: frozenset[str] = frozenset(),
+        rules: Policy | None = None,
+        store_timeout: float = 0.25,
+        **options: Any,
+    ) -> None:
+        if overrides.database is not None:
+            db_name, connection, options = overrides.database, None, {"host": overrides.uri}
+        client, where = (connection, "the client given") if connection is not None else connect(options)
+        self._close = None if connection is not None else close_with(self, client, threading.Event())
+        self._documents = BoundedCollection(
+            client, db_name, collection_name, where, store_timeout, looks=connection is None
+        )
+        super().__init__(
+            db_name,
+            collection_name,
+            connection=client,
+            serializer=serializer,
+            decode_content=decode_content,
+        )
+        self.hosts = hosts
+        self.rules = rules or Policy()
+        self.bounded, self.present = self._documents.bounded, self._documents.present
+        self._carried: dict[str, frozenset[str]] = {}
+
+    @property
+    def collection(self) -> Collection[dict[str, Any]]:
+        """The documents."""
+        return self._documents.collection
+
+    @collection.setter
+    def collection(self, _: Collection[dict[str, Any]]) -> None:
+        """Leave what ``MongoDict`` sets: it decodes times without their zone."""
+
+    def note_credentials(self, key: str, carried: frozenset[str]) -> None:
+        """Remember the credentials of a call with a key: requests-cache redacts the request before it is stored."""
+        noted = self._carried.get(key, frozenset()) | carried
+        self._carried[key] = noted if len(noted) <= _MOST_CARRIED else carried
+        if len(self._carried) > _MOST_KEYS:
+            self._carried.pop(next(iter(self._carried)), None)
+
+    def mark_stale(self, touched: Sequence[Touched], *, probing: bool = False) -> None:
+        """Make stale what a write has touched, within the deadline that one call may cost."""
+        self._documents.mark_stale(touched, datetime.now(timezone.utc), probing=probing)
+
+    @property
+    def has_secondaries_alone(self) -> bool:
+        """Whether there are servers to read from, and none that takes writes."""
+        return self._documents.has_secondaries_alone
+
+    def __getitem__(self, key: str) -> Any:
+        # "data" is for other people's queries; what is served is "body".
+        document = self._documents.find(key, with_data=not is_of_tmdb(key))
+        if document is None:
+            raise KeyError(key)
+        # What is stored under a key of any other host may be of a session's own key_fn.
+        if "schema" in document or is_key_at(key, self.hosts):
+            entry = policy.usable(from_document(document, key), Request(), datetime.now(timezone.utc))
+            if entry is None:
+                raise KeyError(key)
+            return to_cached(entry)
+        value = document.get("data", document)
+        try:
+            return self.deserialize(key, value)
+        except Exception:  # noqa: BLE001  whatever cattrs raises for a document of another program
+            return None
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if not self._store_of_tmdb(key, value):
+            with self._documents.translated():
+                super().__setitem__(key, value)  # type: ignore[no-untyped-call]
+
+    def confirm(self, key: str, value: Response) -> None:
+        """Store a response that TMDB has just confirmed."""
+        self._store_of_tmdb(key, value, confirmed=datetime.now(timezone.utc))
+
+    def _store_of_tmdb(self, key: str, value: Any, confirmed: datetime | None = None) -> bool:
+        """Store what is TMDB's, if it may be; False for what is not TMDB's."""
+        if not isinstance(value, Response):
+            return False
+        call = calls.classify(value.request.method, value.request.url, value.request.headers, hosts=self.hosts)
+        if call is None:
+            return False
+        carried = self._carried.get(key, frozenset())
+        entry, data = to_entry(key, value, call, self.rules, confirmed, carried)
+        if entry is not None:
+            self._documents.store(entry, data)
+        return True
+
+    def __delitem__(self, key: str) -> None:
+        try:
+            with self._documents.translated():
+                super().__delitem__(key)  # type: ignore[no-untyped-call]
+        finally:
+            memory.forget_key(key)
+
+    def __len__(self) -> int:
+        with self._documents.translated():
+            return int(super().__len__())  # type: ignore[no-untyped-call]
+
+    def __iter__(self) -> Iterator[str]:
+        return self._documents.keys()
+
+    def bulk_delete(self, keys: Iterable[str]) -> None:
+        """Delete keys; missing ones are no error."""
+        found = list(keys)
+        try:
+            with self._documents.translated():
+                super().bulk_delete(found)
+        finally:
+            for key in found:
+                memory.forget_key(key)
+
+    def clear(self) -> None:
+        """Delete everything; indexes stay."""
+        self._documents.clear()
+
+    def close(self) -> None:
+        """Close the client, unless it was given."""
+        if self._close is not None:
+            self._close()

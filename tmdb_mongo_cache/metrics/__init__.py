@@ -1,0 +1,1 @@
+"""What is counted of calls, in this process and in MongoDB."""

@@ -1,0 +1,1 @@
+"""MongoDB: the client, the documents, and every operation on them."""

@@ -1,0 +1,1 @@
+"""For users' tests: the pytest plugin, recordings, scratch databases, offline sessions."""
