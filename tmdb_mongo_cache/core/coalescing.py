@@ -14,8 +14,8 @@ from ..tmdb.call import Call
 from ..tmdb.shared_cache import why_not_shared
 from . import policy
 from .clock import whole_milliseconds
-from .effects import AcquireLease, Caller, Flow, Prepare, Sleep, Wait
-from .fetch import Fetched, fetch, has_failed, stale
+from .effects import AcquireLease, Flow, Prepare, Sleep, Wait
+from .fetch import Fetched, Task, fetch, has_failed, stale
 from .lease import Lease
 from .lookup import look_up_stored, recall, served
 from .policy import Step, Verdict
@@ -45,40 +45,40 @@ def coalesced(core: Core, call: Call, rules: Policy, looked: Looked) -> Flow[Res
         backed_off = _while_backing_off(call, rules, looked)
         if backed_off is not None:
             return backed_off
-    caller: Caller = yield Prepare(looked)
-    timeout, clock = caller.timeout, core.clock
+    task = Task(core, call, rules, (yield Prepare(looked)))
+    timeout, clock = task.caller.timeout, core.clock
     end = clock.monotonic() + (TIMEOUT if timeout is None else min(timeout, TIMEOUT))
     # What came of the first call may be the fault of its caller, so another is waited for; where
     # that failed as well, only those wait for each other who would fail alike.
-    for name in (call.key, call.key, (call.key, caller.share_key)):
+    for name in (call.key, call.key, (call.key, task.caller.share_key)):
         flight, leads = core.fetches.join(name)
         if flight is None:
             break
         if leads:
-            return (yield from _lead(core, call, rules, caller, looked, flight, end))
+            return (yield from _lead(task, looked, flight, end))
         if not (yield Wait(flight, max(end - clock.monotonic(), 0.0))):
             core.fetches.leave(flight)
             if timeout is not None and clock.monotonic() - flight.sent_at >= MOST_OF_IT * timeout:
-                return _timed_out(core, call, rules, caller, looked)
+                return _timed_out(task, looked)
             break  # TMDB has hardly been called: its leader waited for something else
         if flight.outcome is not None:
             if _is_for_one_request(flight.outcome, call):
                 break
-            shared = _shared(core, call, rules, caller, looked, flight.outcome)
+            shared = _shared(task, looked, flight.outcome)
             if shared is not None:
                 return shared
-    return (yield from fetch_alone(core, call, rules, caller, looked))  # nobody else's response will do
+    return (yield from fetch_alone(task, looked))  # nobody else's response will do
 
 
-def fetch_alone(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked) -> Flow[Result]:
+def fetch_alone(task: Task, looked: Looked) -> Flow[Result]:
     """Answer a call by one of its own, whoever else makes the same."""
-    fetched = yield from fetch(core, call, rules, caller, looked, validate=looked.step is Step.VALIDATE)
+    fetched = yield from fetch(task, looked, validate=looked.step is Step.VALIDATE)
     return fetched.result
 
 
 def refresh(core: Core, call: Call, rules: Policy, looked: Looked) -> Flow[Result | None]:
     """Fetch behind a caller that was served a stale entry; None where somebody else does."""
-    caller: Caller = yield Prepare(looked)
+    task = Task(core, call, rules, (yield Prepare(looked)))
     flight, leads = core.fetches.join(call.key)
     if flight is None or not leads:
         return None
@@ -87,23 +87,16 @@ def refresh(core: Core, call: Call, rules: Policy, looked: Looked) -> Flow[Resul
         lease = yield AcquireLease(call.key, _has_other(call, rules, looked))
         if lease is not None and lease.is_anothers:
             return None
-        fetched = yield from _fetch_under_lease(core, call, rules, caller, looked, flight, lease)
-        outcome = Outcome(fetched.reply, fetched.entry, caller.share_key)
+        fetched = yield from _fetch_under_lease(task, looked, flight, lease)
+        outcome = Outcome(fetched.reply, fetched.entry, task.caller.share_key)
         return fetched.result
     finally:
         core.leases.abandon_lease(call.key)
         core.fetches.land(flight, outcome)
 
 
-def _lead(
-    core: Core,
-    call: Call,
-    rules: Policy,
-    caller: Caller,
-    looked: Looked,
-    flight: InFlight[Outcome],
-    end: float,
-) -> Flow[Result]:
+def _lead(task: Task, looked: Looked, flight: InFlight[Outcome], end: float) -> Flow[Result]:
+    core, call, rules, caller = task
     outcome, began, timeout = None, core.clock.monotonic(), caller.timeout
     try:
         lease = yield from _wait_for_lease(core, call.key, end, refreshing=_has_other(call, rules, looked))
@@ -112,14 +105,14 @@ def _lead(
             core.leases.open_lease(call.key)
             if timeout is not None and core.clock.monotonic() - began >= max(MOST_OF_IT * timeout, LEASE):
                 # Its holder lives, so TMDB is slow.
-                result = _timed_out(core, call, rules, caller, looked)
+                result = _timed_out(task, looked)
                 outcome = Outcome(result.reply, None, caller.share_key)
                 return result
             backed_off = _while_backing_off(call, rules, looked)
             if backed_off is not None:
                 return backed_off
-        fetched = yield from _fetch_under_lease(core, call, rules, caller, looked, flight, lease)
-        outcome = Outcome(fetched.reply, fetched.entry, caller.share_key)
+        fetched = yield from _fetch_under_lease(task, looked, flight, lease)
+        outcome = Outcome(fetched.reply, fetched.entry, task.caller.share_key)
         return fetched.result
     finally:
         core.leases.abandon_lease(call.key)  # also where the caller's own time limit has ended it
@@ -144,16 +137,9 @@ def _wait_for_lease(core: Core, key: str, end: float, *, refreshing: bool) -> Fl
         pause = min(pause * GROWTH, LONGEST_PAUSE)
 
 
-def _fetch_under_lease(
-    core: Core,
-    call: Call,
-    rules: Policy,
-    caller: Caller,
-    looked: Looked,
-    flight: InFlight[Outcome],
-    lease: Lease | None,
-) -> Flow[Fetched]:
+def _fetch_under_lease(task: Task, looked: Looked, flight: InFlight[Outcome], lease: Lease | None) -> Flow[Fetched]:
     """Call TMDB, unless another process has the response, or a fresh failure, already."""
+    core, call, rules, _ = task
     fetched = None
     try:
         if lease is not None and lease.backoff:
@@ -172,7 +158,7 @@ def _fetch_under_lease(
                 return fetched
         flight.sent_at = core.clock.monotonic()
         validate = looked.entry is not None and looked.entry.etag is not None
-        fetched = yield from fetch(core, call, rules, caller, looked, validate=validate)
+        fetched = yield from fetch(task, looked, validate=validate)
         return fetched
     finally:
         if lease is not None and lease.is_mine:
@@ -180,8 +166,9 @@ def _fetch_under_lease(
             core.leases.release_lease(call.key, failed, 0.0 if fetched is None else fetched.backoff)
 
 
-def _shared(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked, outcome: Outcome) -> Result | None:
+def _shared(task: Task, looked: Looked, outcome: Outcome) -> Result | None:
     """Answer with what came of another's call; None where that will not do."""
+    core, call, rules, caller = task
     now = whole_milliseconds(core.clock.now())
     fwd = _why_forwarded(looked)
     if outcome.entry is None and outcome.reply is None:
@@ -205,20 +192,21 @@ def _shared(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looke
     judged = policy.judge(reply, call.request, looked.entry, rules, False, now)
     if judged.verdict is Verdict.SERVE_STALE:
         # The leader has warned.
-        return stale(core, call, reply, judged, looked, now, logging.DEBUG)
+        return stale(task, reply, judged, looked, now, logging.DEBUG)
     if judged.verdict is not Verdict.PASS_ON:
         return None
     status, shared = cache_status(fwd=fwd, collapsed=True), reply._replace(native=None)
     return Result(now, COLLAPSED, reply=shared, status=status, failed=has_failed(reply))
 
 
-def _timed_out(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked) -> Result:
+def _timed_out(task: Task, looked: Looked) -> Result:
     """Answer a caller whose timeout is over while another's call is still in flight."""
+    core, call, rules, caller = task
     now = whole_milliseconds(core.clock.now())
     reply = caller.timed_out()
     judged = policy.judge(reply, call.request, looked.entry, rules, False, now)
     if judged.verdict is Verdict.SERVE_STALE:
-        return stale(core, call, reply, judged, looked, now)
+        return stale(task, reply, judged, looked, now)
     core.counters.add("failures")
     return Result(now, "miss", reply=reply, status=cache_status(fwd=_why_forwarded(looked)), failed=True)
 

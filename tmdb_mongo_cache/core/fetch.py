@@ -28,6 +28,15 @@ RATE_LIMIT_TIMEOUT = 60.0
 """Seconds that a call without a ``timeout`` waits for TMDB's limit to pass, in all."""
 
 
+class Task(NamedTuple):
+    """A call that needs TMDB: the state of its cache, the call, the settings as they are for it, and whose it is."""
+
+    core: Core
+    call: Call
+    rules: Policy
+    caller: Caller
+
+
 class Fetched(NamedTuple):
     """What came of a fetch: the caller's result, and what others may have of it.
 
@@ -42,23 +51,21 @@ class Fetched(NamedTuple):
     backoff: float = 0.0
 
 
-def fetch(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked, *, validate: bool) -> Flow[Fetched]:
+def fetch(task: Task, looked: Looked, *, validate: bool) -> Flow[Fetched]:
     """Call TMDB.
 
     Args:
-        core: the state of the cache.
-        call: the call.
-        rules: the settings as they are for it.
-        caller: whose call it is.
+        task: the call.
         looked: what has been looked up for it.
         validate: whether the entry's ETag goes along, so that TMDB may say that nothing has changed.
     """
+    core, call, rules, _ = task
     entry = looked.entry
     # Not of what has come in another way: who sends a 304 would have a say in that.
     validate = validate and entry is not None and entry.key == call.key
     headers = {"If-None-Match": entry.etag} if validate and entry is not None and entry.etag else {}
     began = core.clock.monotonic()
-    reply = yield from _send(core, call, rules, caller, headers, entry)
+    reply = yield from _send(task, headers, entry)
     now = whole_milliseconds(core.clock.now())
     kept_as = transport_security.stored_as(call, reply)
     if kept_as is None:
@@ -66,18 +73,18 @@ def fetch(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked,
     shared = None if kept_as is None else reply
     judged = policy.judge(reply, call.request, entry, rules, validate, now)
     if judged.verdict is Verdict.FETCH_AGAIN:
-        return (yield from fetch(core, call, rules, caller, looked, validate=False))
+        return (yield from fetch(task, looked, validate=False))
     outdated = recent_writes.since(began, (kept_as or call).key, call.endpoint)
     if entry is not None and judged.verdict is Verdict.RENEW:
         core.backoff.succeeded(call.key)
-        return (yield from _renew(core, call, rules, reply, looked, now, outdated=outdated))
+        return (yield from _renew(task, reply, looked, now, outdated=outdated))
     if judged.verdict is Verdict.SERVE_STALE:
         # What is the caller's own fault (a proxy) is no reason for others to back off.
         took = core.clock.monotonic() - began
         backoff = core.backoff.failed(call.key, reply, took) if reply.storable else 0.0
-        return Fetched(stale(core, call, reply, judged, looked, now), shared, None, failed=True, backoff=backoff)
+        return Fetched(stale(task, reply, judged, looked, now), shared, None, failed=True, backoff=backoff)
     core.backoff.succeeded(call.key)
-    made, stored = yield from _store(core, kept_as or call, rules, reply, judged, looked, now, outdated=outdated)
+    made, stored = yield from _store(task._replace(call=kept_as or call), reply, judged, looked, now, outdated=outdated)
     ttl = seconds_left(made, now) if made and stored else None
     status = cache_status(fwd=_why_forwarded(entry, now), stored=stored, ttl=ttl)
     kept = made if stored else None
@@ -86,22 +93,21 @@ def fetch(core: Core, call: Call, rules: Policy, caller: Caller, looked: Looked,
 
 
 def stale(
-    core: Core, call: Call, reply: Reply, judged: Judged, looked: Looked, now: datetime, level: int = logging.WARNING
+    task: Task, reply: Reply, judged: Judged, looked: Looked, now: datetime, level: int = logging.WARNING
 ) -> Result:
     """Answer with the entry that was looked up, because TMDB failed; ``level`` is that of the line in the log."""
     entry = looked.entry
     assert entry is not None  # noqa: S101  the verdict says so
-    logger.log(level, "TMDB failed (%s); serving the response of %s for %s", judged.why, entry.timestamp, call.key)
-    core.counters.add("failures")
+    logger.log(level, "TMDB failed (%s); serving the response of %s for %s", judged.why, entry.timestamp, task.call.key)
+    task.core.counters.add("failures")
     left, fwd = seconds_left(entry, now), _why_forwarded(entry, now)
     status = cache_status(fwd=fwd, fwd_status=reply.status, ttl=left, detail=looked.where)
     return Result(now, "stale", entry, status=status, where=looked.where, failed=True)
 
 
-def _send(
-    core: Core, call: Call, rules: Policy, caller: Caller, headers: Mapping[str, str], entry: Entry | None
-) -> Flow[Reply]:
+def _send(task: Task, headers: Mapping[str, str], entry: Entry | None) -> Flow[Reply]:
     """Send the request; with ``wait_on_rate_limit`` when TMDB's limit allows it, and again after a 429."""
+    core, call, rules, caller = task
     if not rules.wait_on_rate_limit:
         reply: Reply = yield Send(headers)
         return reply
@@ -122,14 +128,12 @@ def _send(
             return reply
 
 
-def _renew(
-    core: Core, call: Call, rules: Policy, reply: Reply, looked: Looked, now: datetime, *, outdated: bool
-) -> Flow[Fetched]:
+def _renew(task: Task, reply: Reply, looked: Looked, now: datetime, *, outdated: bool) -> Flow[Fetched]:
     entry = looked.entry
     assert entry is not None  # noqa: S101  the verdict says so
-    renewed = _not_fresher_than_known(renewed_entry(call, rules, reply, entry, now), now, outdated=outdated)
+    renewed = _not_fresher_than_known(renewed_entry(task.call, task.rules, reply, entry, now), now, outdated=outdated)
     stored = yield Renew(renewed)
-    _remember(core, renewed, looked)
+    _remember(task.core, renewed, looked)
     left, fwd = seconds_left(renewed, now), _why_forwarded(entry, now)
     status = cache_status(fwd=fwd, fwd_status=304, stored=stored, ttl=left, detail=looked.where)
     kept = renewed if stored else None
@@ -138,17 +142,10 @@ def _renew(
 
 
 def _store(
-    core: Core,
-    call: Call,
-    rules: Policy,
-    reply: Reply,
-    judged: Judged,
-    looked: Looked,
-    now: datetime,
-    *,
-    outdated: bool,
+    task: Task, reply: Reply, judged: Judged, looked: Looked, now: datetime, *, outdated: bool
 ) -> Flow[tuple[Entry | None, bool]]:
     """Return the entry made of a reply, if it makes one, and whether MongoDB has it."""
+    core, call, rules, _ = task
     if judged.verdict is Verdict.STORE:
         kept = storable_form(call, reply)
         if kept.storable:

@@ -50,6 +50,7 @@ from . import policy
 from .clock import whole_milliseconds
 from .coalescing import coalesced, fetch_alone, refresh
 from .effects import Background, Flow, MarkStale, Prepare
+from .fetch import Task
 from .lookup import MEMORY, look_up, look_up_stored, recall, served
 from .policy import Step
 from .settings import Policy
@@ -83,8 +84,7 @@ def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
         yield from _refresh_behind(core, call, rules, looked)
         return served(looked)
     if not policy.may_share(call.request, rules):
-        caller = yield Prepare(looked)
-        return (yield from fetch_alone(core, call, rules, caller, looked))
+        return (yield from fetch_alone(Task(core, call, rules, (yield Prepare(looked))), looked))
     return (yield from coalesced(core, call, rules, looked))
 
 
