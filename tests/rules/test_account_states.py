@@ -28,7 +28,7 @@ def body_with(states: Any) -> bytes:
 
 
 def kept(body: bytes) -> bool:
-    """Say whether an answer to a call with an api_key alone may be stored."""
+    """Say whether a response to a call with an api_key alone may be stored."""
     ask = Request(appended=("account_states",))
     return judge(Reply(200, body=body), ask, None, Policy(), False, now()).verdict is Verdict.STORE
 
@@ -63,7 +63,7 @@ WHERE = ["there", "in results", "in a result", "in a season", "twice", "within w
 @fast
 @given(states=harmless)
 def test_what_says_nothing_is_kept(states: Any) -> None:
-    """Any mixture of False, null, ids, empty values and errors is kept."""
+    """Any mixture of False, null, ids, empty values and errors is stored."""
     assert kept(body_with(states))
 
 
@@ -75,7 +75,7 @@ def test_what_says_nothing_is_kept(states: Any) -> None:
     where=st.sampled_from(WHERE),
 )
 def test_what_says_something_is_not_kept(states: dict[str, Any], name: str, value: Any, where: str) -> None:
-    """One affirmative or unknown value anywhere in account_states, of the title or a season, keeps an answer out."""
+    """One affirmative or unknown value anywhere in account_states, of the title or a season, keeps a response out."""
     states.pop(name, None)
     said = {**states, name: value}
     text = {

@@ -1,4 +1,4 @@
-"""Answers within answers: what is cut out is what TMDB would have said, and in doubt there is nothing."""
+"""Responses within answers: what is cut out is what TMDB would have said, and in doubt there is nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def parts_below(template: str, paths: Any) -> set[str]:
 
 @needs_openapi
 def test_the_table_has_the_endpoints_that_take_append_to_response() -> None:
-    """Answers are taken out of those five endpoints that the description gives the param to, and of no other."""
+    """Responses are taken out of those five endpoints that the description gives the param to, and of no other."""
     operations = described()
     assert set(PARTS) == {
         path
@@ -122,13 +122,13 @@ def test_the_ids_of_parts_are_those_of_the_details() -> None:
 @needs_openapi
 @pytest.mark.parametrize("template", PARTS)
 def test_the_described_details_have_no_member_of_a_parts_name(template: str) -> None:
-    """What is left out of an answer was appended to it."""
+    """What is left out of a response was appended to it."""
     assert not {*PARTS[template], *NOT_SERVED[template]} & set(example(described()[template]))
 
 
 @pytest.mark.parametrize("template", PARTS)
 def test_the_table_agrees_with_the_stand_in(template: str) -> None:
-    """The shapes made of TMDB's recorded answers have the same parts, members and ids."""
+    """The shapes made of TMDB's recorded responses have the same parts, members and ids."""
     paths = {name.removeprefix("GET "): name for name in shapes.OPERATIONS if name.startswith("GET ")}
     former = {"casts", "trailers", "releases"} if template == MOVIE else set()
     known = {*PARTS[template], *NOT_SERVED[template]}
@@ -144,7 +144,7 @@ def test_the_table_agrees_with_the_stand_in(template: str) -> None:
 
 
 def recorded() -> list[tuple[str, dict[str, str], Any]]:
-    """Return path, params and answer of every recorded success."""
+    """Return path, params and response of every recorded success."""
     lines = [json.loads(line) for line in RECORDINGS.read_text("utf-8").splitlines()]
     return [(line["path"], dict(line["query"]), line["body"]) for line in lines if line["status"] == 200]
 
@@ -156,7 +156,7 @@ def dump(value: Any) -> bytes:
 
 @needs_recordings
 def test_every_recorded_sub_resource_comes_back() -> None:
-    """A recorded answer that is put into its details as TMDB does, without its id, is cut out again as it was."""
+    """A recorded response that is put into its details as TMDB does, without its id, is cut out again as it was."""
     seen = 0
     for path, params, body in recorded():
         found = sources(key(path, **params))
@@ -179,7 +179,7 @@ def test_every_recorded_sub_resource_comes_back() -> None:
 
 @needs_recordings
 def test_every_recorded_answer_with_parts_comes_apart() -> None:
-    """Out of a recorded answer with something appended come the answer without it, and the part with the id."""
+    """Out of a recorded response with something appended come the response without it, and the part with the id."""
     seen = 0
     for path, params, body in recorded():
         parts = params.pop("append_to_response", "").split(",")
@@ -279,7 +279,7 @@ FILM = b'{"id":550,"title":"x","credits":{"cast":[],"crew":[]},"similar":{"page"
     ],
 )
 def test_only_what_is_there_is_found(part: str, found: bytes | None) -> None:
-    """A part that is there is served, with the id where its own answer has one; another is not."""
+    """A part that is there is served, with the id where its own response has one; another is not."""
     assert extract(source(f"/3/movie/550/{part}"), FILM) == found
 
 
@@ -357,7 +357,7 @@ def test_fewer_parts_come_only_out_of_a_whole_answer(body: bytes) -> None:
     ],
 )
 def test_what_is_contained_in_nothing(path: str, parts: tuple[str, ...], params: dict[str, str]) -> None:
-    """No other answer is looked for where none could be the same, or where it is not known to be."""
+    """No other response is looked for where none could be the same, or where it is not known to be."""
     assert sources(key(path, *parts, **params)) == ()
 
 
@@ -399,14 +399,14 @@ def test_where_answers_are_looked_for() -> None:
     ],
 )
 def test_which_answers_have_enough(wanted: tuple[str, ...], held: tuple[str, ...], holds: bool) -> None:
-    """An answer holds one with fewer parts where each part to be left out is a known one of that endpoint."""
+    """A response holds one with fewer parts where each part to be left out is a known one of that endpoint."""
     assert may_hold(source("/3/movie/550", *wanted), key("/3/movie/550", *held)) is holds
     part = source("/3/movie/550/credits")
     assert may_hold(part, key("/3/movie/550", *held)) is ("credits" in held and "account_states" not in held)
 
 
 def test_the_params_must_be_the_same() -> None:
-    """Another language, an absent one, another path or a page is another answer."""
+    """Another language, an absent one, another path or a page is another response."""
     wanted = source("/3/movie/550/credits", language="de")
     assert may_hold(wanted, key("/3/movie/550", "credits", language="de"))
     assert not may_hold(wanted, key("/3/movie/550", "credits", language="fr"))
@@ -433,7 +433,7 @@ HELD = st.lists(st.sampled_from([*PARTS[MOVIE], "season/1", "a b&c=d"]), max_siz
 @fast
 @given(PARAMS, HELD, HELD)
 def test_sources_and_keys_speak_of_the_same(params: dict[str, str], parts: list[str], more: list[str]) -> None:
-    """For all params: what holds an answer by its key is in the range, which has no key of another path or no part."""
+    """For all params: what holds a response by its key is in the range, which has no key of another path or no part."""
     plain, held = key("/3/movie/550", *parts, **params), key("/3/movie/550", *parts, *more, **params)
     found = sources(plain)
     if "#" in plain or not found:

@@ -1,4 +1,4 @@
-"""TMDB's bad moments: a key that fails is left alone for a while, and a limit of the rate is kept to as told."""
+"""Back-off after failures, and Retry-After: a key that fails backs off for a while, a rate limit is obeyed as told."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def emptied(value: Any) -> Any:
 @pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("unit", UNITS)
 def test_too_deep(unit: str, encoding: str) -> None:
-    """What nests more deeply than Python reads is no answer that is kept, whatever it nests and is encoded in."""
+    """What nests more deeply than Python reads is no response that is stored, whatever it nests and is encoded in."""
     body = (unit * 100_000).encode(encoding)
     with pytest.raises(RecursionError):
         parse(body)
@@ -116,7 +116,7 @@ def test_what_is_besides_strings(value: Any, escaped: bool) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[1", b'{"a": 01}', b"\xff", b"1" * 5000, b'{"a": tru}'])
 def test_no_json(body: bytes) -> None:
-    """What is no JSON, and a number that Python does not read for its length, is no answer."""
+    """What is no JSON, and a number that Python does not read for its length, is no response."""
     with pytest.raises(ValueError):  # noqa: PT011  of the parser's own
         parse(body)
     assert parse_if_whole(body) is None

@@ -120,7 +120,7 @@ def test_half_a_day_that_is_over_leaves_alone_what_has_its_changes():
 
 @given(st.lists(st.tuples(st.timedeltas(timedelta(0), timedelta(hours=13)), ids, st.booleans()), max_size=6))
 def test_however_often_a_day_is_read(readings: list[tuple[timedelta, list[int], bool]]):
-    """However often a day is read, an answer from before the last look at its id is stale, and none from after it."""
+    """However often a day is read, a response from before the last look at its id is stale, and none from after it."""
     now, seen, all_marks = start(DAY), (), []
     first: dict[int, datetime] = {}
     for later, listed, complete in readings:
@@ -185,7 +185,7 @@ def test_an_id_that_no_database_holds():
 
 @given(days, st.integers(1, 500))
 def test_params(day: date, page: int):
-    """A day is asked for up to the next one."""
+    """A day is requested up to the next one."""
     found = change_feed.params(day, page)
     assert date.fromisoformat(found["start_date"]) == day
     assert date.fromisoformat(found["end_date"]) - day == timedelta(days=1)

@@ -1,4 +1,4 @@
-"""A call that may have a credential where none belongs goes straight; what TMDB's callers send is cached as ever."""
+"""A call that may have a credential in the wrong place bypasses the cache; what programs send is cached as ever."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BASIC = "Basic " + b64encode(f"u:{PASSWORD}".encode()).decode()
 
 
 def bypass_reason(path: str, query: str = "", headers: dict[str, str] | None = None) -> str:
-    """Say why a call goes straight; empty where it is cached."""
+    """Say why a call bypasses the cache; empty where it is cached."""
     call = classify("GET", f"{HOME}{path}?{query}" if query else HOME + path, headers or {})
     assert call is not None
     assert bool(call.key) != bool(call.bypass)
@@ -206,7 +206,7 @@ def test_the_user_of_an_url() -> None:
 
 
 def test_a_straight_call_tells_nothing() -> None:
-    """A call that goes straight for a credential has no key, and no id that might be one."""
+    """A call that bypasses the cache for a credential has no key, and no id that might be one."""
     call = classify("GET", f"{HOME}/3/credit/52fe4250c3a36847f80149f3?api_key=52fe4250c3a36847f80149f3", {})
     assert call is not None
     assert (call.key, call.endpoint.tmdb_id) == ("", None)
@@ -214,7 +214,7 @@ def test_a_straight_call_tells_nothing() -> None:
 
 
 def test_more_cookies_than_anybody_has() -> None:
-    """A call with a hundred cookies goes straight: each would be looked for in all of its answer."""
+    """A call with a hundred cookies bypasses the cache: each would be looked for in all of its response."""
     for number, is_cached in ((20, True), (100, False)):
         cookies = "; ".join(f"c{place}=value-{place:03}" for place in range(number))
         assert bool(bypass_reason("/3/movie/550", "", {"Cookie": cookies})) != is_cached

@@ -172,7 +172,7 @@ def test_a_line_that_cannot_be_written(args: tuple[Any, ...], caplog: pytest.Log
 
 @pytest.mark.parametrize("scheme", ["Bearer", "Token", "ApiKey", "Negotiate", "OAuth", "Hawk"])
 def test_a_scheme_is_no_credential(scheme: str) -> None:
-    """What says of which kind a credential is, is none: "to negotiate" is a word in an answer."""
+    """What says of which kind a credential is, is none: "to negotiate" is a word in a response."""
     assert credentials.of_headers({"Authorization": f"{scheme} {HEX}"}) == {HEX}
 
 
@@ -192,7 +192,7 @@ def test_what_browsers_are_told_is_kept() -> None:
 
 @pytest.mark.parametrize("name", ["X-Forward-To", "X-Anything"])
 def test_a_token_in_a_header_nobody_knows(name: str) -> None:
-    """What follows "Bearer" is a credential in any header, however short; a call with it in its URL goes straight."""
+    """What follows "Bearer" is a credential in any header, however short; with it in its URL a call is not cached."""
     headers = {name: "bearer hunter2-Pass"}
     assert credentials.of_headers(headers) == {"hunter2-Pass"}
     call = classify("GET", "https://api.themoviedb.org/3/search/movie?query=x+HUNTER2%252dpass", headers)

@@ -1,4 +1,4 @@
-"""Expirations: how long an answer is fresh, which setting says so, and the six months that nothing outlasts."""
+"""Expirations: how long a response is fresh, which setting says so, and the six months that nothing outlasts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MOVIE = Request(path="/3/movie/550", url="https://api.themoviedb.org/3/movie/550
 
 
 def lifetime(request: Request = MOVIE, status: int = 200, headers: dict[str, str] | None = None, **config: Any) -> Any:
-    """Return for how many seconds an answer that came now is fresh."""
+    """Return for how many seconds a response that came now is fresh."""
     wanted = expiration_of(Reply(status=status, headers=headers or {}), request, CacheConfig(**config).policy, NOW)
     return (expiration.expires_at(wanted, NOW, NOW) - NOW).total_seconds()
 

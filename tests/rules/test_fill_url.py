@@ -1,4 +1,4 @@
-"""The reader's own credentials come into an URL of an answer from the cache only where that leads to TMDB."""
+"""The reader's own credentials come into an URL of a response from the cache only where that leads to TMDB."""
 
 from __future__ import annotations
 

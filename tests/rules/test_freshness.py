@@ -1,4 +1,4 @@
-"""Freshness: what is served, sent and kept, for every state an entry and every answer that TMDB can be in."""
+"""Freshness: what is served, sent and kept, for every state an entry and every response that TMDB can be in."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_only_if_cached_goes_with_the_other_directives(left: float, cache_contro
 
 @pytest.mark.parametrize("cache_control", ["max-age=10", "min-fresh=200"])
 def test_only_if_cached_keeps_to_the_callers_limits(cache_control: str) -> None:
-    """An entry that is fresh but too old for the caller is no answer to only-if-cached, whatever stale_if_error is."""
+    """An entry that is fresh but too old for the caller does not serve only-if-cached, whatever stale_if_error is."""
     assert step(entry(100), f"only-if-cached, {cache_control}") is GIVE_UP
 
 
@@ -145,14 +145,14 @@ def test_pragma_counts_only_without_cache_control() -> None:
 
 
 def test_the_age_that_an_answer_arrived_with_counts() -> None:
-    """An answer that was 500 s old when it came is too old for max-age=400 (RFC 9111 section 4.2.3)."""
+    """A response that was 500 s old when it came is too old for max-age=400 (RFC 9111 section 4.2.3)."""
     found = entry(100, age=1, headers={"Age": "500", "ETag": ETAG})
     assert step(found, "max-age=400") is VALIDATE
     assert step(found, "max-age=600") is SERVE
 
 
 def test_age_counts_from_the_last_validation() -> None:
-    """An old answer that TMDB confirmed a second ago is a second old."""
+    """An old response that TMDB confirmed a second ago is a second old."""
     found = entry(100, age=5000, validated_at=NOW - timedelta(seconds=1))
     assert step(found, "max-age=10") is SERVE
     assert found.age(NOW) == timedelta(seconds=1)
@@ -201,7 +201,7 @@ def test_the_settings_of_a_call_decide(found: Entry | None, changes: dict[str, A
 
 @pytest.mark.parametrize("headers", [{"Cache-Control": "no-cache"}, {"cache-control": 'public, no-cache="x"'}])
 def test_no_cache_of_the_answer_counts_only_with_cache_control(headers: dict[str, str]) -> None:
-    """An answer that says no-cache is validated each time when cache_control is on, and served when it is off."""
+    """A response that says no-cache is validated each time when cache_control is on, and served when it is off."""
     found = entry(100, headers={**headers, "ETag": ETAG})
     assert step(found, rules=policy(cache_control=True)) is VALIDATE
     assert step(found) is SERVE

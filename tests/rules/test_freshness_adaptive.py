@@ -1,4 +1,4 @@
-"""``expire_after="adaptive"``: how long an answer is fresh by the age of what it is about, as a pure rule."""
+"""``expire_after="adaptive"``: how long a response is fresh by the age of what it is about, as a pure rule."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_the_bounds() -> None:
     ],
 )  # fmt: skip
 def test_a_tenth_of_the_age(days: int, expected: float) -> None:
-    """A tenth of the time since the release or the last broadcast; what is to come is asked for again tomorrow."""
+    """A tenth of the time since the release or the last broadcast; what is to come is requested again tomorrow."""
     assert seconds(film(days)) == pytest.approx(expected * DAY)
     if days > -40_000:
         assert seconds(show(days)) == pytest.approx(expected * DAY)
@@ -120,7 +120,7 @@ def test_nonsense_for_a_status(status: Any) -> None:
     "status", ["Rumored", "Planned", "In Production", "Post Production", "Returning Series", "Pilot"]
 )
 def test_still_being_made(status: str) -> None:
-    """A film or show that is still being made is asked for again tomorrow, however old it is."""
+    """A film or show that is still being made is requested again tomorrow, however old it is."""
     assert seconds(film(5000, status=status)) == SHORT
     assert seconds(show(5000, status=status)) == SHORT
 
@@ -132,7 +132,7 @@ def test_over(status: str) -> None:
 
 
 def test_a_show_that_goes_on() -> None:
-    """A show in production, or with an episode to come, is asked for again tomorrow."""
+    """A show in production, or with an episode to come, is requested again tomorrow."""
     assert seconds(show(5000, in_production=True)) == SHORT
     assert seconds(show(5000, next_episode_to_air={"id": 1, "air_date": ago(-7)})) == SHORT
     for value in (False, None, 0, "yes"):
@@ -192,7 +192,7 @@ _ANY = st.recursive(_PLAIN, lambda inner: st.lists(inner, max_size=4) | st.dicti
 @example(data={"status": []})
 @given(data=_ANY)
 def test_any_answer(data: Any) -> None:
-    """Whatever an answer holds, it is fresh for no less than 24 hours and no more than 30 days."""
+    """Whatever a response holds, it is fresh for no less than 24 hours and no more than 30 days."""
     assert SHORT <= seconds(data) <= LONG
 
 
@@ -235,7 +235,7 @@ def test_after_a_304(config: dict[str, Any], body: bytes, expected: float) -> No
 
 
 def test_a_304_sees_the_title_grow_old() -> None:
-    """The same answer lives longer each time that it is confirmed, and never past its six months."""
+    """The same response lives longer each time that it is confirmed, and never past its six months."""
     call = classify("GET", URL, {})
     assert call is not None
     rules, data = CacheConfig(expire_after="adaptive").policy, film(20)

@@ -1,4 +1,4 @@
-"""Answers: what is kept of what TMDB says, when the last good answer stands in for it, and what is passed on."""
+"""Responses: what is stored of what TMDB says, when the last good response stands in for it, and what is passed on."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_304_that_nobody_asked_for_is_passed_on() -> None:
 @pytest.mark.parametrize("code", [34, 6, 37])
 @pytest.mark.parametrize("found", [None, expired()])
 def test_tmdbs_404_is_stored(code: int, found: Entry | None) -> None:
-    """A 404 in which TMDB says that there is no such thing is kept, in place of what there was."""
+    """A 404 in which TMDB says that there is no such thing is stored, in place of what there was."""
     assert verdict(reply(404, error(code)), found) is STORE
     assert verdict(reply(404, {"status_message": "…", "status_code": code, "success": False}), found) is STORE
 
@@ -203,7 +203,7 @@ def test_a_200_that_says_it_failed_is_passed_on(body: Any, found: Entry | None) 
 def test_an_answer_without_what_was_appended_is_passed_on(
     query: str, body: Any, expected: Verdict, found: Entry | None
 ) -> None:
-    """With append_to_response only an answer that has every appended key is stored."""
+    """With append_to_response only a response that has every appended key is stored."""
     call = classify("GET", f"{REQUEST.url}?append_to_response={query}", {})
     assert call is not None
     assert verdict(reply(200, body), found, request=call.request) is expected
@@ -220,7 +220,7 @@ def test_an_answer_without_what_was_appended_is_passed_on(
     ],
 )
 def test_do_not_cache_stores_nothing(status: int, settings: dict[str, Any]) -> None:
-    """DO_NOT_CACHE, wherever it is set, keeps neither an answer nor a 404, and serves none that was kept before."""
+    """DO_NOT_CACHE, wherever it is set, keeps neither a response nor a 404, and serves none that was kept before."""
     rules = CacheConfig(**settings).policy
     answer = reply(status, OK if status == 200 else error(34), Cache_Control="max-age=60")
     assert verdict(answer, None, rules) is PASS_ON

@@ -69,14 +69,14 @@ ONE_OF_EACH = {kind: filled(templates[-1]) for kind, templates in endpoints.ENDP
 
 
 def life(path: str, own: Any = None, *, body: bytes = OK, status: int = 200, **config: Any) -> timedelta:
-    """Return for how long an answer to a call is fresh."""
+    """Return for how long a response to a call is fresh."""
     return life_with(path, {}, own, body=body, status=status, **config)
 
 
 def life_with(
     path: str, headers: dict[str, str], own: Any = None, *, body: bytes = OK, status: int = 200, **config: Any
 ) -> timedelta:
-    """Return the same for an answer with headers; the same too where a 304 confirms it."""
+    """Return the same for a response with headers; the same too where a 304 confirms it."""
     call = classify("GET", HOST + path, {})
     assert call is not None
     assert not call.bypass
@@ -130,7 +130,7 @@ class TestPaths:
 
     @pytest.mark.parametrize("method", ["POST", "DELETE", "PUT", "HEAD"])
     def test_only_gets(self, method: str) -> None:
-        """Whatever is no GET goes straight, also to a path that has a class."""
+        """Whatever is no GET bypasses the cache, also to a path that has a class."""
         assert all(privacy.bypass_reason(method, filled(path), False) for path in PATHS)
 
     def test_the_query_changes_no_class(self) -> None:
@@ -236,7 +236,7 @@ class TestSpread:
         assert sum(times) / len(times) == pytest.approx(DAY, rel=0.01)
 
     def test_a_library(self) -> None:
-        """Two thousand answers that were fetched in one minute do not expire in one."""
+        """Two thousand responses that were fetched in one minute do not expire in one."""
         parts = ("", "/credits", "/images", "/videos")
         minutes = Counter(
             int(life(f"/3/movie/{number}{part}").total_seconds() // MINUTE) for number in range(500) for part in parts
@@ -293,6 +293,6 @@ class TestSpread:
         assert again.expires_at <= again.purge_at == old.timestamp + timedelta(days=180)
 
     def test_past_moment(self) -> None:
-        """A moment that is past makes an answer that is stale at once, and is not moved."""
+        """A moment that is past makes a response that is stale at once, and is not moved."""
         moment: datetime = NOW - timedelta(days=2)
         assert life("/3/movie/550", expire_after=moment) == timedelta(days=-2)

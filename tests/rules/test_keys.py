@@ -240,7 +240,7 @@ def test_bytes_that_are_no_text(end: bytes) -> None:
     "name", ["Set-Cookie", "Set-Cookie2", "Authorization", "Proxy-Authorization", "Cookie", "Authentication-Info"]
 )
 def test_headers_that_are_never_kept(name: str) -> None:
-    """A header that is there for credentials is kept of no answer, whatever it says and however it is spelt."""
+    """A header that is there for credentials is stored of no response, whatever it says and however it is spelt."""
     for spelt in (name, name.lower(), name.upper()):
         assert redacted_headers({spelt: "x", "X-Other": "y"}, ()) == {"X-Other": "y"}
 

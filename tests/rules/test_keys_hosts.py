@@ -1,4 +1,4 @@
-"""Where a call goes is in its key: who answers for TMDB, and by which channel."""
+"""Where a call goes is in its key: who answers for TMDB, and over which connection."""
 
 from __future__ import annotations
 

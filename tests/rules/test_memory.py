@@ -170,7 +170,7 @@ def test_what_was_read_before_a_forgetting_is_not_kept(forgetting: Any) -> None:
 
 
 def test_forgetting_a_key_does_not_stop_the_others() -> None:
-    """Entries that are being looked up while another key is forgotten are kept all the same."""
+    """Entries that are being looked up while another key is forgotten are stored all the same."""
     tier = Memory(HOUR, MIB)
     others = [f"other {number}" for number in range(20)]
     since = {key: tier.moment(key) for key in others}

@@ -1,4 +1,4 @@
-"""Privacy: what is private goes straight through in every spelling, and what is public does not."""
+"""Privacy: what is private bypasses the cache in every spelling, and what is public does not."""
 
 from __future__ import annotations
 
@@ -241,12 +241,12 @@ def test_headers_that_change_the_answer_make_it_private(headers: dict[str, str |
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "get", "", None])
 def test_only_get_is_cached(method: str | None) -> None:
-    """Anything but GET goes straight through."""
+    """Anything but GET bypasses the cache."""
     assert look("/3/movie/550", method=method).bypass  # type: ignore[arg-type]
 
 
 def test_a_get_with_a_body_is_not_cached() -> None:
-    """A GET with a body goes straight through, for a session may be in it."""
+    """A GET with a body bypasses the cache, for a session may be in it."""
     assert look("/3/movie/550", body=True).bypass
 
 

@@ -1,4 +1,4 @@
-"""Renewal: what becomes of an entry when TMDB says 304, and how an entry is made of an answer."""
+"""Renewal: what becomes of an entry when TMDB says 304, and how an entry is made of a response."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def renew(found: Entry, headers: dict[str, str] | None = None, **config: Any) ->
 
 
 def test_a_304_makes_the_entry_fresh_again() -> None:
-    """The time of freshness starts anew; the fetch and the body stay what they were."""
+    """The time of freshness starts again; the fetch and the body stay what they were."""
     made = renew(entry())
     assert made.expires_at == NOW + DAY_SPREAD
     assert made.purge_at == NOW + DAY_SPREAD + timedelta(days=7)
@@ -65,7 +65,7 @@ def test_no_304_prolongs_the_six_months(age: float) -> None:
 
 
 def test_the_headers_of_a_304_replace_the_stored_ones() -> None:
-    """What a 304 says anew is kept, but for what is about a body or a cookie (RFC 9111 section 3.2)."""
+    """What a 304 says again is stored, but for what is about a body or a cookie (RFC 9111 section 3.2)."""
     made = renew(
         entry(),
         {"etag": 'W/"b"', "Content-Length": "0", "Set-Cookie": "a=b", "Content-Encoding": "br"}
@@ -76,20 +76,20 @@ def test_the_headers_of_a_304_replace_the_stored_ones() -> None:
 
 
 def test_what_only_the_304_says_is_added() -> None:
-    """A header that the answer did not have is kept from the 304 on, beside those that it had."""
+    """A header that the response did not have is stored from the 304 on, beside those that it had."""
     made = renew(entry(), {"X-New": "2"})
     assert made.headers == {**{name: value for name, value in HEADERS.items() if name != "Age"}, "X-New": "2"}
 
 
 @pytest.mark.parametrize(("headers", "age"), [({}, "0"), ({"Age": "7"}, "7")])
 def test_a_304_starts_the_age_anew(headers: dict[str, str], age: str) -> None:
-    """How old the answer was when it first came is forgotten once TMDB has confirmed it."""
+    """How old the response was when it first came is forgotten once TMDB has confirmed it."""
     assert age_header(entry(), NOW) == str(3 * 86400 + 500)
     assert age_header(renew(entry(), headers), NOW) == age
 
 
 def test_with_cache_control_the_304_decides() -> None:
-    """The max-age of the 304, and not the age of the first answer, says how long the entry is fresh."""
+    """The max-age of the 304, and not the age of the first response, says how long the entry is fresh."""
     stored = entry(headers={**HEADERS, "Cache-Control": "max-age=100"})
     assert renew(stored, cache_control=True).expires_at == NOW + timedelta(seconds=100)
     told = renew(stored, {"Cache-Control": "max-age=50", "Age": "10"}, cache_control=True)
@@ -118,7 +118,7 @@ def test_an_entry_is_made_of_an_answer(status: int, seconds: float) -> None:
     ],
 )
 def test_what_an_entry_is_about(path: str, tmdb_id: int | None) -> None:
-    """What is asked for by another database's id is about the id in its answer, if nothing else in the path is one."""
+    """What was requested by a foreign id is about the id in its response, if nothing else in the path is one."""
     found = classify("GET", f"https://api.themoviedb.org/3/{path}", {})
     assert found is not None
     made = make_entry(found, CacheConfig().policy, Reply(status=200, body=b'{"id":7}'), {"id": 7}, NOW)

@@ -1,4 +1,4 @@
-"""The answer fits the question: what is no answer to a path is passed on as it came, and neither stored nor taken."""
+"""The response fits the request: one that does not is passed on as it came, and neither stored nor imported."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def filled(template: str, number: int = 7) -> str:
 
 @once
 def standin_answer(path: str) -> Any:
-    """Return the stand-in's answer to a path, with the first of each list."""
+    """Return the stand-in's response to a path, with the first of each list."""
     found = shapes.route("GET", path)
     assert found is not None
     made = responses.single(found, path, {}, {})
@@ -76,7 +76,7 @@ def dump(value: Any) -> bytes:
 
 
 def asked(path: str, body: bytes, **reply: Any) -> str:
-    """Say why an answer to a path is not stored; empty where it is."""
+    """Say why a response to a path is not stored; empty where it is."""
     call = classify("GET", f"https://api.themoviedb.org{path}", {})
     assert call is not None
     assert not call.bypass
@@ -86,7 +86,7 @@ def asked(path: str, body: bytes, **reply: Any) -> str:
 
 
 def unfitting(template: str) -> Iterator[bytes]:
-    """Give answers to a filled template that are none of TMDB's to it."""
+    """Give responses to a filled template that are none of TMDB's to it."""
     answer = standin_answer(filled(template))
     yield from map(dump, [{}, [], None, "x", 1, True, *PORTALS, *FAILED])
     if isinstance(answer, list):
@@ -162,7 +162,7 @@ class TestTable:
 
 class TestFitting:
     def test_unfitting(self) -> None:
-        """No answer to something else, no error and no portal's page is stored, whatever the endpoint."""
+        """No response to something else, no error and no portal's page is stored, whatever the endpoint."""
         stored = [(path, body[:200]) for path in TEMPLATES for body in unfitting(path) if not asked(filled(path), body)]
         assert stored == []
 
@@ -187,21 +187,21 @@ class TestFitting:
 
     @pytest.mark.parametrize("segment", ["tt0137523", "nm0000093", "x", "%C3%A9", "-1"])
     def test_other_databases_ids(self, segment: str) -> None:
-        """What is asked for by another database's id is answered with an id of TMDB's, whichever."""
+        """What is requested by another database's id is answered with an id of TMDB's, whichever."""
         assert why_invalid(f"/3/movie/{segment}", {"id": 550}) == ""
         for wrong in ({"title": "x"}, {"id": segment}, {"id": True}, {"id": None}):
             assert why_invalid(f"/3/movie/{segment}", wrong)
 
     @pytest.mark.parametrize("path", ["/3/movie/550/casts", "/3/movie", "/3/new", "/3/tv/1/season/2/new", "", "/"])
     def test_unknown_paths(self, path: str) -> None:
-        """Of a path that nobody knows everything is kept but what is empty, an error, or has a member twice."""
+        """Of a path that nobody knows everything is stored but what is empty, an error, or has a member twice."""
         for fitting in ({"id": 1}, {"success": True}, {"errors": []}, {"error": None}, [{}], [1]):
             assert why_invalid(path, fitting) == ""
         for wrong in (*FAILED, {}, [], None, "x", 1, json_body.parse(b'{"id": 1, "id": 1}')):
             assert why_invalid(path, wrong)
 
     def test_appended(self) -> None:
-        """What was appended does not change what tells the answer; a part may repeat names, or be an error."""
+        """What was appended does not change what tells the response; a part may repeat names, or be an error."""
         path = f"{MOVIE}?append_to_response=images,videos"
         images, videos = b'"images":{"a":1,"a":2}', b'"videos":{"success":false,"status_code":34}'
         assert asked(path, b'{"id":550,%s,%s}' % (images, videos)) == ""
@@ -209,7 +209,7 @@ class TestFitting:
         assert asked(path, b'{"id":550,"id":550,%s,%s}' % (images, videos))
 
     def test_not_found(self) -> None:
-        """TMDB's own 404 is an answer, at every path."""
+        """TMDB's own 404 is a response, at every path."""
         body = dump({"success": False, "status_code": 34, "status_message": "-"})
         for template in TEMPLATES:
             call = classify("GET", f"https://api.themoviedb.org{filled(template)}", {})

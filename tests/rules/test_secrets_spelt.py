@@ -46,7 +46,7 @@ def test_a_value_is_found_behind_two_escapes(value: str, before: str, spellings:
 
 @pytest.mark.parametrize("value", KINDS.values(), ids=KINDS)
 def test_nothing_is_found_where_nothing_is(value: str) -> None:
-    """An answer of TMDB's, escapes of other characters and all, has no credential in it; short values are words."""
+    """A response of TMDB's, escapes of other characters and all, has no credential in it; short values are words."""
     film = {
         "id": 550,
         "title": "«Féder» \\ & Söhne",

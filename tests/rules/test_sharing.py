@@ -1,4 +1,4 @@
-"""Answers that say of themselves that they are not for everyone are passed on and not stored."""
+"""Responses that say of themselves that they are not for everyone are passed on and not stored."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_vary_on_what_makes_no_difference(name: str, words: list[str], data: st.
 @fast
 @given(name=NAMES, words=KEYED, other=OTHERS, place=st.integers(0, 5), data=st.data())
 def test_vary_on_anything_else(name: str, words: list[str], other: str, place: int, data: st.DataObject) -> None:
-    """One other name, wherever it stands in whichever of the lines, keeps an answer from being stored."""
+    """One other name, wherever it stands in whichever of the lines, keeps a response from being stored."""
     words = [*words[:place], other, *words[place:]]
     headers = received(name, in_lines(data.draw, words))
     assert why_not_shared(headers, None) == "its Vary names more than Accept-Encoding and Origin"
@@ -98,7 +98,7 @@ TEMPLATES = st.sampled_from([None, "/3/movie/{movie_id}", *sorted(MARKED_PRIVATE
 @fast
 @given(words=HARMLESS, template=TEMPLATES, data=st.data())
 def test_cache_control_that_speaks_of_time(words: list[str], template: str | None, data: st.DataObject) -> None:
-    """no-cache, max-age=0 and what only looks like private say nothing of who may have the answer."""
+    """no-cache, max-age=0 and what only looks like private say nothing of who may have the response."""
     headers = {**received("Cache-Control", in_lines(data.draw, words)), "Pragma": "no-cache, private, no-store"}
     assert why_not_shared(headers, template) == ""
 
@@ -108,7 +108,7 @@ def test_cache_control_that_speaks_of_time(words: list[str], template: str | Non
 def test_private_and_no_store(
     words: list[str], said: str, place: int, template: str | None, data: st.DataObject
 ) -> None:
-    """Private and no-store, however spelt, keep an answer from being stored, but for what TMDB marks so for all."""
+    """Private and no-store, however spelt, keep a response from being stored, but for what TMDB marks so for all."""
     headers = received("cache-Control", in_lines(data.draw, [*words[:place], said, *words[place:]]))
     everyone = template in MARKED_PRIVATE and "private" in said
     assert bool(why_not_shared(headers, template)) is not everyone
@@ -136,7 +136,7 @@ def test_whatever_the_setting(headers: dict[str, str], status: int, cache_contro
 
 @pytest.mark.parametrize("headers", NOT_SHARED)
 def test_a_304_is_judged_as_an_answer_is(headers: dict[str, str]) -> None:
-    """A 304 that says so, or comes for an entry that does, renews nothing: the whole answer is fetched."""
+    """A 304 that says so, or comes for an entry that does, renews nothing: the whole response is fetched."""
     ask = classify("GET", f"https://api.themoviedb.org{MOVIE}", {}).request  # type: ignore[union-attr]
     rules = CacheConfig().policy
     for said, kept in ((headers, {}), ({}, headers), ({}, {})):

@@ -119,7 +119,7 @@ HALVES = st.text(st.sampled_from("\ud800\udfff\udc80\udcff%41?&=é"), min_size=1
 @fast
 @given(HALVES.filter(lambda text: not text.isprintable()), st.sampled_from(["/3/{}", "/3/movie/550?{}", "/3/x?a={}"]))
 def test_half_of_a_pair(text: str, where: str) -> None:
-    """urllib3 sends what no encoding has, from an URL put there by hand: such a call goes straight, and is no error."""
+    """urllib3 sends what no encoding has, from an URL put there by hand: such a call is not cached, and is no error."""
     target = where.format(text)
     assert look(target).bypass
     assert (key_of_prepared(HOST + target) or "").isascii()
@@ -148,7 +148,7 @@ CALLBACKS = ["callback{}", "{}callback", "call{}back", "JSON{}P", "callback[{}]"
 
 @pytest.mark.parametrize("name", [*SESSIONS, *CALLBACKS, "_method{}", "x{}http{}method{}override"])
 def test_names_that_some_server_takes_for_one(name: str) -> None:
-    """A session, a callback or another method goes straight by every punctuation and escape of its name, and empty."""
+    """A session, a callback or another method bypasses the cache by every spelling of its name, and empty."""
     for blank, value in product(BLANKS, ("=x", "=", "")):
         if not value and not blank.isprintable():
             continue
@@ -239,7 +239,7 @@ def test_names_of_headers(name: str) -> None:
 
 @pytest.mark.parametrize("part", ["/3/movie/550?query={}", "/3/movie/{}"])
 def test_a_long_url(part: str) -> None:
-    """An URL of more than 8 kB as it is sent goes straight, its query unread."""
+    """An URL of more than 8 kB as it is sent bypasses the cache, its query unread."""
     room = LONGEST_URL - len(HOST + part.format(""))
     for letters, fits in (("x" * room, True), ("x" * (room + 1), False), ("ä" * (room // 6 + 1), False)):
         assert bool(look(part.format(letters)).bypass) is not fits

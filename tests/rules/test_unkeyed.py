@@ -1,4 +1,4 @@
-"""What a request may say that chooses the answer and is not in the key: such a call goes straight through."""
+"""What a request may say that chooses the response and is not in the key: such a call bypasses the cache."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WIDE = {chr(code): chr(code + 0xFEE0) for code in range(0x21, 0x7F)}
 
 
 def straight(headers: dict[Any, Any], url: str = f"https://api.themoviedb.org{MOVIE}") -> bool:
-    """Say whether a call with these headers goes straight through; it has no key then."""
+    """Say whether a call with these headers bypasses the cache; it has no key then."""
     call = classify("GET", url, CaseInsensitiveDict(headers))
     assert call is not None
     assert bool(call.bypass) is not bool(call.key)
@@ -76,7 +76,7 @@ def test_any_mixture_of_spellings(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("length", [65, 1_000_000])
 def test_a_long_name(length: int) -> None:
-    """A header's name that is longer than any is not looked through: the call goes straight."""
+    """A header's name that is longer than any is not looked through: the call bypasses the cache."""
     assert straight({"X" * length: "x"})
 
 

@@ -117,7 +117,7 @@ def test_classics(target):
 
 
 def test_the_attack_is_one(kept):
-    """It sends 60,000 spellings, no two alike, most of them private to some router; of the others some are kept."""
+    """It sends 60,000 spellings, no two alike, most of them private to some router; of the others some are stored."""
     assert len(set().union(*(kept(chunk).sent for chunk in range(CHUNKS)))) >= 60_000
     calls = [call for url, untouched in spellings(0, 300) if (call := sent(url, untouched=untouched))]
     assert sum(any(map(private, call.targets)) for call in calls) > len(calls) / 2

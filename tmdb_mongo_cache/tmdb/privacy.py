@@ -199,7 +199,7 @@ def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
     host: str | None = None
     for name, value in headers.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-        why = _why_straight_by_name(name) if len(name) <= _LONGEST_NAME else "the request has a header of an odd name"
+        why = _name_bypass_reason(name) if len(name) <= _LONGEST_NAME else "the request has a header of an odd name"
         if why is _HOST:
             host = text if host is None else f"{host},{text}"
         elif why:
@@ -210,7 +210,7 @@ def read_headers(headers: Mapping[str, str | bytes]) -> tuple[str, str | None]:
 
 
 @lru_cache(maxsize=256)  # programs send the same headers with each call
-def _why_straight_by_name(name: str | bytes) -> str:
+def _name_bypass_reason(name: str | bytes) -> str:
     """Return why a call with a header of this name bypasses the cache, in any spelling that some server accepts.
 
     CGI, and frameworks after it, make "_" of "-", and trailing blanks of a name get lost.
