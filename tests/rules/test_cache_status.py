@@ -50,3 +50,9 @@ def test_a_result_by_default() -> None:
     result = Result(NOW, "miss")
     assert (result.entry, result.reply, result.stored, result.where) == (None, None, None, "")
     assert not any((result.revalidated, result.offline, result.failed))
+
+
+def test_what_a_debugger_shows() -> None:
+    """Of a reply it shows what is nobody's secret."""
+    shown = repr(Reply(200, "OK", {"a": "s3cr3t"}, b"s3cr3t", url="https://s3cr3t", storable=False))
+    assert shown == "Reply(status=200, storable=False)"
