@@ -115,7 +115,7 @@ NOT_FED = {
             ),
             *(
                 "deferred_install.note_placeholder",
-                "cache.chosen_cache",
+                "cache.resolve_cache",
                 "context.scope_of",
                 "integrations.requests.session_checks.has_own_cache",
             ),

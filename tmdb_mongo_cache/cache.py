@@ -458,7 +458,7 @@ _lock = ForkSafeLock()
 _default: tuple[tuple[str | None, ...], TMDBCache] | None = None
 
 
-def usual_cache() -> TMDBCache:
+def default_cache() -> TMDBCache:
     """Return the cache to use when none is given: the one in force, or one configured by the environment."""
     global _default
     deferred_install.run()
@@ -476,7 +476,7 @@ def usual_cache() -> TMDBCache:
         return _default[1]
 
 
-def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any]) -> tuple[TMDBCache, bool]:
+def resolve_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any]) -> tuple[TMDBCache, bool]:
     """Return the cache that an integration's arguments select, and whether it was created for them.
 
     Raises:
@@ -484,16 +484,14 @@ def chosen_cache(cache: TMDBCache | CacheConfig | None, config: Mapping[str, Any
         ConfigError: an invalid setting.
         StoreError: the cache is closed.
     """
-    if isinstance(cache, CacheConfig):
-        return TMDBCache(cache, **config), True
-    if cache is not None and not isinstance(cache, TMDBCache):
-        raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
-    if cache is not None:
+    if isinstance(cache, TMDBCache):
         if config:
             raise TypeError("give either a cache or settings for a new one, not both")
         if cache.closed:
             raise StoreError(CLOSED)
         return cache, False
-    if config:
-        return TMDBCache(**config), True
-    return usual_cache(), False
+    if cache is None and not config:
+        return default_cache(), False
+    if cache is not None and not isinstance(cache, CacheConfig):
+        raise TypeError(f"cache must be a TMDBCache, not {type(cache).__name__}")
+    return TMDBCache(cache, **config), True

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar, overload
 
 from .. import context
-from ..cache import TMDBCache, usual_cache
+from ..cache import TMDBCache, default_cache
 from ..config import CacheConfig
 from ..errors import CLOSED, StoreError
 from .decorated_class import decorate_class
@@ -83,7 +83,7 @@ def _decorate(wrapped: Any, cache: TMDBCache | None, changes: Mapping[str, Any])
         if current is not None and current.active is None:
             yield  # disabled() applies to everything in its context
             return
-        scope = context.scope_of(cache or usual_cache(), changes, inherited=True)
+        scope = context.scope_of(cache or default_cache(), changes, inherited=True)
         with threads_inherit(), patched(scope):
             yield
 

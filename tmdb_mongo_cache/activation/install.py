@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .. import context, deferred_install
-from ..cache import TMDBCache, chosen_cache
+from ..cache import TMDBCache, resolve_cache
 from ..config import CacheConfig
 from ..integrations.requests import patch
 
@@ -37,7 +37,7 @@ def install(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> TMDB
         if before is not None and not before.closed and same:
             patch.apply()  # requests may have been reloaded
             return before  # type: ignore[no-any-return]
-        found = chosen_cache(cache, config)[0] if cache is not None or config else TMDBCache()
+        found = resolve_cache(cache, config)[0] if cache is not None or config else TMDBCache()
         context.set_installed(found)
         if before is None:
             patch.acquire()
@@ -87,7 +87,7 @@ def enabled(cache: TMDBCache | CacheConfig | None = None, **config: Any) -> Iter
         TypeError: an unknown setting, or both a cache and settings.
         ConfigError: an invalid value.
     """
-    found, own = chosen_cache(cache, config)
+    found, own = resolve_cache(cache, config)
     try:
         with patched(context.scope_of(found)):
             yield found

@@ -9,7 +9,7 @@ import requests
 from requests import PreparedRequest, Response
 
 from .. import context
-from ..cache import TMDBCache, chosen_cache
+from ..cache import TMDBCache, resolve_cache
 from ..config import CacheConfig
 from ..integrations.requests import adapter, fast_path, session_checks
 
@@ -43,7 +43,7 @@ class TMDBSession(_Base):
 
     def __init__(self, cache: TMDBCache | CacheConfig | None = None, **config: Any) -> None:
         super().__init__()
-        self.cache, self._owns_cache = chosen_cache(cache, config)
+        self.cache, self._owns_cache = resolve_cache(cache, config)
 
     def request(
         self,
