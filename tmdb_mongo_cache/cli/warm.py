@@ -87,16 +87,12 @@ def warm(
         )
         warmer.run(connections)
     report = None if warmer is None else warmer.report
-    if report is not None and (run.failure is None or _has_begun(report)):
+    if report is not None and (run.failure is None or any(report[1:-1])):  # all but total and seconds
         if as_json:
             echo_json(report)
         else:
             _print_report(report)
     run.end(failed=report is not None and bool(report.failed))
-
-
-def _has_begun(report: WarmReport) -> bool:
-    return any((report.fetched, report.confirmed, report.fresh, report.missing, report.failed, report.calls))
 
 
 def _print_report(report: WarmReport) -> None:
