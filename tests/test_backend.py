@@ -1,4 +1,4 @@
-"""``MongoBackend`` under requests-cache's own session: TMDB's answers, and the backend's construction."""
+"""``MongoBackend`` under requests-cache's own session: TMDB's responses, and the backend's construction."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_session(
 def test_what_the_backend_stored_every_door_finds(
     make_session: Callable[..., Any], cache: TMDBCache, tmdb: StandIn
 ) -> None:
-    """An answer that came through requests-cache is served to install(), byte for byte."""
+    """A response that came through requests-cache is served to install(), byte for byte."""
     live = make_session().get(f"{tmdb.url}/3/movie/550?language=de&api_key={API_KEY}")
     with tmdb_mongo_cache.enabled(cache):
         found = requests.get(f"{tmdb.url}/3/movie/550", params={"api_key": "another-key", "language": "de"}, timeout=5)
@@ -46,7 +46,7 @@ def test_what_the_backend_stored_every_door_finds(
 def test_what_another_door_stored_the_backend_finds(
     make_session: Callable[..., Any], cache: TMDBCache, tmdb: StandIn
 ) -> None:
-    """An answer that came through install() is served to requests-cache, fresh until the same moment."""
+    """A response that came through install() is served to requests-cache, fresh until the same moment."""
     with tmdb_mongo_cache.enabled(cache):
         live = requests.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}", timeout=5)
     found = make_session().get(f"{tmdb.url}/3/movie/550?page=1&api_key=another-key")
@@ -59,7 +59,7 @@ def test_what_another_door_stored_the_backend_finds(
 
 
 def test_documents_are_the_same(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
-    """The backend writes TMDB's answers as documents of the design, data and all."""
+    """The backend writes TMDB's responses as documents of the design, data and all."""
     live = make_session(expire_after=60).get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
     document = collection.find_one()
     assert document["_id"] == f"{START}/3/movie/550"
@@ -85,7 +85,7 @@ def test_documents_are_the_same(make_session: Callable[..., Any], tmdb: StandIn,
     ],
 )
 def test_private_is_refused(make_session: Callable[..., Any], tmdb: StandIn, collection: Any, path: str) -> None:
-    """What is private at TMDB is never stored and never found, however often it is asked for."""
+    """What is private at TMDB is never stored and never found, however often it is requested."""
     session = make_session(allowable_codes=range(200, 600))
     for _ in range(2):
         assert not session.get(f"{tmdb.url}{path}", params={"api_key": API_KEY}).from_cache
@@ -107,7 +107,7 @@ def test_writes_are_refused(make_session: Callable[..., Any], tmdb: StandIn, col
 def test_broken_answers_are_not_stored(
     make_session: Callable[..., Any], tmdb: StandIn, collection: Any, fault: str
 ) -> None:
-    """An answer that no door may keep is not kept by this one, even if the session allows its code."""
+    """A response that no integration may store is not stored by this one, even if the session allows its code."""
     session = make_session(allowable_codes=range(200, 600))
     tmdb.fail(fault)
     session.get(f"{tmdb.url}/3/movie/550?api_key={API_KEY}")
@@ -124,7 +124,7 @@ def test_expired_is_validated(make_session: Callable[..., Any], tmdb: StandIn) -
 
 
 def test_stale_if_error(make_session: Callable[..., Any], tmdb: StandIn) -> None:
-    """stale_if_error serves the stored answer when TMDB fails, where it does with requests-cache's own backends."""
+    """stale_if_error serves the stored response when TMDB fails, where it does with requests-cache's own backends."""
     for fault in ("reset", "503"):
         found = []
         own = requests_cache.CachedSession(backend="memory", expire_after=0, stale_if_error=True)
@@ -145,7 +145,7 @@ def test_stale_if_error(make_session: Callable[..., Any], tmdb: StandIn) -> None
 def test_settings_of_the_session_stay_its_own_keys(
     make_session: Callable[..., Any], tmdb: StandIn, cache: TMDBCache
 ) -> None:
-    """What a session matches by its own rules is found by that session, and by nobody who does not share them."""
+    """What a session matches by its own rules is found by that session, and by no session that does not share them."""
     session = make_session(match_headers=["X-Flavour"], ignored_parameters=["language"])
     url = f"{tmdb.url}/3/movie/550?api_key={API_KEY}&language="
     assert not session.get(url + "de", headers={"X-Flavour": "a"}).from_cache

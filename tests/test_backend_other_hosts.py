@@ -18,7 +18,7 @@ pytestmark = pytest.mark.versions
 
 
 def test_keys_and_collection(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
-    """Answers of other hosts lie in the same collection under requests-cache's own keys."""
+    """Responses of other hosts are stored in the same collection under requests-cache's own keys."""
     url = f"{tmdb.url}/3/movie/550?api_key=k"
     session = make_session()
     session.get(url)
@@ -88,7 +88,7 @@ def test_delete_and_filter(make_session: Callable[..., Any], tmdb: StandIn, coll
 def test_redirects_are_pruned_in_one_query(
     make_session: Callable[..., Any], tmdb: StandIn, mongo: Any, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """delete() prunes the redirects whose answer is gone without asking for each."""
+    """delete() prunes the redirects whose response is gone without a query for each."""
     monkeypatch.setenv("TMDB_CACHE_STORE_TIMEOUT", "10")  # all of them are to be stored
     session = make_session()
     for number in range(10):
@@ -105,7 +105,7 @@ def test_redirects_are_pruned_in_one_query(
 
 
 def test_history_is_redacted(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
-    """The redirects of an answer are freed of credentials as the answer is."""
+    """The redirects of a response are redacted as the response is."""
     tmdb.answer("/from", status=302, headers={"Location": "/to?api_key=abcdef012345"}, body=b"")
     tmdb.answer("/to", status=200, headers={}, body=b"there")
     session = make_session()
@@ -120,7 +120,7 @@ def test_history_is_redacted(make_session: Callable[..., Any], tmdb: StandIn, co
 def test_corrupt_documents(
     make_session: Callable[..., Any], tmdb: StandIn, collection: Any, document: dict[str, Any]
 ) -> None:
-    """A document that is none is a miss that the next answer replaces, never an exception."""
+    """A document that is none is a miss that the next response replaces, never an exception."""
     url = f"{tmdb.url}/3/movie/550?api_key=k"
     session = make_session()
     key = session.cache.create_key(requests.Request("GET", url))
@@ -130,7 +130,7 @@ def test_corrupt_documents(
 
 
 def test_too_large(make_session: Callable[..., Any], tmdb: StandIn, collection: Any) -> None:
-    """An answer over MongoDB's limit is returned and not stored."""
+    """A response over MongoDB's limit is returned and not stored."""
     body = json.dumps("x" * 17_000_000).encode()
     tmdb.answer("/large", status=200, headers={"Content-Type": "application/json"}, body=body)
     assert make_session().get(f"{tmdb.url}/large").content == body
@@ -152,7 +152,7 @@ def test_ttl(make_session: Callable[..., Any], collection: Any) -> None:
 
 
 def test_update_takes_over_another_cache(make_session: Callable[..., Any], tmdb: StandIn, monkeypatch: Any) -> None:
-    """update() takes over another requests-cache cache, TMDB's answers under this package's keys, nothing private."""
+    """update() takes over another requests-cache cache, TMDB's responses under this package's keys, nothing private."""
     with requests_cache.CachedSession(backend="memory") as other:
         other.get(f"{tmdb.url}/3/movie/550?api_key=k")
         other.get(f"{tmdb.url}/3/account/1?api_key=k")

@@ -45,7 +45,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def doctor(make_cache: Callable[..., TMDBCache], guarded: str, database: str) -> Iterator[Callable[..., Any]]:
-    """Have a cache with an answer and its indexes examined, for a user with some rights by collection."""
+    """Have a cache with a response and its indexes examined, for a user with some rights by collection."""
     with pymongo.MongoClient(f"mongodb://root:pw@{guarded}") as root:
         root[database][FILMS].insert_one({"_id": "somebody else's"})
         root[database][FILMS].create_indexes([*INDEXES])
@@ -85,7 +85,7 @@ def test_a_user_who_may_only_read(doctor: Callable[..., Any]) -> None:
 
 
 def test_half_the_rights(doctor: Callable[..., Any]) -> None:
-    """A user who may write a part of what an answer wants is a mistake, and a problem."""
+    """A user who may write a part of what a response wants is a mistake, and a problem."""
     found = doctor(**{FILMS: ("find", "update")})["rights"]
     assert (found.level, "may not store, delete" in found.text) == ("problem", True)
 

@@ -1,4 +1,4 @@
-"""Documents read from the database are not trusted: what is not right is a miss that the next answer replaces."""
+"""Documents read from the database are not trusted: what is not right is a miss that the next response replaces."""
 
 import contextlib
 from datetime import datetime, timedelta
@@ -84,7 +84,7 @@ class TestFields:
         "name", ["tmdb_id", "media_type", "endpoint", "data", "reason", "validated_at", "history", "url"]
     )
     def test_of_no_weight(self, tmdb, cache, collection, superseded, name):
-        """A field that no answer is made of may hold anything: the answer is right, or fetched anew."""
+        """A field that no response is made of may hold anything: the response is right, or fetched again."""
         for value in WRONG.values():
             with contextlib.suppress(bson.errors.InvalidDocument):
                 collection.replace_one({"_id": KEY}, {**superseded, name: value}, upsert=True)
@@ -112,7 +112,7 @@ class TestFields:
         ],
     )
     def test_history(self, tmdb, cache, collection, superseded, value):
-        """A history made up by somebody raises nothing."""
+        """A made-up history raises nothing."""
         for url in (None, 1, "http://[", "\x00", "http://evil.example/3/movie/550", "http://x/"):
             collection.replace_one({"_id": KEY}, {**superseded, "history": value, "url": url})
             with enabled(cache):
@@ -126,7 +126,7 @@ class TestHostileValues:
         "tag", ['"a"\r\nX-Injected: yes', "\x00", "é" * 10, "\u2028", " leading", "x" * 100_000, "", '"\U0001f600"']
     )
     def test_etag(self, tmdb, cache, collection, superseded, tag):
-        """An ETag that cannot be sent is not sent; the answer is fetched without it."""
+        """An ETag that cannot be sent is not sent; the response is fetched without it."""
         expire(collection, headers={**superseded["headers"], "ETag": tag})
         with enabled(cache):
             assert get(tmdb).json()["id"]

@@ -43,13 +43,13 @@ class TestNotForBson:
         ids=["large", "small", "huge", "nul", "nul-inside", "surrogate", "surrogate-key", "list", "150", "250"],
     )
     def test_by_body(self, tmdb, cache, collection, body):
-        """An answer that BSON or MongoDB cannot hold natively is cached by its body, without data."""
+        """A response that BSON or MongoDB cannot hold natively is cached by its body, without data."""
         assert cached(tmdb, cache, body)
         document = collection.find_one({}, {"_id": 0, "body": 1, "data": 1, "schema": 1})
         assert document == {"body": body, "schema": 1}
 
     def test_deep(self, tmdb, cache, collection):
-        """An answer at the edge of what MongoDB nests is cached, with data if it takes it."""
+        """A response at the edge of what MongoDB nests is cached, with data if it takes it."""
         for depth in (80, 95, 98, 99, 100, 101, 102, 150, 179, 180):
             cache.clear()
             tmdb.reset()
@@ -67,7 +67,7 @@ class TestNotForBson:
         assert [(one.content == body, one.from_cache) for one in found] == [(True, False)] * 2
 
     def test_one_that_was_kept_earlier(self, tmdb, cache, collection):
-        """What an earlier version has stored of such an answer is served: its body is nobody's but the caller's."""
+        """What an earlier version has stored of such a response is served: its body belongs to the caller."""
         body = b"[" * 200_000 + b"]" * 200_000
         with enabled(cache):
             get(tmdb)
@@ -118,7 +118,7 @@ class TestNotForBson:
 
 class TestSize:
     def test_over_16_mb(self, tmdb, cache, collection):
-        """An answer over 16 MB is returned and not stored, and harms nothing."""
+        """A response over 16 MB is returned and not stored, and harms nothing."""
         body = b'{"id": 550, "x": "' + b"x" * 17_000_000 + b'"}'
         tmdb.answer(MOVIE, body=body)
         with enabled(cache):
@@ -139,7 +139,7 @@ class TestSize:
         assert "data" not in collection.find_one({}, {"body": 0})
 
     def test_large_replaces(self, tmdb, cache, collection):
-        """An answer that has grown too large leaves the entry that was there."""
+        """A response that has grown too large leaves the entry that was there."""
         with enabled(cache):
             get(tmdb)
             before = collection.find_one({})

@@ -1,4 +1,4 @@
-"""Documents of others, damaged ones, and answers that MongoDB cannot hold whole."""
+"""Documents of others, damaged ones, and responses that MongoDB cannot hold whole."""
 
 import contextlib
 import random
@@ -67,7 +67,7 @@ class TestBytes:
         assert cache.clear() == 1
 
     def test_fuzzed(self, tmdb, make_cache, mongo, database, collection, superseded):
-        """Random damage to a document's bytes never raises and never changes an answer's status or length."""
+        """Random damage to a document's bytes never raises and never changes a response's status or length."""
         cache, dice = make_cache(), random.Random(550)
         small = {**superseded, "body": b'{"id": 550}', "data": {}, "headers": {"ETag": '"1"'}}
         encoded = bson.encode(small)

@@ -19,7 +19,7 @@ from .embeddedkit import folder_fixture, gone, leave, open_files, ping, user  # 
 
 
 def test_start_and_stop(folder: Path) -> None:
-    """A started server answers under its URI; a stopped one is gone, with its process and its socket."""
+    """A started server responds under its URI; a stopped one is gone, with its process and its socket."""
     server = EmbeddedServer(folder)
     assert server.pid is None
     uri = server.start()
@@ -163,7 +163,7 @@ def test_short_folder_of_somebody_else(folder: Path, tmp_path: Path) -> None:
 
 
 def test_log_is_bounded(folder: Path) -> None:
-    """One earlier log is kept; a long one is put aside under a running server, which goes on in a new one."""
+    """One earlier log is stored; a long one is rotated under a running server, which goes on in a new one."""
     with EmbeddedServer(folder) as server:
         old = server.log_path.stat().st_ino
         os.truncate(server.log_path, 9 * 2**20)

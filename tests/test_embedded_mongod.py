@@ -30,7 +30,7 @@ def test_variable_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", ["/no/such/mongod", "/", "/etc/passwd"])
 def test_variable_that_is_wrong(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A TMDB_CACHE_MONGOD that is no executable file asks for the embedded server, and is refused in one sentence."""
+    """A TMDB_CACHE_MONGOD that is no executable file chooses the embedded server, and is refused in one sentence."""
     monkeypatch.setenv("TMDB_CACHE_MONGOD", value)
     with pytest.raises(EmbeddedServerError, match="TMDB_CACHE_MONGOD names") as caught:
         find_mongod()
@@ -53,7 +53,7 @@ def test_path_then_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_without_the_extra(tmp_path: Path) -> None:
-    """Without the extra nothing is available, and the error says what to do; PATH serves who asks."""
+    """Without the extra nothing is available, and the error says what to do; PATH is used where it is chosen."""
     # An installation without the extra: every package that is installed here but the one with mongod.
     site = tmp_path / "site"
     site.mkdir()
@@ -143,7 +143,7 @@ def test_start_that_takes_too_long(folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_killed_server(folder: Path) -> None:
-    """A mongod killed with SIGKILL is started anew by start(), with every document that was stored."""
+    """A mongod killed with SIGKILL is started again by start(), with every document that was stored."""
     server = EmbeddedServer(folder)
     with MongoClient(server.start()) as client:
         client.get_database("test").films.with_options(write_concern=WriteConcern(j=True)).insert_many(
@@ -160,7 +160,7 @@ def test_killed_server(folder: Path) -> None:
 
 
 def test_hung_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mongod that takes connections and never answers is replaced."""
+    """A mongod that takes connections and never responds is replaced."""
     monkeypatch.setattr(process, "SILENCE_LIMIT", 0.5)
     with EmbeddedServer(folder) as server:
         old = server.pid

@@ -1,4 +1,4 @@
-"""Who listens on the embedded MongoDB's socket: no server of another user is ever believed."""
+"""Which process listens on the embedded MongoDB's socket: a server of another user is never trusted."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def listener(path: Path, upstream: str, uid: int) -> Iterator[None]:
 
 
 def answered(server: EmbeddedServer, **options: Any) -> None:
-    """Check that a client is answered on the socket of a server."""
+    """Check that a client gets a reply on the socket of a server."""
     with MongoClient(server.uri, **options) as client:
         assert client.admin.command("ping")["ok"]
 

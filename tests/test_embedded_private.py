@@ -1,4 +1,4 @@
-"""Who can get at the embedded MongoDB, or put another in its place: folders, modes, the environment it is given."""
+"""Which users can access the embedded MongoDB, or replace it: folders, modes, the environment it is given."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_what_others_could_have_changed(tmp_path: Path) -> None:
 
 
 def test_a_group_of_the_users_own(tmp_path: Path) -> None:
-    """A folder above it may be writable for the group that has this user's name, and nobody else in it."""
+    """A folder above it may be writable for the group that has this user's name, and no other member."""
     user = pwd.getpwuid(os.geteuid())
     group = grp.getgrgid(user.pw_gid)
     if group.gr_name != user.pw_name or [one.pw_uid for one in pwd.getpwall() if one.pw_gid == user.pw_gid] != [
@@ -174,7 +174,7 @@ def test_a_group_of_the_users_own(tmp_path: Path) -> None:
 
 
 def test_sticky(tmp_path: Path) -> None:
-    """A folder like /tmp, where nobody renames what is another's, may be above it."""
+    """A folder like /tmp, where users rename only their own files, may be above it."""
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared").chmod(0o1777)
     make_private(tmp_path / "shared" / "own")

@@ -1,4 +1,4 @@
-"""Who uses the embedded MongoDB: processes that come and go, threads, forks, and those that are killed."""
+"""The users of the embedded MongoDB: processes that come and go, threads, forks, and those that are killed."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 def test_fork_during_a_start(folder: Path) -> None:
-    """A child forked while another thread starts the server can use it, and is in nobody's way."""
+    """A child forked while another thread starts the server can use it, and does not block it."""
     program = """
 import os, signal, sys, threading
 from pathlib import Path

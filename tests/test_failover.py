@@ -1,4 +1,4 @@
-"""A replica set that loses its primary, or its majority: hits go on, answers are stored again, nobody is told twice."""
+"""A replica set that loses its primary or majority: hits go on, responses are stored again, one warning is logged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .waitkit import until
 
 KNOWN = range(1, 9)
 PRIMARY = "&readPreference=primary"
-PATIENCE = 0.1  # store_timeout, where calls are timed one by one
+TIMEOUT = 0.1  # store_timeout, where calls are timed one by one
 LOST_READS, LOST_WRITES = "calls bypass the cache for now", "responses are not stored for now"
 BACK_READS, BACK_WRITES = "calls use the cache again", "responses are stored again"
 
@@ -70,7 +70,7 @@ def ask(tmdb: StandIn, number: int, session: Any = requests) -> Seen:
     return Seen(began, took, response.from_cache, "stored" in status_of(response), right)
 
 
-def is_kept(tmdb: StandIn, number: int) -> bool:
+def is_stored(tmdb: StandIn, number: int) -> bool:
     seen = ask(tmdb, number)
     return seen.stored or seen.hit
 
@@ -95,7 +95,7 @@ def fill(replicas: ReplicaSet, tmdb: StandIn, database: str) -> None:
     settings = {"hosts": [tmdb.host], "store_timeout": 10, "memory_ttl": 0}
     with TMDBCache(uri=uri, database=database, **settings) as cache, enabled(cache):
         for number in KNOWN:  # a loaded machine may be between two primaries once more
-            until(partial(is_kept, tmdb, number), "an answer that is stored", 60)
+            until(partial(is_stored, tmdb, number), "a response that is stored", 60)
     replicas.heal()
     for port in replicas.ports:  # a write whose confirmation was late may have reached the primary alone
         with pymongo.MongoClient(
@@ -153,7 +153,7 @@ def kill(replicas: ReplicaSet) -> None:
     ],
 )
 def fail_over(request: pytest.FixtureRequest, replicas: ReplicaSet, upstream: StandIn) -> Record:
-    """Let the set lose its primary under load; return what it looked like, until answers were stored again."""
+    """Let the set lose its primary under load; return what it looked like, until responses were stored again."""
     record, database = Record(), f"failover_{uuid4().hex}"
     fill(replicas, upstream, database)
     settings = {"uri": replicas.uri, "database": database, "hosts": [upstream.host], "memory_ttl": 0}
@@ -170,7 +170,7 @@ def fail_over(request: pytest.FixtureRequest, replicas: ReplicaSet, upstream: St
                 record.lost_at = time.monotonic()
                 request.param(replicas)
                 until(lambda: replicas.primary() != primary, "another primary")
-                until(lambda: record.new[-1].stored, "an answer that is stored again")
+                until(lambda: record.new[-1].stored, "a response that is stored again")
                 time.sleep(0.7)
             upstream.latency = 0.3
             count = upstream.count
@@ -195,7 +195,7 @@ def in_cache(cache: TMDBCache, tmdb: StandIn, number: int) -> None:
 
 class TestFailOver:
     def test_no_wrong_answer(self, fail_over: Record) -> None:
-        """Nothing is raised, and every answer is the right one."""
+        """Nothing is raised, and every response is the right one."""
         assert fail_over.raised == []
         assert len(fail_over.new) > 20
         assert all(seen.right for seen in fail_over.known + fail_over.new)
@@ -209,7 +209,7 @@ class TestFailOver:
         assert max(late - early for early, late in pairwise(hits)) < 1.5
 
     def test_stored_again(self, fail_over: Record) -> None:
-        """New answers are stored again within 15 s, and from then on all of them."""
+        """New responses are stored again within 15 s, and from then on all of them."""
         late = [seen for seen in fail_over.new if seen.at > fail_over.lost_at]
         first = next(seen.at for seen in late if seen.stored)
         assert first - fail_over.lost_at < 15
@@ -241,10 +241,10 @@ def without_majority(replicas: ReplicaSet, upstream: StandIn) -> Iterator[Callab
             settings = {"database": database, "hosts": [upstream.host], "memory_ttl": 0}
             return stack.enter_context(TMDBCache(uri=uri, store_timeout=store_timeout, **settings))
 
-        def in_use(options: str = "", store_timeout: float = PATIENCE) -> TMDBCache:
+        def in_use(options: str = "", store_timeout: float = TIMEOUT) -> TMDBCache:
             return prepared[options, store_timeout].pop()
 
-        prepared = {(option, PATIENCE): [make(option, PATIENCE) for _ in range(4)] for option in ("", PRIMARY)}
+        prepared = {(option, TIMEOUT): [make(option, TIMEOUT) for _ in range(4)] for option in ("", PRIMARY)}
         for caches in prepared.values():
             for cache in caches:
                 with enabled(cache):
@@ -273,7 +273,7 @@ def direct(tmdb: StandIn) -> float:
 
 class TestWithoutMajority:
     def test_in_use(self, without_majority: Any, tmdb: StandIn, upstream: StandIn, caplog: Any) -> None:
-        """Hits go on from the secondary, new answers are not stored, and there is one warning of that."""
+        """Hits go on from the secondary, new responses are not stored, and there is one warning of that."""
         caplog.set_level(logging.INFO, "tmdb_mongo_cache")
         with without_majority.in_use() as cache, enabled(cache):
             for number in KNOWN:
@@ -297,7 +297,7 @@ class TestWithoutMajority:
         with without_majority.in_use() as cache, enabled(cache):
             ask(upstream, 1)
             took = statistics.median(ask(upstream, number).took for number in KNOWN)
-        assert took < PATIENCE + 0.05 + direct(upstream)
+        assert took < TIMEOUT + 0.05 + direct(upstream)
 
     def test_no_delay_of_misses(self, without_majority: Any, upstream: StandIn) -> None:
         """The first call that cannot be stored takes at most store_timeout and 50 ms longer; later ones nothing."""
@@ -308,7 +308,7 @@ class TestWithoutMajority:
                 first.append(ask(upstream, 64).took)
                 later.append(statistics.median(ask(upstream, number).took for number in range(65, 70)))
         usual = direct(upstream)
-        assert min(first) < PATIENCE + 0.05 + usual
+        assert min(first) < TIMEOUT + 0.05 + usual
         assert min(later) < 0.05 + usual * 2
 
     def test_primary_alone(self, without_majority: Any, upstream: StandIn) -> None:
@@ -323,7 +323,7 @@ class TestWithoutMajority:
         for _ in range(2):
             with without_majority.in_use(PRIMARY) as cache, enabled(cache):
                 took.append(max(ask(upstream, number).took for number in KNOWN))
-        assert min(took) < PATIENCE + 0.05 + direct(upstream)
+        assert min(took) < TIMEOUT + 0.05 + direct(upstream)
 
     def test_z_back(self, without_majority: Any, upstream: StandIn, caplog: Any) -> None:
         """When the others are back, a cache that could not store does so again within 15 s, with one line."""
@@ -332,7 +332,7 @@ class TestWithoutMajority:
             assert not ask(upstream, 70).stored
             without_majority.heal()
             numbers = iter(range(100, 1000))
-            until(lambda: ask(upstream, next(numbers)).stored, "an answer that is stored again")
+            until(lambda: ask(upstream, next(numbers)).stored, "a response that is stored again")
             assert all(ask(upstream, next(numbers)).stored for _ in range(5))
         assert [record.getMessage().partition(": ")[0] for record in caplog.records] == [LOST_WRITES, BACK_WRITES]
 

@@ -50,7 +50,7 @@ class Tried:
 
 
 @pytest.fixture
-def kept(collection):
+def documents(collection):
     """The documents of the leases."""
     return collection.database.get_collection(
         "tmdb_cache_leases", codec_options=CODEC, write_concern=pymongo.WriteConcern(1)
@@ -81,65 +81,65 @@ def other(make):
     return make()
 
 
-def settled(kept, **wanted):
-    """Wait until the lease is as wanted: who gives one back waits for no answer."""
-    assert eventually(lambda: kept.find_one({"_id": KEY, **wanted}) is not None, 10)
+def settled(documents, **wanted):
+    """Wait until the lease is as wanted: a release waits for no reply."""
+    assert eventually(lambda: documents.find_one({"_id": KEY, **wanted}) is not None, 10)
 
 
-def prolong(kept, field="until", seconds=5.0):
+def prolong(documents, field="until", seconds=5.0):
     """Let a lease last longer than this machine, however busy, takes to ask for it."""
-    kept.update_one({"_id": KEY}, {"$set": {field: datetime.now(timezone.utc) + timedelta(seconds=seconds)}})
+    documents.update_one({"_id": KEY}, {"$set": {field: datetime.now(timezone.utc) + timedelta(seconds=seconds)}})
 
 
-def seconds_left(kept, field="until"):
-    return (kept.find_one({"_id": KEY})[field] - datetime.now(timezone.utc)).total_seconds()
+def seconds_left(documents, field="until"):
+    return (documents.find_one({"_id": KEY})[field] - datetime.now(timezone.utc)).total_seconds()
 
 
 class TestTaking:
-    def test_one(self, mine, other, kept):
-        """Who comes first has it for three seconds, and everybody else is to wait."""
+    def test_one(self, mine, other, documents):
+        """The first cache has it for three seconds, and all others wait."""
         assert mine.acquire(KEY, False) == Lease(is_mine=True)
-        document = kept.find_one({"_id": KEY})
+        document = documents.find_one({"_id": KEY})
         assert document["purge_at"] - document["until"] == timedelta(seconds=60 - LEASE)
-        prolong(kept)
+        prolong(documents)
         assert other.acquire(KEY, False) == other.acquire(KEY, True) == Lease(is_anothers=True)
-        assert kept.find_one({"_id": KEY})["owner"] == mine.leases.owner
+        assert documents.find_one({"_id": KEY})["owner"] == mine.leases.owner
 
-    def test_twice(self, mine, kept):
-        """Who has it already is neither to take it nor to wait for it, but may find the answer there."""
+    def test_twice(self, mine, documents):
+        """A cache that has it already neither acquires it nor waits for it, but may find the response stored."""
         mine.acquire(KEY, False)
-        prolong(kept)
+        prolong(documents)
         assert mine.acquire(KEY, False) == Lease(after=0.0)
 
-    def test_kept(self, mine, kept):
+    def test_kept(self, mine, documents):
         """A lease's document is deleted a minute after it was taken, by an index."""
         mine.acquire(KEY, False)
-        assert 55 < seconds_left(kept, "purge_at") <= 60.1
-        assert kept.index_information()["purge_at"]["expireAfterSeconds"] == 0
+        assert 55 < seconds_left(documents, "purge_at") <= 60.1
+        assert documents.index_information()["purge_at"]["expireAfterSeconds"] == 0
 
     @pytest.mark.parametrize("ago", [0.2, 30, 59])
-    def test_after(self, mine, kept, ago):
-        """Who takes one that ended is told how long ago that was."""
+    def test_after(self, mine, documents, ago):
+        """A cache that acquires one that ended is told how long ago that was."""
         ended = datetime.now(timezone.utc) - timedelta(seconds=ago)
-        kept.insert_one({"_id": KEY, "owner": "x", "until": ended})
-        taken = mine.acquire(KEY, False)
-        assert taken.is_mine
-        assert ago <= taken.after < ago + 5
+        documents.insert_one({"_id": KEY, "owner": "x", "until": ended})
+        lease = mine.acquire(KEY, False)
+        assert lease.is_mine
+        assert ago <= lease.after < ago + 5
 
     @pytest.mark.parametrize("ago", [61, 10**6])
-    def test_long_after(self, mine, kept, ago):
+    def test_long_after(self, mine, documents, ago):
         """What ended more than a minute ago is not spoken of."""
-        kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) - timedelta(seconds=ago)})
+        documents.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) - timedelta(seconds=ago)})
         assert mine.acquire(KEY, False) == Lease(is_mine=True)
 
     @pytest.mark.parametrize(("ahead", "is_mine"), [(1.5, False), (5.5, False), (6.6, True), (10**9, True)])
-    def test_ahead(self, mine, kept, ahead, is_mine):
-        """What ends later than two leases could is nonsense, and taken."""
-        kept.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) + timedelta(seconds=ahead)})
+    def test_ahead(self, mine, documents, ahead, is_mine):
+        """What ends later than two leases could is nonsense, and lease."""
+        documents.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) + timedelta(seconds=ahead)})
         assert mine.acquire(KEY, False).is_mine is is_mine
 
-    def test_lost_the_race(self, make, collection, mongo_uri, kept):
-        """Who was not the first of two to insert a lease looks again whose turn it is."""
+    def test_lost_the_race(self, make, collection, mongo_uri, documents):
+        """The second of two caches that insert a lease tries once more."""
 
         class Racing(monitoring.CommandListener):
             def started(self, event):
@@ -150,17 +150,17 @@ class TestTaking:
 
             def failed(self, event):
                 if event.command_name == "findAndModify":
-                    kept.drop_index("race")
+                    documents.drop_index("race")
 
         # MongoDB itself repeats most inserts that lose; this one it cannot.
-        kept.insert_one({"_id": "other", "taken": True})
-        kept.create_index("taken", name="race", unique=True)
+        documents.insert_one({"_id": "other", "taken": True})
+        documents.create_index("taken", name="race", unique=True)
         with pymongo.MongoClient(mongo_uri, event_listeners=[Racing()]) as client:
             mine = make(client[collection.database.name][collection.name])
             assert mine.acquire(KEY, False) == Lease(is_mine=True)
             mine.leases.close()
 
-    def test_refused(self, make, collection, kept, mongo_uri):
+    def test_refused(self, make, collection, documents, mongo_uri):
         """What MongoDB refuses for another reason is an error, and not tried again."""
 
         class Attempts(monitoring.CommandListener):
@@ -175,8 +175,8 @@ class TestTaking:
                 pass
 
         attempts: list[int] = []
-        kept.create_index([("owner", "text")])
-        kept.database.command("collMod", kept.name, validator={"owner": "nobody"})
+        documents.create_index([("owner", "text")])
+        documents.database.command("collMod", documents.name, validator={"owner": "nobody"})
         with pymongo.MongoClient(mongo_uri, event_listeners=[Attempts()]) as client:
             leases = make(client[collection.database.name][collection.name])
             with pytest.raises(pymongo.errors.OperationFailure):
@@ -185,78 +185,78 @@ class TestTaking:
 
 
 class TestGivingBack:
-    def test_good(self, mine, other, kept):
-        """What is given back with an answer is the next one's at once, who is told that it is just over."""
+    def test_good(self, mine, other, documents):
+        """A lease that is released with a response can be acquired at once, and says that it has just ended."""
         mine.acquire(KEY, False)
         mine.leases.abandon(KEY)
         mine.release(KEY, False, 0.0)
-        settled(kept, open_until=None)
-        taken = other.acquire(KEY, False)
-        assert taken.is_mine
-        assert 0 <= taken.after < 5
+        settled(documents, open_until=None)
+        lease = other.acquire(KEY, False)
+        assert lease.is_mine
+        assert 0 <= lease.after < 5
 
-    def test_failed(self, mine, other, kept):
-        """Where there is no new answer nobody waits for anybody, for a second."""
+    def test_failed(self, mine, other, documents):
+        """Where there is no new response no cache waits for another, for a second."""
         mine.acquire(KEY, False)
         mine.leases.abandon(KEY)
         mine.release(KEY, True, 0.0)
-        settled(kept, open_until={"$ne": None})
-        document = kept.find_one({"_id": KEY})
+        settled(documents, open_until={"$ne": None})
+        document = documents.find_one({"_id": KEY})
         assert document["open_until"] - document["until"] == timedelta(seconds=1)
-        prolong(kept, "open_until", 1.9)
+        prolong(documents, "open_until", 1.9)
         assert other.acquire(KEY, False) == Lease()
         assert other.acquire(KEY, True) == Lease()
         assert eventually(lambda: other.acquire(KEY, False).is_mine, 10)
 
-    def test_rest(self, mine, other, kept):
-        """Another process is told in seconds for how long a key is left alone, where it has an older answer."""
+    def test_rest(self, mine, other, documents):
+        """Another process is told for how many seconds a key backs off, where it has a stale response."""
         mine.acquire(KEY, True)
         mine.leases.abandon(KEY)
         mine.release(KEY, False, 20.0)
-        settled(kept, rest_until={"$ne": None})
-        taken = other.acquire(KEY, True)
-        assert (taken.is_mine, taken.is_anothers, taken.after) == (False, False, None)
-        assert 10 < taken.backoff <= 20
+        settled(documents, rest_until={"$ne": None})
+        lease = other.acquire(KEY, True)
+        assert (lease.is_mine, lease.is_anothers, lease.after) == (False, False, None)
+        assert 10 < lease.backoff <= 20
         assert other.acquire(KEY, False).is_mine
 
-    def test_another_owner(self, mine, other, kept):
-        """What another has is not given back."""
+    def test_another_owner(self, mine, other, documents):
+        """The lease of another cache is not released."""
         mine.acquire(KEY, False)
         other.release(KEY, False, 0.0)
         mine.open(KEY)
-        settled(kept, open_until={"$ne": None})
-        assert kept.find_one({"_id": KEY})["until"] > datetime.now(timezone.utc)
+        settled(documents, open_until={"$ne": None})
+        assert documents.find_one({"_id": KEY})["until"] > datetime.now(timezone.utc)
 
-    def test_open(self, mine, other, kept):
-        """One that has taken too long for somebody who waited is waited for by nobody, for a second."""
+    def test_open(self, mine, other, documents):
+        """One that took too long for a cache that waited is not waited for, for a second."""
         mine.acquire(KEY, False)
         other.open(KEY)
-        settled(kept, open_until={"$ne": None})
-        prolong(kept, "open_until", 1.9)
+        settled(documents, open_until={"$ne": None})
+        prolong(documents, "open_until", 1.9)
         assert other.acquire(KEY, False) == Lease()
         assert eventually(lambda: other.acquire(KEY, False).is_anothers, 10)
 
     @pytest.mark.parametrize("field", ["open_until", "rest_until"])
-    def test_nonsense(self, mine, kept, field):
-        """What is to be left alone for longer than can be is not."""
-        kept.insert_one({"_id": KEY, field: datetime.now(timezone.utc) + timedelta(days=1)})
+    def test_nonsense(self, mine, documents, field):
+        """A back-off that is longer than any can be is ignored."""
+        documents.insert_one({"_id": KEY, field: datetime.now(timezone.utc) + timedelta(days=1)})
         assert mine.acquire(KEY, True).is_mine
 
-    def test_probing(self, mine, kept):
+    def test_probing(self, mine, documents):
         """What is acquired to find out whether that works is released at once, and not renewed."""
         mine.run(mine.leases.probe(KEY, False))
-        settled(kept, open_until=None)
+        settled(documents, open_until=None)
         time.sleep(0.55)
         assert mine.leases.due() == []
         assert mine.acquire(KEY, False).is_mine
 
     def test_not_waited_for(self, make, collection, mongo_uri):
-        """MongoDB is not asked to say that it has what is given back, or opened."""
+        """No reply to a release or an opening is waited for."""
 
         class Writes(monitoring.CommandListener):
             def started(self, event):
                 if event.command_name == "update":
-                    asked.append(event.command["writeConcern"]["w"])
+                    concerns.append(event.command["writeConcern"]["w"])
 
             def succeeded(self, event):
                 pass
@@ -264,24 +264,24 @@ class TestGivingBack:
             def failed(self, event):
                 pass
 
-        asked: list[int] = []
+        concerns: list[int] = []
         with pymongo.MongoClient(mongo_uri, event_listeners=[Writes()]) as client:
             leases = make(client[collection.database.name][collection.name])
             leases.open(KEY)
             leases.release(KEY, False, 0.0)
-        assert asked == [0, 0]
+        assert concerns == [0, 0]
 
 
 class TestRenewing:
-    def test_after_a_failure(self, mine, kept):
+    def test_after_a_failure(self, mine, documents):
         """One renewal that fails does not end the renewing."""
         mine.failures = 1
         mine.acquire(KEY, False)
-        before = kept.find_one({"_id": KEY})
-        assert eventually(lambda: kept.find_one({"_id": KEY})["until"] > before["until"], 10)
+        before = documents.find_one({"_id": KEY})
+        assert eventually(lambda: documents.find_one({"_id": KEY})["until"] > before["until"], 10)
         assert mine.failures == 0
-        assert kept.find_one({"_id": KEY})["purge_at"] > before["purge_at"]
-        assert {key: kept.find_one({"_id": KEY})[key] for key in ("owner", "taken")} == {
+        assert documents.find_one({"_id": KEY})["purge_at"] > before["purge_at"]
+        assert {key: documents.find_one({"_id": KEY})[key] for key in ("owner", "taken")} == {
             "owner": mine.leases.owner,
             "taken": True,
         }
@@ -296,24 +296,24 @@ class TestRenewing:
         mine.leases.abandon(KEY)
         assert mine.leases.due() == []
 
-    def test_anothers(self, mine, other, kept):
+    def test_anothers(self, mine, other, documents):
         """A lease that another has meanwhile is not renewed."""
         mine.acquire(KEY, False)
-        kept.update_one({"_id": KEY}, {"$set": {"owner": other.owner}})
-        before = kept.find_one({"_id": KEY})
+        documents.update_one({"_id": KEY}, {"$set": {"owner": other.owner}})
+        before = documents.find_one({"_id": KEY})
         mine.leases.renew([KEY])
-        assert kept.find_one({"_id": KEY}) == before
+        assert documents.find_one({"_id": KEY}) == before
 
-    def test_these_alone(self, mine, kept):
+    def test_these_alone(self, mine, documents):
         """The leases that are named are renewed, and no other."""
         for key in (KEY, "another"):
             mine.acquire(key, False)
             mine.leases.abandon(key)
-        before = {key: kept.find_one({"_id": key})["until"] for key in (KEY, "another")}
+        before = {key: documents.find_one({"_id": key})["until"] for key in (KEY, "another")}
         time.sleep(0.01)
         mine.leases.renew([KEY])
-        assert kept.find_one({"_id": KEY})["until"] > before[KEY]
-        assert kept.find_one({"_id": "another"})["until"] == before["another"]
+        assert documents.find_one({"_id": KEY})["until"] > before[KEY]
+        assert documents.find_one({"_id": "another"})["until"] == before["another"]
 
     def test_idle(self, mine):
         """After ten rounds without a lease no thread is needed any more."""
@@ -322,13 +322,13 @@ class TestRenewing:
         found = [mine.leases.due() for _ in range(10)]
         assert found == [[]] * 9 + [None]
 
-    def test_no_thread(self, mine, kept):
+    def test_no_thread(self, mine, documents):
         """Where no thread can be started a lease is taken all the same, and the next one is renewed."""
         with no_thread_can_be_started():
             assert mine.acquire(KEY, False).is_mine
         assert mine.acquire("another", False).is_mine
-        before = kept.find_one({"_id": "another"})["until"]
-        assert eventually(lambda: kept.find_one({"_id": "another"})["until"] > before, 10)
+        before = documents.find_one({"_id": "another"})["until"]
+        assert eventually(lambda: documents.find_one({"_id": "another"})["until"] > before, 10)
 
     def test_one_thread(self, make):
         """One thread renews all leases of a cache, and ends when that is closed."""
@@ -363,9 +363,9 @@ class TestRenewing:
 
 @pytest.mark.parametrize("value", ["text", 1, None, True, [1], {"a": 1}, float("nan")])
 @pytest.mark.parametrize("field", ["until", "rest_until", "open_until", "owner", "purge_at"])
-def test_written_by_others(mine, kept, field, value):
-    """Whatever somebody writes into a lease, it is taken, or waited for no longer than one lasts."""
-    kept.insert_one({"_id": KEY, field: value})
-    taken = mine.acquire(KEY, True)
-    assert isinstance(taken, Lease)
-    assert taken.backoff <= 60
+def test_written_by_others(mine, documents, field, value):
+    """Whatever is written into a lease, it is taken, or waited for no longer than one lasts."""
+    documents.insert_one({"_id": KEY, field: value})
+    lease = mine.acquire(KEY, True)
+    assert isinstance(lease, Lease)
+    assert lease.backoff <= 60

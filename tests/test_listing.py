@@ -23,7 +23,7 @@ HOUR = timedelta(hours=1)
 
 
 def document(path: str, *, hours: float = 0, left: float = 24, size: int = 100, **changes: Any) -> dict[str, Any]:
-    """Make the document of an answer that was fetched some hours ago."""
+    """Make the document of a response that was fetched some hours ago."""
     key, body = HOST + path, b"[" + b" " * (size - 2) + b"]"
     endpoint, _, media_type, tmdb_id = find(path.partition("?")[0])
     made = {"_id": key, "schema": 1, "status": 200, "reason": "OK", "headers": {}, "body": body}
@@ -134,7 +134,7 @@ def test_pages(filled, collection, sort):
 
 
 def test_sizes(filled, collection):
-    """An entry's size is that of its answer; what has no body has none, and hides no other."""
+    """An entry's size is that of its response; what has no body has none, and hides no other."""
     collection.update_one({"_id": HOST + ALL[0]}, {"$set": {"body": 5}})
     collection.update_one({"_id": HOST + ALL[2]}, {"$set": {"body": "text"}})
     sizes = {entry.key.removeprefix(HOST): entry.size for entry in filled.entries()}
@@ -182,7 +182,7 @@ def test_wrong(cache):
 
 
 def test_the_types_are_named(cache):
-    """A type that does not exist is answered with those that do; the largest page that there can be is empty."""
+    """A type that does not exist is refused with those that exist; the largest page that there can be is empty."""
     with pytest.raises(ConfigError, match=r"one of movie, person, tv, .*not 'film'"):
         cache.count_entries(media_type="film")
     assert list(cache.entries(skip=2**62, limit=2**62)) == []

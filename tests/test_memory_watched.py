@@ -29,7 +29,7 @@ def replicas(tmp_path_factory):
 
 @pytest.fixture
 def watched(replicas, tmdb):
-    """A cache on a replica set whose memory keeps an answer for an hour, and is being told of changes."""
+    """A cache on a replica set whose memory holds a response for an hour, and is being told of changes."""
     with TMDBCache(uri=replicas.uri, hosts=[tmdb.host], memory_ttl=3600, store_timeout=10) as cache:
         with enabled(cache):
             get(tmdb)
@@ -120,7 +120,7 @@ def test_what_the_uri_says(replicas, tmdb, option):
 
 
 def test_no_thread_without_change_streams(tmdb, make_cache):
-    """On a single server no thread is started, and answers come from memory all the same."""
+    """On a single server no thread is started, and responses come from memory all the same."""
     with enabled(make_cache(memory_ttl=3600)):
         get(tmdb)
         assert remembered(tmdb)

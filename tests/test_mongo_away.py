@@ -1,4 +1,4 @@
-"""MongoDB being away never breaks a program's call; who asks for it by name gets one sentence."""
+"""MongoDB being away never breaks a program's call; a program that uses it by name gets one sentence."""
 
 import logging
 import os
@@ -42,7 +42,7 @@ def refused():
 
 @pytest.fixture
 def silent():
-    """Return the address of a server that takes connections and never answers."""
+    """Return the address of a server that takes connections and never responds."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(50)
@@ -99,7 +99,7 @@ def one_sentence(error):
 
 class TestCalls:
     def test_answered(self, tmdb, cache_at, away, caplog):
-        """With MongoDB away every answer is TMDB's, with one warning and no exception."""
+        """With MongoDB away every response is TMDB's, with one warning and no exception."""
         cache = cache_at(away)
         with enabled(cache):
             responses = [get(tmdb) for _ in range(3)]
@@ -119,7 +119,7 @@ class TestCalls:
         assert type(caught.value) is requests.ConnectionError
 
     def test_doors(self, tmdb, cache_at, refused):
-        """Through every door a call is answered."""
+        """Through every integration a call gets its response."""
         cache = cache_at(refused)
         assert cached_tmdb(cache=cache)(get)(tmdb).status_code == 200
         with TMDBSession(cache) as session:
@@ -134,7 +134,7 @@ class TestCalls:
         assert tmdb.count == 0
 
     def test_time(self, tmdb, make_cache, database, silent):
-        """A MongoDB that never answers costs a call no more than store_timeout, once it has been tried."""
+        """A MongoDB that never responds costs a call no more than store_timeout, once it has been tried."""
         cache = make_cache(uri=f"mongodb://{silent}", store_timeout=0.1)
         with enabled(cache):
             get(tmdb)
@@ -156,7 +156,7 @@ class TestCalls:
 
 class TestKilled:
     def test_under_way(self, tmdb, make_cache, tmp_path, caplog):
-        """A MongoDB that is killed under way costs no call its answer, and one warning."""
+        """A MongoDB that is killed under way costs no call its response, and one warning."""
         with EmbeddedServer(tmp_path / "mongod") as server:
             cache = make_cache(uri=f"{server.uri}&serverSelectionTimeoutMS=200", store_timeout=1)
             with enabled(cache):
@@ -217,7 +217,7 @@ class TestWrongUri:
 
     @pytest.mark.parametrize("tail", ["127.0.0.1:port", "127.0.0.1:99999", "[::1", "p@127.0.0.1"])
     def test_found_out_later(self, tmdb, make_cache, tail, caplog):
-        """A URI that pymongo refuses is a ConfigError by name, and costs no call its answer."""
+        """A URI that pymongo refuses is a ConfigError by name, and costs no call its response."""
         cache = make_cache(uri=f"mongodb://somebody:{PASSWORD}@{tail}")
         with pytest.raises(ConfigError) as caught:
             cache.clear()
@@ -258,7 +258,7 @@ class TestPassword:
         assert refused in text
 
     def test_refusing(self, tmdb, make_cache, mongo_uri, caplog):
-        """A MongoDB that refuses user and password costs no call its answer, and shows neither."""
+        """A MongoDB that refuses user and password costs no call its response, and shows neither."""
         uri = mongo_uri.replace("://", f"://somebody:{PASSWORD}@") + "&serverSelectionTimeoutMS=100"
         cache = make_cache(uri=uri, store_timeout=0.1)
         text = self.leaked(cache, tmdb, caplog)

@@ -1,4 +1,4 @@
-"""A MongoDB that dies, hangs, is slow or takes no answers under traffic is never why a call fails or is late."""
+"""A MongoDB that dies, hangs, is slow or takes no responses under traffic is never why a call fails or is late."""
 
 from __future__ import annotations
 
@@ -246,7 +246,7 @@ class TestHung:
         assert max(longest) < TIMEOUT + 0.05 + 0.35
 
     @pytest.mark.parametrize(
-        ("door", "before"),
+        ("integration", "before"),
         [
             ("session", "nothing"),
             pytest.param("session", "written", marks=pytest.mark.soak),
@@ -254,9 +254,9 @@ class TestHung:
             ("backend", "written"),
         ],
     )
-    def test_between(self, tmdb, make_cache, server, database, monkeypatch, door, before):
+    def test_between(self, tmdb, make_cache, server, database, monkeypatch, integration, before):
         """A mongod that hangs between the look-up and the write delays that call by one store_timeout, not by two."""
-        if door == "session":
+        if integration == "session":
             session: requests.Session = TMDBSession(make_cache(uri=server.uri, store_timeout=TIMEOUT))
         else:
             monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
@@ -284,11 +284,11 @@ class TestHung:
             tmdb.latency = 0
             go_on(server)
             assert eventually(lambda: ask(session, tmdb, 1).from_cache)
-            if door == "backend":
+            if integration == "backend":
                 session.cache.responses.close()
 
     def test_one_warning(self, tmdb, make_cache, server, lines):
-        """A mongod that hangs while 8 answers are being stored is one warning, and its end one line."""
+        """A mongod that hangs while 8 responses are being stored is one warning, and its end one line."""
         cache = make_cache(uri=server.uri, store_timeout=0.25)
         with TMDBSession(cache) as session, ThreadPoolExecutor(8) as pool:
             ask(session, tmdb, 1)
@@ -306,7 +306,7 @@ class TestHung:
         assert (len(lines(logging.WARNING)), len(lines(logging.INFO))) == (1, 1)
 
     def test_memory(self, tmdb, make_cache, server):
-        """What is fetched while MongoDB hangs is answered from the process's memory afterwards."""
+        """What is fetched while MongoDB hangs is served from the process's memory afterwards."""
         with TMDBSession(make_cache(uri=server.uri, store_timeout=0.25, memory_ttl=30)) as session:
             ask(session, tmdb, 1)
             halt(server)
@@ -338,7 +338,7 @@ class TestSlow:
         assert 1 <= len(lines(logging.WARNING)) <= 4
 
     def test_writes_alone(self, tmdb, make_cache, proxy):
-        """Where writes alone are too slow now and then, stored answers are still served."""
+        """Where writes alone are too slow now and then, stored responses are still served."""
         count = itertools.count(1)
         with TMDBSession(make_cache(uri=proxy.uri, store_timeout=0.25)) as session:
             ask(session, tmdb, 1)

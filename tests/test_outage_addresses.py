@@ -1,4 +1,4 @@
-"""An address behind which no MongoDB answers, or one that takes nothing, costs a process a second at most, once."""
+"""An address behind which no MongoDB responds, or one that takes nothing, costs a process a second at most, once."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def listening(backlog: int) -> Iterator[socket.socket]:
 def away(request: pytest.FixtureRequest) -> Iterator[str]:
     """A URI behind which there is no MongoDB for us, in one way or another."""
     with ExitStack() as stack:
-        if request.param == "blackholed":  # with its backlog full nothing answers a SYN
+        if request.param == "blackholed":  # with its backlog full nothing responds a SYN
             address = stack.enter_context(listening(0)).getsockname()
             for _ in range(3):
                 waiting = stack.enter_context(socket.socket())
@@ -112,7 +112,7 @@ class TestAway:
 
     @pytest.mark.parametrize("away", ["blackholed", "password"], indirect=True)
     def test_threads(self, tmdb, make_cache, away, lines):
-        """Sixteen threads whose first calls come at once are all answered within the same second."""
+        """Sixteen threads whose first calls come at once all get their responses within the same second."""
         cache = make_cache(uri=away, store_timeout=0.25)
 
         def call(number: int) -> list[int]:
@@ -126,7 +126,7 @@ class TestAway:
         assert len(lines(logging.WARNING)) == 1
 
     @pytest.mark.parametrize(
-        ("door", "away"),
+        ("integration", "away"),
         [
             pytest.param("options", "blackholed", marks=pytest.mark.soak),
             ("options", "refused"),
@@ -135,17 +135,17 @@ class TestAway:
         ],
         indirect=["away"],
     )
-    def test_doors(self, tmdb, make_cache, monkeypatch, away, door, lines):
+    def test_integrations(self, tmdb, make_cache, monkeypatch, away, integration, lines):
         """MongoBackend and a client with pymongo's own 30 s cost a second in all as well."""
         monkeypatch.setenv("TMDB_CACHE_HOSTS", tmdb.host)
         with ExitStack() as stack:
-            if door == "options":
+            if integration == "options":
                 backend = MongoBackend("any", host=away)
                 stack.callback(backend.responses.close)
                 session: requests.Session = requests_cache.CachedSession(backend=backend)
             else:
                 client = stack.enter_context(pymongo.MongoClient(away))
-                if door == "client":
+                if integration == "client":
                     session = TMDBSession(make_cache(uri=None, client=client, store_timeout=0.25))
                 else:
                     session = requests_cache.CachedSession(backend=MongoBackend("any", connection=client))
@@ -164,7 +164,7 @@ class TestTakesNothing:
             client.drop_database(database)
 
     def test_read_only(self, tmdb, make, lines):
-        """A user who may only read gets hits all the time, stores nothing, and is told so once."""
+        """A user that may only read gets hits all the time, stores nothing, and gets one warning."""
         with TMDBSession(make("writer")) as session:
             for number in (1, 2, 3):
                 ask(session, tmdb, number)
@@ -176,7 +176,7 @@ class TestTakesNothing:
         assert (len(lines(logging.WARNING)), lines(logging.INFO)) == (1, [])
 
     def test_full(self, tmdb, make, failing, lines):
-        """Where MongoDB takes leases but no answers (a full disk), hits go on, and there is one warning."""
+        """Where MongoDB takes leases but no responses (a full disk), hits go on, and there is one warning."""
         with TMDBSession(make("writer", store_timeout=0.25)) as session:
             ask(session, tmdb, 1)
             failing("update", errorCode=14031, namespace=self.namespace(session))
@@ -238,7 +238,7 @@ class TestTakesNothing:
             assert self.now_and_then(session, tmdb, lambda: failing("find", **how), 20) < 1 + 0.2
 
     def test_too_large(self, tmdb, make_cache, lines):
-        """An answer too large for a document is not stored, and the others are none the worse for it."""
+        """A response too large for a document is not stored, and the others are none the worse for it."""
         for number, size in ((1, 9), (2, 17)):
             body = json.dumps({"id": number, "overview": "x" * size * 2**20}).encode()
             tmdb.answer(f"/3/movie/{number}", body=body)

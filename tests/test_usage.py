@@ -142,7 +142,7 @@ def test_counts_that_cannot_be_added_are_kept(
 
 
 def test_foreign_documents_hide_nothing(cache: TMDBCache, tmdb: StandIn, sums: Any) -> None:
-    """What somebody else has written among the sums is no count, and no error."""
+    """What another program has written among the counts is no count, and no error."""
     with enabled(cache):
         get(tmdb)
     before = cache.usage()
@@ -162,7 +162,7 @@ def test_foreign_documents_hide_nothing(cache: TMDBCache, tmdb: StandIn, sums: A
 
 
 def test_days(cache: TMDBCache, sums: Any) -> None:
-    """Only the days that are asked for are added up."""
+    """Only the days that are requested are added up."""
     today = now().date()
     for back in (0, 1, 29, 30, 400):
         count = {"n": 10**back if back < 3 else back, "bytes": 0, "seconds": 0.0}
@@ -218,7 +218,7 @@ def test_slower_than_tmdb_saves_no_time() -> None:
 
 @pytest.mark.parametrize("kind", ["miss", "background"])
 def test_what_a_call_takes_is_told_by_earlier_days(kind: str) -> None:
-    """A cache that was filled before the days that are asked for has saved the time that filling it took."""
+    """A cache that was filled before the days that are requested has saved the time that filling it took."""
     before = TODAY - timedelta(days=40)
     counts = {(before, DETAILS): {kind: (2, 1, 0.2)}, (TODAY, DETAILS): {"memory": (10, 1, 0.0)}}
     found = report(counts, TODAY, TODAY)
