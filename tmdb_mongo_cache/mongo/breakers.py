@@ -45,31 +45,21 @@ class Breakers(RenewedAfterFork):
         """Begin again, in a forked child."""
         self._is_looking = False
 
-    def write(
-        self, write: Callable[[bool], Result], *, read: Callable[[], Any], read_only: Callable[[], bool]
-    ) -> tuple[Result | None, bool]:
-        """Write, where that works; return what ``write`` gave, and whether it was done. Nothing is raised.
-
-        Args:
-            write: raises a ``CacheError`` when it fails; is given whether it probes, and no call waits for it.
-            read: finds out whether reads work.
-            read_only: says whether only writes are unavailable.
-        """
-        return self._run(self.writes, write, read, read_only)
-
-    def lease(
-        self, acquire: Callable[[bool], Result], *, read: Callable[[], Any], read_only: Callable[[], bool]
-    ) -> tuple[Result | None, bool]:
-        """Acquire or release a lease, as :meth:`write` writes; without one nothing is lost but a call to TMDB."""
-        return self._run(self.leases, acquire, read, read_only)
-
-    def _run(
+    def run(
         self,
         breaker: Breaker,
         write: Callable[[bool], Result],
         read: Callable[[], Any],
         read_only: Callable[[], bool],
     ) -> tuple[Result | None, bool]:
+        """Write, where that works; return what ``write`` gave, and whether it was done. Nothing is raised.
+
+        Args:
+            breaker: for writes or for leases, without which nothing is lost but a call to TMDB.
+            write: raises a ``CacheError`` when it fails; is given whether it probes, and no call waits for it.
+            read: finds out whether reads work.
+            read_only: says whether only writes are unavailable.
+        """
         if self.reads.state is not State.CLOSED:
             return None, False
         if breaker.state is not State.CLOSED:

@@ -96,16 +96,7 @@ def to_bson(entry: Entry, data: Any) -> tuple[RawBSONDocument | None, bool]:
     if entry.url is not None:
         document["url"] = entry.url
     if entry.history:
-        document["history"] = [
-            {
-                "url": hop.url,
-                "status": hop.status,
-                "reason": hop.reason,
-                "headers": dict(hop.headers),
-                "body": hop.body,
-            }
-            for hop in entry.history
-        ]
+        document["history"] = [{**hop._asdict(), "headers": dict(hop.headers)} for hop in entry.history]
     # At the end, where an update puts it as well.
     later = {} if entry.validated_at is None else {"validated_at": entry.validated_at}
     if data is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..config import CacheConfig
-from ..core.circuit_breaker import State
+from ..core.circuit_breaker import Breaker, State
 from ..core.lease import Lease
 from ..core.memory import Memory
 from ..errors import CLOSED, StoreError
@@ -110,29 +111,31 @@ class GuardedStore(RenewedAfterFork):
 
     def store(self, entry: Entry, data: Any) -> bool:
         """Store an entry; say whether it was stored."""
-        done, reached = self._write(entry.key, lambda store: store.operations.store(entry, data))
+        done, reached = self._run(self._breakers.writes, entry.key, lambda store: store.operations.store(entry, data))
         return reached and done is not False
 
     def renew(self, entry: Entry) -> bool:
         """Write the times and headers of a confirmed entry; say whether they were written."""
-        return self._write(entry.key, lambda store: store.operations.renew(entry))[1]
+        return self._run(self._breakers.writes, entry.key, lambda store: store.operations.renew(entry))[1]
 
     def mark_stale(self, touched: Sequence[Touched], now: datetime) -> None:
         """Make stale what a write has touched, as far as the database lets it."""
-        self._guarded(
-            self._breakers.write,
-            touched[0].keys[0],
+        self._breakers.run(
+            self._breakers.writes,
             lambda probing: self.unguarded.mark_stale(touched, now, probing=probing),
+            partial(self._probe, touched[0].keys[0]),
+            self._is_read_only,
         )
 
     def acquire_lease(self, key: str, refreshing: bool) -> Lease | None:
         """Acquire the lease of a key, unless another process has it; None where the database does not reply."""
-        found: Lease | None = self._lease(
+        found, _ = self._run(
+            self._breakers.leases,
             key,
             lambda store: store.leases.acquire(key, refreshing),
             lambda store: store.leases.probe(key, refreshing),
         )
-        return found
+        return found  # type: ignore[no-any-return]
 
     def abandon_lease(self, key: str) -> None:
         """Stop renewing the lease of a key."""
@@ -144,40 +147,31 @@ class GuardedStore(RenewedAfterFork):
     def open_lease(self, key: str) -> None:
         """Let no process wait for the lease of a key; see :meth:`.mongo.leases.Leases.open`."""
         if self._breakers.leases.state is State.CLOSED:
-            self._lease(key, lambda store: store.leases.open(key))
+            self._run(self._breakers.leases, key, lambda store: store.leases.open(key))
 
     def release_lease(self, key: str, failed: bool, backoff: float) -> None:
         """Release a lease; see :meth:`.mongo.leases.Leases.release`."""
         self.abandon_lease(key)
         if self._breakers.leases.state is State.CLOSED:
-            self._lease(key, lambda store: store.leases.release(key, failed, backoff))
+            self._run(self._breakers.leases, key, lambda store: store.leases.release(key, failed, backoff))
 
     # Inside the breakers, because the store may have to be made first, which may fail as well.
 
     def _probe(self, key: str) -> Entry | None:
         return self.unguarded.find(key, probing=True)
 
-    def _write(self, key: str, make: Callable[[MongoStore], Commands[Any]]) -> tuple[Any, bool]:
-        return self._guarded(self._breakers.write, key, lambda probing: self._run(make, probing))
-
-    def _lease(
+    def _run(
         self,
+        breaker: Breaker,
         key: str,
         make: Callable[[MongoStore], Commands[Any]],
         probe: Callable[[MongoStore], Commands[Any]] | None = None,
-    ) -> Any:
-        return self._guarded(
-            self._breakers.lease, key, lambda probing: self._run((probing and probe) or make, probing)
-        )[0]
-
-    def _run(self, make: Callable[[MongoStore], Commands[Any]], probing: bool) -> Any:
-        store = self.unguarded
-        return store.run(make(store), writing=True, probing=probing)
-
-    def _guarded(
-        self, run: Callable[..., tuple[Any, bool]], key: str, write: Callable[[bool], Any]
     ) -> tuple[Any, bool]:
-        return run(write, read=lambda: self._probe(key), read_only=self._is_read_only)
+        def run(probing: bool) -> Any:
+            store = self.unguarded
+            return store.run(((probing and probe) or make)(store), writing=True, probing=probing)
+
+        return self._breakers.run(breaker, run, partial(self._probe, key), self._is_read_only)
 
     def _is_read_only(self) -> bool:
         return self.unguarded.connection.has_secondaries_alone

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -163,11 +163,11 @@ class MongoBackend(BaseCache):
         url = response.request.url if is_write(response.request.method, response.status_code) else None
         touched = touched_by(url) if url else ()
         if touched:
-            self._breakers.write(
-                lambda probing: self.responses.mark_stale(touched, probing=probing),
-                read=lambda: self._probe(touched[0].keys[0]),
-                read_only=lambda: self.responses.has_secondaries_alone,
-            )
+            self._run(touched[0].keys[0], lambda probing: self.responses.mark_stale(touched, probing=probing))
+
+    def _run(self, key: str, write: Callable[[bool], Any]) -> None:
+        read, breakers = partial(self._probe, key), self._breakers
+        breakers.run(breakers.writes, write, read, lambda: self.responses.has_secondaries_alone)
 
     def _classify(self, request: Any, *, verified: bool = True) -> calls.Call | None:
         prepared = request.prepare() if isinstance(request, Request) else request
@@ -222,8 +222,7 @@ class MongoBackend(BaseCache):
             return
         if key is None or key == NOT_CACHED:
             return
-        read, read_only = partial(self._probe, key), lambda: self.responses.has_secondaries_alone
-        self._breakers.write(partial(self._write, response, key, expires), read=read, read_only=read_only)
+        self._run(key, partial(self._write, response, key, expires))
 
     def _note_credentials(self, key: str | None, response: Response) -> None:
         """Note what was sent on the way to a response, with what an adapter or a redirect has added."""
