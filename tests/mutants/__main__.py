@@ -20,7 +20,7 @@ from typing import Any
 
 from .changes import Change, changes, is_python
 from .covering import PACKAGE, ROOT, RULES, covered
-from .trying import Chosen, Copy, Tried, choose, lines_about, work
+from .trying import Chosen, Copy, Tried, choose, files_naming, lines_about, work
 
 _SERVER = """
 import signal, sys
@@ -66,6 +66,7 @@ def main() -> None:
                 choose(
                     change,
                     lines_about(change, tree),
+                    files_naming(change, tree),
                     of_rules if change.module in settings["rules"] else found,
                     given.most,
                 ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import signal
 import sys
@@ -132,27 +133,48 @@ def _in_turns(chosen: Sequence[Chosen]) -> list[list[Chosen]]:
     return [group for group in (first, [test for test in chosen if test not in first]) if group]
 
 
-def choose(change: Change, lines: dict[str, set[int]], tests: Sequence[Covered], most: float) -> list[Chosen]:
-    """Return the tests that run what a change is about, those first that run little else.
+def choose(
+    change: Change, lines: dict[str, set[int]], naming: set[str], tests: Sequence[Covered], most: float
+) -> list[Chosen]:
+    """Return the tests that name what is changed, and those that run what it is about, the most specific first.
 
     Args:
         change: what is changed.
         lines: of modules, those that it is about.
+        naming: the files of tests that name it.
         tests: all there are.
         most: seconds that they may take together.
     """
     wanted = {module: bits(found) for module, found in lines.items()}
-    found = [test for test in tests if any(mask & test.modules.get(module, 0) for module, mask in wanted.items())]
+    named = {test.name for test in tests if test.name.partition("::")[0] in naming}
+    found = [
+        test
+        for test in tests
+        if test.name in named or any(mask & test.modules.get(module, 0) for module, mask in wanted.items())
+    ]
     if not found:
         found = [test for test in tests if change.module in test.modules]
     wanted[change.module] = -1  # all of it
-    found.sort(key=lambda test: -sum((wanted[at] & test.modules.get(at, 0)).bit_count() for at in wanted) / test.lines)
+    ran = {test.name: sum((wanted[at] & test.modules.get(at, 0)).bit_count() for at in wanted) for test in found}
+    found.sort(key=lambda test: (test.name not in named, -ran[test.name] / max(test.lines, 1)))
     chosen, seconds = list[Chosen](), 0.0
     for test in found:
         if test.seconds < _SLOWEST and seconds + test.seconds <= most:
             chosen.append(Chosen(test.name, test.seconds))
             seconds += test.seconds
     return chosen
+
+
+def files_naming(change: Change, folder: Path) -> set[str]:
+    """Return the files of tests that name what a module-level change binds."""
+    if change.scope in ("", "?"):
+        return set()
+    word = re.compile(rf"\b{re.escape(change.scope)}\b")
+    return {
+        path.relative_to(folder).as_posix()
+        for path in (folder / "tests").rglob("test_*.py")
+        if word.search(path.read_text())
+    }
 
 
 def lines_about(change: Change, folder: Path) -> dict[str, set[int]]:

@@ -15,6 +15,7 @@ from requests.structures import CaseInsensitiveDict
 
 from tmdb_mongo_cache.core.policy import Policy, Verdict, judge
 from tmdb_mongo_cache.httpcache.models import Reply
+from tmdb_mongo_cache.tmdb.account_states import has_account_data
 from tmdb_mongo_cache.tmdb.call import Request, classify, may_identify_user
 
 from ..flowkit import now
@@ -215,3 +216,50 @@ def test_other_spellings(query: str) -> None:
 def test_what_every_client_sends(name: str) -> None:
     """The headers that clients and tracers send, and further params, say nothing of a user."""
     assert not bypass_reason("&language=en-US&include_image_language=en,null", {name: "python-requests/2.32.5"})
+
+
+@pytest.mark.parametrize(
+    ("states", "says"),
+    [
+        *((None, False), (False, False), ({}, False), ([], False), ("", False), (0, False), (True, True), ("x", True)),
+        *(({name: value}, False) for name in ("favorite", "rated", "watchlist") for value in (None, False)),
+        *(
+            ({name: value}, True)
+            for name in ("favorite", "rated", "watchlist")
+            for value in (True, 0, "", {}, {"value": 9})
+        ),
+        *(({name: value}, False) for name in ("id", "season_number", "episode_number") for value in (None, 7, 0)),
+        *(
+            ({name: value}, True)
+            for name in ("id", "season_number", "episode_number")
+            for value in (True, "7", 7.5, [])
+        ),
+        *(({"results": value}, False) for value in ([], [{}], [{"id": 1, "rated": False}], None, "")),
+        *(({"results": value}, True) for value in ([{"rated": {"value": 9}}], [1], ["x"], [[1]], "x", {"a": 1})),
+        *(
+            ({"status_code": code}, says)
+            for code, says in ((3, False), (34, False), (0, False), (1, True), (12, True), (13, True))
+        ),
+        *(({"status_code": code}, True) for code in ("3", 3.5, True)),
+        ({"success": False, "status_code": 3, "status_message": "x"}, False),
+        ({"success": False, "status_message": "x"}, False),
+        ({"status_code": 3, "status_message": "x"}, False),
+        ({"status_message": "x"}, True),
+        ({"success": True, "status_message": "x"}, True),
+        ({"success": False, "status_message": 5}, True),
+        ({"success": False, "other": "x"}, True),
+        ({"other": None}, False),
+        ({"other": 1}, True),
+    ],
+)
+def test_what_says_something(states: Any, says: bool) -> None:
+    """What account_states say of a user, or may say, and what says nothing: by themselves, deep inside, or escaped."""
+    for whole in (
+        {"id": 550, "account_states": states},
+        {"id": 550, "season/1/account_states": states},
+        {"id": 550, "x": [{"Account_States": states}]},
+    ):
+        body = json.dumps(whole).encode()
+        assert has_account_data(body) is says
+        assert has_account_data(body.replace(b"ccount_", b"ccount\\u005f")) is says
+        assert has_account_data(json.dumps(whole).encode("utf-16")) is says

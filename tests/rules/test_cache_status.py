@@ -56,3 +56,11 @@ def test_what_a_debugger_shows() -> None:
     """Of a reply it shows what is nobody's secret."""
     shown = repr(Reply(200, "OK", {"a": "s3cr3t"}, b"s3cr3t", url="https://s3cr3t", storable=False))
     assert shown == "Reply(status=200, storable=False)"
+
+
+def test_a_reply_by_default() -> None:
+    """Without more it is an empty response that nothing speaks against, over a verified connection."""
+    reply = Reply(200)
+    assert (reply.reason, dict(reply.headers), reply.body, reply.history) == ("", {}, b"", ())
+    assert (reply.url, reply.error, reply.native, reply.credentials) == (None, None, None, frozenset())
+    assert all((reply.storable, reply.verified, reply.redirects_verified, not reply.identifies_user))

@@ -148,6 +148,13 @@ def test_what_is_stored_of_redirects() -> None:
     assert found.history[0].headers == {"Location": "/3/movie/550?api_key=&x=1", "Date": "x"}
 
 
+def test_two_redirects() -> None:
+    """The last URL is where the response came from."""
+    history = (hop(f"{BASE}/3/movie/1", "/3/movie/2"), hop(f"{BASE}/3/movie/2"))
+    found = storable_form(call("/3/movie/1"), Reply(200, "OK", {}, OK, url=FILM, history=history))
+    assert (found.url, [step.url for step in found.history]) == (FILM, [f"{BASE}/3/movie/1", f"{BASE}/3/movie/2"])
+
+
 @pytest.mark.parametrize(
     ("url", "history"),
     [

@@ -102,3 +102,23 @@ def test_all_channels_of_a_host() -> None:
 def test_no_key(key: Any) -> None:
     """What no call has for a key is none."""
     assert not is_of_tmdb(key)
+
+
+@pytest.mark.parametrize(
+    ("url", "keys"),
+    [
+        ("https://api.tmdb.org/3/x", ("GET api.themoviedb.org/3/x", "GET http://api.themoviedb.org/3/x")),
+        (
+            "http://127.0.0.1/3/x",
+            ("GET https://127.0.0.1/3/x", "GET https://127.0.0.1:80/3/x", "GET 127.0.0.1:443/3/x", "GET 127.0.0.1/3/x"),
+        ),
+        ("http://127.0.0.1:81/3/x", ("GET https://127.0.0.1:81/3/x", "GET 127.0.0.1:81/3/x")),
+        ("https://example.org/3/x", ()),
+        ("ftp://127.0.0.1/3/x", ()),
+        ("", ()),
+    ],
+)
+def test_keys_by_every_connection(url: str, keys: tuple[str, ...]) -> None:
+    """An URL has a key for each kind of connection; what is not TMDB's has none."""
+    found = keys_of_url(url, {"page": 1}, frozenset({"127.0.0.1"}))
+    assert sorted(found) == sorted(keys)

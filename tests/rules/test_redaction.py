@@ -77,7 +77,7 @@ def test_urls(url: str, stripped: str) -> None:
 @pytest.mark.parametrize(
     ("location", "stripped"),
     [
-        *((one, one) for one in ("/3/x", "?a=b", "", "#a", "/x?#", "/x?a#b?api_key=c", "//u@x")),
+        *((one, one) for one in ("/3/x", "?a=b", "", "#a", "/x?#", "/x?a#b?api_key=c", "//u@x", "/x?a=b#c&api_key=d")),
         ("/x?api_key=a&b=c#d", "/x?api_key=&b=c#d"),
         ("?request_token=a", "?request_token="),
     ],
@@ -227,6 +227,14 @@ def test_headers_without_credentials(name: str) -> None:
         ({b"X-Api-Key": b"secret-1"}, {"secret-1"}),
         ({"Authorization": "Basic dXNlcm5hbWU6cGFzc3dvcmQx"}, {"dXNlcm5hbWU6cGFzc3dvcmQx", "password1"}),
         ({"X-Other": "basic dXNlcm5hbWU6cGFzc3dvcmQx"}, {"dXNlcm5hbWU6cGFzc3dvcmQx", "password1"}),
+        (
+            {"X-Other": "basic dXNlcjk5OXg6cGFzcz93b3Jkfjk5OQ=="},
+            {"dXNlcjk5OXg6cGFzcz93b3Jkfjk5OQ==", "user999x", "pass?word~999"},
+        ),
+        (
+            {"X-Other": "basic dXNlcjEwMDB4OnBhc3M-d29yZH4xMDAw"},
+            {"dXNlcjEwMDB4OnBhc3M-d29yZH4xMDAw", "user1000x", "pass>word~1000"},
+        ),
         ({"X-Other": "Bearer secret-1, x"}, {"secret-1"}),
         ({"Referer": "https://x/?api_key=secret-1&a=b"}, {"secret-1"}),
         ({"X-Other": '{"token": "secret-1"}'}, {"secret-1"}),

@@ -128,3 +128,42 @@ def test_time_grows_with_the_text(name: str) -> None:
         once = min(seconds(text) for _ in range(3))
         if once > 30e-6:
             assert min(seconds(text * 8) for _ in range(2)) < 30 * once, piece
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "found"),
+    [
+        *(
+            ("abc/def12", "x abc\\/def12 y", True),
+            ("abc/def12", "x abc%2Fdef12 y", True),
+            ("abc/def12", "abc def12", False),
+        ),
+        *(("abcdef12", "ab\\u0063def12", True), ("abcdef12", "ab\\x63def12", True), ("abcdef12", "ab%63def12", True)),
+        *(("abcdef12", "ab%u0063def12", True), ("abcdef12", "ab&#99;def12", True), ("abcdef12", "ab&#x63;def12", True)),
+        *(
+            ("abcdef12", "a\0b\0c\0d\0e\0f\0001\0002", True),
+            ("abcdef12", "%2561bcdef12", True),
+            ("abcdef12", "abc def12", False),
+        ),
+        *(("abcdef12", "\\n" * 30 + "ab\\u0063def12", True), ("abcdef12", "%ff" * 30 + "ab%63def12", True)),
+        *(('a"bcdef', 'a\\"bcdef', True), ("a'bcdef", "a\\'bcdef", True), ("a&bcdef", "a&amp;bcdef", True)),
+        *(
+            ("abcde", "abcde", False),
+            ("abcdef", "abcdef", True),
+            ("a bcdef", "a+bcdef", True),
+            ("a%20bcdef", "a bcdef", True),
+        ),
+        *(
+            ("abcdef12", "YWJjZGVmMTI=", True),
+            ("abcdef12", "eGFiY2RlZjEy", True),
+            ("abcdef12", "eHhhYmNkZWYxMg==", True),
+        ),
+        *(("äbcdef", "ÄBCDEF", True), ("äbcdef", "%C3%A4bcdef", True), ("abc def", "abc&nbsp;def", False)),
+    ],
+)
+def test_spellings(value: str, text: str, found: bool) -> None:
+    """A value is found in these spellings, in a text and in a body, in any case where it is one of ASCII."""
+    what = needles_of([value])
+    assert contains(text, what) is found
+    assert contains(text.encode(), what) is found
+    assert contains(f"{'x' * 50} {text} {'y' * 50}", what) is found
