@@ -316,3 +316,12 @@ def test_what_is_forgotten() -> None:
     assert left(lambda: memory.forget_touched(touched)) == [[False, True]] * 2
     assert left(lambda: memory.forget_touched(())) == [[True, True]] * 2
     assert left(memory.forget_everything) == [[False, False]] * 2
+
+
+def test_what_is_over_takes_no_room() -> None:
+    """An entry whose seconds are over is not counted."""
+    tier = memory.Memory(0.05, 10**6)
+    tier.put(one := entry(), tier.moment(one.key))
+    assert tier.bytes > 0
+    time.sleep(0.06)
+    assert tier.bytes == 0

@@ -154,6 +154,7 @@ def test_time_grows_with_the_text(name: str) -> None:
             ("a%20bcdef", "a bcdef", True),
         ),
         *(
+            ("abcdef", "YWJjZGVm", True),
             ("abcdef12", "YWJjZGVmMTI=", True),
             ("abcdef12", "eGFiY2RlZjEy", True),
             ("abcdef12", "eHhhYmNkZWYxMg==", True),

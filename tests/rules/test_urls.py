@@ -78,7 +78,15 @@ def test_arguments(url: str, params: Any, path: str, query: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "params"),
-    [("", None), ("x", None), ("ftp://x", None), ("https://", None), (f"{BASE}/3/x", 5), (f"{BASE}/", [1])],
+    [
+        ("", None),
+        ("x", None),
+        ("ftp://x", None),
+        ("https://", None),
+        (f"{BASE}/3/x", 5),
+        (f"{BASE}/", [1]),
+        (f"{BASE}/", [("a",)]),
+    ],
 )
 def test_no_arguments(url: str, params: Any) -> None:
     """What requests refuses goes nowhere."""
