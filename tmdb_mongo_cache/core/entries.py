@@ -25,9 +25,9 @@ def make_entry(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime
     """Return the entry of a response.
 
     Args:
-        call: the call it answers.
+        call: its call.
         rules: the settings for it.
-        reply: in the form that :func:`.tmdb.call.storable_form` gives.
+        reply: in its storable form (:func:`.tmdb.call.storable_form`).
         data: the parsed body.
         now: when it was fetched.
     """
@@ -62,9 +62,9 @@ def labels(call: Call, data: Any) -> tuple[int | str | None, str | None, str | N
 
 
 def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: datetime) -> Entry:
-    """Return the entry as it is after a 304: fresh again, with the headers that received along.
+    """Return the entry after a 304: fresh again, with the headers of the 304.
 
-    The time of the fetch stays, and with it the end of the six months.
+    The time of the fetch stays, and with it the six months.
     """
     form = storable_form(call, reply)
     received = {k: v for k, v in form.headers.items() if k.lower() not in _NOT_UPDATED} if form.storable else {}
@@ -86,14 +86,14 @@ def renewed_entry(call: Call, rules: Policy, reply: Reply, entry: Entry, now: da
 def contained_entry(call: Call, rules: Policy, holder: Entry, body: bytes) -> Entry | None:
     """Return the entry of a response that another one contains: as old as that, and fresh no longer.
 
-    None where the settings let no response to this call be stored. It has no ETag:
-    that is the other response's.
+    None where the settings allow no response to this call to be stored. It has no ETag,
+    which is that of the other response.
 
     Args:
-        call: the call it answers.
+        call: its call.
         rules: the settings for it.
         holder: the entry that contains it.
-        body: the response, as :func:`.appended.extract` gives it.
+        body: the response, as :func:`.appended.extract` returns it.
     """
     reply = Reply(holder.status, headers=holder.headers, body=body)
     wanted = policy.expiration_of(reply, call.request, rules, holder.timestamp)
@@ -111,7 +111,7 @@ def contained_entry(call: Call, rules: Policy, holder: Entry, body: bytes) -> En
 def _fresh_for(call: Call, rules: Policy, reply: Reply, data: Any, now: datetime) -> Expiration:
     """Return how long a response is fresh, adapted to its title, with jitter.
 
-    What TMDB's header says, and what a single call asks for, is taken at its word.
+    Expirations of the response itself, and of a single call, are exact.
     """
     wanted = policy.expiration_of(reply, call.request, rules, now)
     found = freshness.adaptive_seconds(call.request.kind, data, now) if isinstance(wanted, str) else wanted

@@ -215,7 +215,7 @@ def _why_not_stored(reply: Reply, request: Request, policy: Policy, data: Any, n
     if reply.identifies_user and any(map(account_states.is_part, request.appended)):
         return "account_states of a request that may identify a user"
     if storable_headers.exhausts_rate_limit(reply.headers):
-        return "it tells its caller to wait and ask again"
+        return "its rate limit is exhausted"
     if reply.status == 404:
         code = data.get("status_code") if isinstance(data, dict) else None
         return "" if code in NOT_FOUND_CODES else "a 404 that is not TMDB's"

@@ -1,4 +1,4 @@
-"""What a call gets of the cache."""
+"""The result of a call."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Result(NamedTuple):
     failed: bool = False
 
     def cache_status(self) -> str:
-        """Return what ``Cache-Status`` says of it; worked out late, because few programs read it."""
+        """Return its Cache-Status; made when it is read, because few programs do."""
         if self.status or self.entry is None:
             return self.status
         return cache_status(hit=True, ttl=seconds_left(self.entry, self.now), detail=self.where)

@@ -148,8 +148,8 @@ def _with_fewer(source: Source, text: str, members: dict[str, _Member]) -> bytes
     if not all(name in members and _is_object(members[name].value) for name in source.appended):
         return None
     left_out = _LEFT_OUT[source.template] - source.appended
-    kept = [text[member.whole] for name, member in members.items() if name not in left_out]
-    return f"{{{','.join(kept)}}}".encode()
+    left = [text[member.whole] for name, member in members.items() if name not in left_out]
+    return f"{{{','.join(left)}}}".encode()
 
 
 def _part(template: str, part: str, text: str, members: dict[str, _Member]) -> bytes | None:

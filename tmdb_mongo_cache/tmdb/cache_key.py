@@ -198,7 +198,7 @@ def appended_parts(query: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _appended(value: str) -> str:
-    """Return a value of ``append_to_response`` sorted and without repeats, blanks items: not every server strips them.
+    """Return a value of ``append_to_response`` sorted and without repeats, blanks kept: not every server strips them.
 
     A value with an empty part stays as it is: servers differ in what they make of it.
     """

@@ -91,12 +91,12 @@ def mentions(text: str, secrets: Iterable[str]) -> bool:
 
 def redacted_headers(headers: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
     """Return the headers of a response without cookies and credentials, also in names."""
-    shared = {name: value for name, value in headers.items() if not _is_never_stored(name)}
+    allowed = {name: value for name, value in headers.items() if not _is_never_stored(name)}
     # All at once first: few responses contain one.
-    if not mentions("\n".join((*shared, *shared.values())), secrets):
-        return shared
+    if not mentions("\n".join((*allowed, *allowed.values())), secrets):
+        return allowed
     return {
-        name: value for name, value in shared.items() if not mentions(name, secrets) and not mentions(value, secrets)
+        name: value for name, value in allowed.items() if not mentions(name, secrets) and not mentions(value, secrets)
     }
 
 
