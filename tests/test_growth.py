@@ -32,11 +32,9 @@ NOT_FED = {
                 "core.flow.write",
                 "core.lookup.recall",
                 "integrations.requests.session_checks.builds_as_usual",
-                "integrations.requests.response_builder.from_entry",
-                "integrations.requests.response_builder.from_hop",
+                "integrations.requests.response_builder.build_response",
             ),
             *(
-                "integrations.requests.response_builder.from_reply",
                 "integrations.requests.response_builder.leave_unread",
                 "integrations.requests.response_builder.not_cached",
                 "integrations.requests.response_builder.to_reply",
@@ -61,8 +59,6 @@ NOT_FED = {
             *(
                 "integrations.requests.response.add_status",
                 "integrations.requests.response.annotate",
-                "integrations.requests.response.build",
-                "integrations.requests.response.from_source",
             ),
             *(
                 "integrations.requests.original_request.restore_in_response",

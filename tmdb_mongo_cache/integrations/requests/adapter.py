@@ -203,12 +203,10 @@ def _response(result: Result, caller: _Caller, started: float) -> Response | Non
         hosts = caller.call.hosts
         history, request = followed(session, request, part, caller.options, hosts=hosts, elapsed=elapsed)
     adapter = session.get_adapter(request.url or "")
-    if isinstance(part, Entry):
-        response = response_builder.from_entry(result, part, request, adapter, unread=unread, elapsed=elapsed)
-    else:
-        response = response_builder.from_reply(result, part, request, adapter, key=key, unread=unread, elapsed=elapsed)
-        if not caller.hooked and not caller.options.get("allow_redirects", True):
-            note_next(session, response, request, **caller.options)
+    source = responses.Source(part, request, result)
+    response = response_builder.build_response(source, adapter, elapsed, key=key, unread=unread)
+    if part is reply and not caller.hooked and not caller.options.get("allow_redirects", True):
+        note_next(session, response, request, **caller.options)
     if history:
         response.history = history
     return response

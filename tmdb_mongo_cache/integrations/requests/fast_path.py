@@ -13,27 +13,25 @@ from __future__ import annotations
 import logging
 import netrc  # noqa: F401  requests imports it during a call, where a fork may leave it locked
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic, perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import requests
-from requests import PreparedRequest
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from ...context import Active, Pending
 from ...httpcache.expiration import DO_NOT_CACHE
-from ...httpcache.models import Entry
-from ...httpcache.result import Result
 from ...runtime.sync_driver import Begun
 from ...tmdb.call import Call
 from ...tmdb.transport_security import is_verified
 from . import mock_detection, response, tls_verification
-from .known_calls import LONGEST, Known, Pairs, is_in_netrc, known_call, prepare, unverified_call
-from .known_calls import forget as forget_known
+from .known_calls import LONGEST, Known, Pairs, forget, is_in_netrc, known_call, unverified_call
 from .session_checks import builds_as_usual
+
+__all__ = ["answer", "forget"]
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -45,35 +43,6 @@ _INDIFFERENT = frozenset({"timeout", "cert"})
 # Nor do these if they are empty.
 _EMPTY = frozenset({"auth", "data", "files"})
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
-
-
-class _Source(NamedTuple):
-    """The :class:`~.integrations.requests.response.Source` of the response to a plain hit."""
-
-    entry: Entry
-    known: Known
-    result: Result
-
-    def __repr__(self) -> str:
-        return f"_Source({self.known!r})"
-
-    @property
-    def url(self) -> str:
-        return self.known.call.url
-
-    @property
-    def sent(self) -> Mapping[str, str | bytes]:
-        return self.known.headers
-
-    @property
-    def now(self) -> datetime:
-        return self.result.now
-
-    def make_request(self) -> PreparedRequest:
-        return prepare(self.known)
-
-    def status(self) -> str:
-        return self.result.cache_status()
 
 
 _new_tuple = tuple.__new__  # in a third of the time that the class takes
@@ -112,8 +81,8 @@ def answer(
             return None, Pending(active.engine, session, call, len(known.headers), begun)
         seconds = perf_counter() - started
         driver.recorder.answered(call, result, seconds)
-        source = _new_tuple(_Source, (result.entry, known, result))
-        return response.from_source(result.entry, source, adapter, timedelta(seconds=seconds)), None
+        source = _new_tuple(response.Source, (result.entry, known, result))
+        return response.build(source, adapter, timedelta(seconds=seconds)), None
     except Exception as error:  # noqa: BLE001  the cache must never make a program fail
         # Without its text, which may contain an invalid header or URL.
         logger.debug("a call takes the way through send: %s", type(error).__name__)
@@ -228,8 +197,3 @@ def _pairs(params: Any) -> Pairs | None:
 def _items(headers: Any) -> Pairs | None:
     """Return headers as names and values; None if they are not of an expected type."""
     return response.header_items(headers) if type(headers) in (CaseInsensitiveDict, dict) else None
-
-
-def forget() -> None:
-    """Clear the table of known calls, which contains credentials."""
-    forget_known()

@@ -31,6 +31,11 @@ class Known(NamedTuple):
     def __repr__(self) -> str:
         return f"Known({self.call!r})"
 
+    @property
+    def url(self) -> str:
+        """The URL, normalized."""
+        return self.call.url
+
 
 class _TooLongError(Exception):
     """Raised so that ``lru_cache`` does not store a call."""

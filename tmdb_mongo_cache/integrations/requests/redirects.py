@@ -21,7 +21,8 @@ from ...httpcache.models import Entry, Reply
 from ...httpcache.storable_headers import storable
 from ...tmdb.cache_key import key_of_prepared
 from ...tmdb.call import restore_credentials
-from .response_builder import from_hop
+from .response import Source
+from .response_builder import build_response
 
 
 class RedirectChanged(Exception):
@@ -73,7 +74,8 @@ def followed(
             name: restore_credentials(value, first, hosts) if name.lower() == "location" else value
             for name, value in (storable(hop.headers) if isinstance(part, Entry) else hop.headers).items()
         }
-        response = from_hop(hop._replace(headers=headers), request, session.get_adapter(request.url or ""), elapsed)
+        source = Source(hop._replace(headers=headers), request)
+        response = build_response(source, session.get_adapter(request.url or ""), elapsed)
         if history:
             response._next = _next(session, response, request, options)
         if len(history) >= session.max_redirects:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import requests
 from requests import PreparedRequest
@@ -16,37 +16,42 @@ from urllib3 import HTTPResponse, Retry
 
 from ...core.entries import age_header
 from ...httpcache.models import Entry, Hop, Reply, header
+from ...httpcache.result import Result
 from ...httpcache.storable_headers import storable
+from .known_calls import Known, prepare
 from .raw_response import accepts, codings_of, make_raw
 
-_NO_TIME = timedelta(0)
 ADDED = ("from_cache", "created_at", "expires", "is_expired", "cache_key", "revalidated")
 
 
-class Source(Protocol):
-    """What the lazy attributes of a cached response are created from."""
+class Source(NamedTuple):
+    """What the lazy attributes of a cached response are created from.
 
-    @property
-    def entry(self) -> Entry | Hop | Reply:
-        """What was stored."""
+    ``request`` is the caller's, or the plain call of which it is prepared when it is read. ``result`` is
+    None for a redirect.
+    """
+
+    entry: Entry | Hop | Reply
+    request: PreparedRequest | Known
+    result: Result | None = None
+
+    def __repr__(self) -> str:
+        return "Source(…)"  # the request carries the caller's credentials
 
     @property
     def url(self) -> str:
-        """The URL of the response."""
+        """The URL of the request."""
+        return text(self.request.url)
 
     @property
-    def sent(self) -> Mapping[str, str | bytes]:
-        """The headers of the request."""
-
-    @property
-    def now(self) -> datetime | None:
-        """When it was looked up; None if it has no age."""
+    def accept(self) -> str | bytes | None:
+        """The ``Accept-Encoding`` of the request."""
+        headers = self.request.headers
+        return headers.get("Accept-Encoding") if headers else None
 
     def make_request(self) -> PreparedRequest:
         """Return the prepared request."""
-
-    def status(self) -> str:
-        """Return our member of ``Cache-Status``, or an empty string."""
+        return self.request if isinstance(self.request, PreparedRequest) else prepare(self.request)
 
 
 _DICT: Any = vars(requests.Response)["__dict__"]
@@ -132,15 +137,14 @@ def _headers(source: Source) -> Mapping[str, str]:
 def _lazy_headers(response: TMDBResponse, source: Source) -> CaseInsensitiveDict[str]:
     headers: CaseInsensitiveDict[str] = CaseInsensitiveDict(_headers(source))
     codings = codings_of(source.entry.headers) if "content-encoding" in headers._store else []
-    if codings and not (response._content_consumed and accepts(source.sent.get("Accept-Encoding"), codings)):
+    if codings and not (response._content_consumed and accepts(source.accept, codings)):
         sent = response.raw.headers  # encoded differently than it was stored
         for name in {"Content-Encoding", "Content-Length"} & {*headers}:
             headers.pop(name) if name not in sent else headers.update({name: sent[name]})
-    if source.now is not None and isinstance(source.entry, Entry):
-        headers["Age"] = age_header(source.entry, source.now)
-    status = source.status()
-    if status:
-        add_status(headers, status)
+    if source.result is not None:
+        if isinstance(source.entry, Entry):
+            headers["Age"] = age_header(source.entry, source.result.now)
+        add_status(headers, source.result.cache_status())
     return headers
 
 
@@ -157,7 +161,7 @@ def _lazy_raw(response: TMDBResponse, source: Source) -> HTTPResponse:
     raw = make_raw(
         source.entry._replace(headers=_headers(source)),
         source.url,
-        source.sent.get("Accept-Encoding"),
+        source.accept,
         retries=Retry.from_int(getattr(adapter, "max_retries", 0)),
     )
     if response._content_consumed:
@@ -175,30 +179,15 @@ _LAZY: dict[str, Callable[[TMDBResponse, Source], Any]] = {
 }
 
 
-def from_source(entry: Entry, source: Source, adapter: BaseAdapter, elapsed: timedelta) -> TMDBResponse:
-    """Build the response of an entry without redirects, for a caller whose request is not prepared yet.
-
-    Args:
-        entry: the entry.
-        source: what lazy attributes are created from.
-        adapter: the adapter that would have sent the request.
-        elapsed: the duration of the call.
-    """
-    response = build(entry, source, adapter)
-    response.elapsed = elapsed
-    response.from_cache = True
-    response.created_at, response.expires, response.cache_key = entry.timestamp, entry.expires_at, entry.key
-    return response
-
-
-def build(part: Entry | Hop | Reply, source: Source, adapter: BaseAdapter) -> TMDBResponse:
+def build(source: Source, adapter: BaseAdapter, elapsed: timedelta) -> TMDBResponse:
     """Build a response as ``requests.adapters.HTTPAdapter.build_response`` does, but with lazy attributes.
 
     Args:
-        part: has the status and the body.
-        source: what lazy attributes are created from.
+        source: what is served, and what lazy attributes are created from.
         adapter: the adapter that would have sent the request.
+        elapsed: the duration of the call.
     """
+    part = source.entry
     # Without requests' __init__, which creates headers and a cookie jar.
     response = TMDBResponse.__new__(TMDBResponse)
     _set_dict(
@@ -211,10 +200,13 @@ def build(part: Entry | Hop | Reply, source: Source, adapter: BaseAdapter) -> TM
             "status_code": part.status,
             "reason": part.reason,
             "history": [],
-            "elapsed": _NO_TIME,
+            "elapsed": elapsed,
             "connection": adapter,
         },
     )
+    if isinstance(part, Entry):
+        response.from_cache = True
+        response.created_at, response.expires, response.cache_key = part.timestamp, part.expires_at, part.key
     return response
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from datetime import timedelta
+from typing import Any
 
 import requests
 from requests import PreparedRequest
@@ -15,96 +14,29 @@ from urllib3._collections import HTTPHeaderDict
 from ...httpcache.models import Entry, Hop, Reply
 from ...httpcache.result import Result
 from .raw_response import make_raw
-from .response import ADDED, TMDBResponse, add_status, build, from_source, header_items, text
+from .response import ADDED, Source, TMDBResponse, add_status, build, header_items, text
 from .session_checks import builds_as_usual
 
 
-class _Source(NamedTuple):
-    """The :class:`~.integrations.requests.response.Source` of a response to a prepared request."""
-
-    entry: Entry | Hop | Reply
-    request: PreparedRequest
-    now: datetime | None = None
-    said: str = ""
-
-    def __repr__(self) -> str:
-        return "_Source(…)"  # the request carries the caller's credentials
-
-    @property
-    def url(self) -> str:
-        return text(self.request.url)
-
-    @property
-    def sent(self) -> Mapping[str, str | bytes]:
-        return self.request.headers or {}
-
-    def make_request(self) -> PreparedRequest:
-        return self.request
-
-    def status(self) -> str:
-        return self.said
-
-
-def from_entry(
-    result: Result, entry: Entry, request: PreparedRequest, adapter: BaseAdapter, *, unread: bool, elapsed: timedelta
+def build_response(
+    source: Source, adapter: BaseAdapter, elapsed: timedelta, *, key: str = "", unread: bool = False
 ) -> requests.Response:
-    """Build the response to the caller's request from an entry, without its redirects.
+    """Build the response to a prepared request, without its redirects.
 
     Args:
-        result: the result of the flow.
-        entry: the entry in it.
-        request: as this caller sent it.
-        adapter: the adapter that would have sent it.
+        source: the request, the result of the flow, and what is served: the entry in it, the reply to another
+            caller's equal request (which has no age, as it was not stored), or a redirect, with the
+            ``Location`` for this caller.
+        adapter: the adapter that would have sent the request.
+        elapsed: the duration of the call.
+        key: the key of the call, for a reply.
         unread: whether the body is left unread.
-        elapsed: the duration of the call.
     """
-    response = from_source(entry, _Source(entry, request, result.now, result.cache_status()), adapter, elapsed)
-    response.revalidated = result.revalidated
-    return _finished(response, adapter, unread=unread)
-
-
-def from_reply(
-    result: Result,
-    reply: Reply,
-    request: PreparedRequest,
-    adapter: BaseAdapter,
-    *,
-    key: str,
-    unread: bool,
-    elapsed: timedelta,
-) -> requests.Response:
-    """Build the response to this caller from the reply to another caller's equal request.
-
-    Args:
-        result: the result of the flow.
-        reply: the reply in it.
-        request: as this caller sent it.
-        adapter: the adapter that would have sent it.
-        key: the key of the call.
-        unread: whether the body is left unread.
-        elapsed: the duration of the call.
-    """
-    # It was not stored, so it has no age.
-    response = build(reply, _Source(reply, request, None, result.cache_status()), adapter)
-    response.elapsed, response.created_at, response.cache_key = elapsed, result.now, key
-    return _finished(response, adapter, unread=unread)
-
-
-def from_hop(hop: Hop, request: PreparedRequest, adapter: BaseAdapter, elapsed: timedelta) -> requests.Response:
-    """Build the response of a redirect that leads to an entry.
-
-    Args:
-        hop: the redirect, with the ``Location`` for this caller.
-        request: the request that was redirected.
-        adapter: the adapter that would have sent it.
-        elapsed: the duration of the call.
-    """
-    response = build(hop, _Source(hop, request), adapter)
-    response.elapsed = elapsed
-    return _finished(response, adapter, unread=False)
-
-
-def _finished(response: TMDBResponse, adapter: BaseAdapter, *, unread: bool) -> requests.Response:
+    response = build(source, adapter, elapsed)
+    if isinstance(source.entry, Entry):
+        response.revalidated = source.result is not None and source.result.revalidated
+    elif source.result is not None:
+        response.created_at, response.cache_key = source.result.now, key
     usual = builds_as_usual(adapter)
     if unread or not usual:
         response._content, response._content_consumed = False, False
