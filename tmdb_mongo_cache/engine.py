@@ -71,11 +71,6 @@ class Engine:
         return self.config.offline or overrides.offline
 
     @property
-    def offline_hint(self) -> str:
-        """The end of the text of an ``OfflineError``."""
-        return overrides.offline_hint
-
-    @property
     def store(self) -> MongoStore:
         """The store that raises MongoDB's errors."""
         return self.driver.store.unguarded

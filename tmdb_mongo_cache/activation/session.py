@@ -99,7 +99,7 @@ class TMDBSession(_Base):
         found = self._active(changes)
         if found is None:
             return original(request, **kwargs)
-        return adapter.send(found.engine, found.rules, self, request, original, kwargs)
+        return adapter.send(found, self, request, original, kwargs)
 
     def _active(self, changes: dict[str, Any]) -> context.Active | None:
         current = context.current_scope()

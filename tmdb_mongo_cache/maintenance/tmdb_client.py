@@ -177,7 +177,7 @@ class Upstream:
         options = {"timeout": _TIMEOUT, "allow_redirects": True, **self._environment(request)}
         for _ in range(_MOST_LIMITED):
             self._wait_for_rate_limit()  # before it acquires the lease: meanwhile programs may make the call
-            exchange = RequestsExchange(self._session, request, self._one_send(), options, call, stream=False)
+            exchange = RequestsExchange(self._session, request, self._one_send(), options, call)
             try:
                 return self._driver.renew(call, self._rules, exchange)
             except _Limited:

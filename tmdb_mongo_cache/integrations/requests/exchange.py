@@ -45,17 +45,14 @@ _BACKGROUND_TIMEOUT = 10.0
 class NoResponse(Exception):
     """Raised to pass to the caller what a replaced ``send`` (a test's mock) returned instead of a response."""
 
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
-
 
 class RequestsExchange:
     """Sends one call to TMDB; called by the flow, once or twice, with headers to add.
 
     ``raised`` is the caller's own error that it ended in, if any: any other exception
     of the flow is an error of the cache. ``came`` is TMDB's response, if the caller
-    may get it.
+    may get it, and ``failure`` the failure of the server. ``unread`` says whether the
+    caller gets its response with the body unread.
 
     Args:
         session: the caller's.
@@ -63,7 +60,6 @@ class RequestsExchange:
         original: sends it.
         options: the keyword arguments of ``send``.
         call: the classified call.
-        stream: whether the caller reads the body by itself.
         hooked: whether it has response hooks. They are not called here, because they must not see a 304 to a
             condition of ours, nor a failure for which a stale response is served; redirects are not followed.
     """
@@ -76,57 +72,53 @@ class RequestsExchange:
         options: Mapping[str, Any],
         call: Call,
         *,
-        stream: bool,
         hooked: bool = False,
     ) -> None:
-        self._session = session
-        self._request = request
+        self.session, self.request, self.call = session, request, call
+        self.options, self.hooked = options, hooked
         self._original = original
-        self._given = options
-        self._options = {**options, "stream": True, "allow_redirects": False} if hooked else options
-        self._call, self._hooked, self._hosts = call, hooked, call.hosts
-        self._ahead = stream or hooked
-        self._unread: list[Response] = []
-        self._error: BaseException | None = None
+        self._sent = {**options, "stream": True, "allow_redirects": False} if hooked else options
+        self.unread = hooked or bool(options.get("stream", session.stream))
+        self._to_release: list[Response] = []
+        self.failure: BaseException | None = None
         self.came: Response | None = None
         self.raised: BaseException | None = None
 
     def send(self, headers: Mapping[str, str]) -> Reply:
         """Send the request with these headers added; failures of the server are returned in the reply."""
         self.release()
-        self.came = self._error = None
+        self.came = self.failure = None
         # A copy, because the caller's request must not contain our condition.
-        outgoing = copy_request(self._request)
-        hook = tls_verification.VerificationHook(self._hosts)
+        outgoing = copy_request(self.request)
+        hook = tls_verification.VerificationHook(self.call.hosts)
         outgoing.hooks = {**default_hooks(), "response": [hook]}
         outgoing.headers.update(headers)
-        url, said = self._request.url, dict(self._request.headers or {})
+        url, said = self.request.url, dict(self.request.headers or {})
         try:
-            with inside(self._session):
-                response = self._original(outgoing, **self._options)
+            with inside(self.session):
+                response = self._original(outgoing, **self._sent)
         except BaseException as error:
-            restore_in_error(error, self._request, outgoing, headers)
+            restore_in_error(error, self.request, outgoing, headers)
             if not isinstance(error, _FAILURES):
                 self.raised = error
                 raise
-            self._error = error
+            self.failure = error
             return Reply(error=error, storable=not isinstance(error, ProxyError | SSLError))
         if not isinstance(response, Response):
-            self.raised = NoResponse(response)
-            raise self.raised
+            raise NoResponse(response)
         # The caller must not get a 304 to a condition of ours.
         self.came = None if response.status_code == 304 and headers else response
-        restore_in_response(response, self._request, outgoing, headers)
-        real = mock_detection.is_from_network(response, self._request.url or "", self._hosts, self._session)
-        by = self._session, self._options.get("verify", self._session.verify)
+        restore_in_response(response, self.request, outgoing, headers)
+        real = mock_detection.is_from_network(response, self.request.url or "", self.call.hosts, self.session)
+        by = self.session, self._sent.get("verify", self.session.verify)
         *led, verified = [hook.verified(step, *by) for step in (*response.history, response)]
         reply = self._reply(response)
         reply = reply._replace(storable=reply.storable and real, verified=verified, redirects_verified=all(led))
         sent = [step.request for step in (*response.history, response) if step.request is not None]
-        if sent == [self._request] and self._request.url == url and self._request.headers == said:
+        if sent == [self.request] and self.request.url == url and self.request.headers == said:
             # As the call was classified.
-            by_user = bool(self._call.request.appended) and may_identify_user(url, said)
-            return reply._replace(identifies_user=by_user, credentials=self._call.credentials)
+            by_user = bool(self.call.request.appended) and may_identify_user(url, said)
+            return reply._replace(identifies_user=by_user, credentials=self.call.credentials)
         return reply._replace(
             storable=reply.storable and not self._became_bypass(response, sent),
             identifies_user=any(may_identify_user(one.url, one.headers or {}) for one in sent),
@@ -138,30 +130,30 @@ class RequestsExchange:
 
         A condition does not count, because the adapter has the response to it.
         """
-        if not response.history and not mock_detection.may_add(self._session.get_adapter(self._request.url or "")):
+        if not response.history and not mock_detection.may_add(self.session.get_adapter(self.request.url or "")):
             return False
         for one in sent:
             said = {k: v for k, v in (one.headers or {}).items() if not str(k).lower().startswith("if-")}
-            call = classify(one.method, one.url, said, hosts=self._hosts)
+            call = classify(one.method, one.url, said, hosts=self.call.hosts)
             if call is not None and call.bypass:
                 return True
         return False
 
     def _reply(self, response: Response) -> Reply:
-        if not self._ahead:
+        if not self.unread:
             return to_reply(response, response.content or b"")
-        self._unread.append(response)
+        self._to_release.append(response)
         was_read = response._content_consumed
         copy = read_ahead(response)
         try:
             body = (response if copy is None else copy).content or b""
         except _FAILURES as error:
             if copy is None:
-                self._error = error
+                self.failure = error
             # Otherwise it is raised when the caller reads the body.
             return Reply(error=error, native=None if copy is None else response)
         reply = to_reply(response, body)
-        if copy is None and (not was_read or (self._hooked and response.is_redirect)):
+        if copy is None and (not was_read or (self.hooked and response.is_redirect)):
             leave_unread(response, reply)
         return reply
 
@@ -171,17 +163,17 @@ class RequestsExchange:
         Args:
             returned: the response that the caller gets.
         """
-        for response in self._unread:
+        for response in self._to_release:
             if response is not returned:
                 try:
                     response.content  # noqa: B018  reads it
                 except Exception:  # noqa: BLE001  any failure closes it
                     response.close()
-        self._unread = []
+        self._to_release = []
 
     def caller(self) -> Caller:
         """Return how long the caller waits (requests' read ``timeout``), and its share key."""
-        _, read = _connect_and_read(self._options.get("timeout"))
+        _, read = _connect_and_read(self._sent.get("timeout"))
         try:
             share_key = self._share_key()
         except Exception:  # noqa: BLE001  an unusual session, whose calls are not shared
@@ -190,19 +182,19 @@ class RequestsExchange:
 
     def _share_key(self) -> Hashable:
         """Return everything that a failure may depend on: the request, the adapter, the timeout and the like."""
-        session, options = self._session, self._options
-        adapter = session.get_adapter(self._request.url or "")
+        session, options = self.session, self._sent
+        adapter = session.get_adapter(self.request.url or "")
         proxies = options.get("proxies") or session.proxies
         return (
-            self._request.url,
-            repr(sorted(self._request.headers.items())),
+            self.request.url,
+            repr(sorted(self.request.headers.items())),
             # requests' own adapters are alike.
             "requests" if type(adapter) is HTTPAdapter and not _retries(adapter) else id(adapter),
             repr(_connect_and_read(options.get("timeout"))),
             repr(sorted(proxies.items())),
             repr((options.get("verify", session.verify), options.get("cert", session.cert))),
             bool(options.get("allow_redirects", True)),
-            self._ahead,  # an incomplete body raises at another place
+            self.unread,  # an incomplete body raises at another place
         )
 
     def wait(self, wait: Callable[[float], Waited], seconds: float) -> Waited:
@@ -215,45 +207,43 @@ class RequestsExchange:
 
     def _timed_out(self) -> Reply:
         """Return what requests would raise after the caller's timeout."""
-        _, read = _connect_and_read(self._options.get("timeout"))
+        _, read = _connect_and_read(self._sent.get("timeout"))
         text = f"Read timed out. (read timeout={read})"
-        cause = urllib3.exceptions.ReadTimeoutError(self._pool(), self._request.path_url, text)
-        error = requests.ReadTimeout(cause, request=self._request)
+        cause = urllib3.exceptions.ReadTimeoutError(self._pool(), self.request.path_url, text)
+        error = requests.ReadTimeout(cause, request=self.request)
         error.__context__ = cause
         return Reply(error=error)
 
     def _pool(self) -> urllib3.HTTPConnectionPool:
         """Return the connection pool of the request, for the text of an error."""
-        options, session = self._options, self._session
-        adapter: Any = session.get_adapter(self._request.url or "")
+        options, session = self._sent, self.session
+        adapter: Any = session.get_adapter(self.request.url or "")
         try:
             proxies = options.get("proxies", session.proxies)
             verify, cert = options.get("verify", session.verify), options.get("cert", session.cert)
             found: urllib3.HTTPConnectionPool = adapter.get_connection_with_tls_context(
-                self._request, verify, proxies=proxies, cert=cert
+                self.request, verify, proxies=proxies, cert=cert
             )
         except Exception:  # noqa: BLE001  an adapter without one, or with its own
-            parts = urlsplit(self._request.url or "")
+            parts = urlsplit(self.request.url or "")
             kind = urllib3.HTTPSConnectionPool if parts.scheme == "https" else urllib3.HTTPConnectionPool
             return kind(parts.hostname or "", parts.port)
         return found
 
     def behind(self) -> RequestsExchange:
         """Return an exchange that sends the same request in the background, with a limited timeout."""
-        connect, read = _connect_and_read(self._options.get("timeout"))
+        connect, read = _connect_and_read(self._sent.get("timeout"))
         longest = (
             min(connect or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
             min(read or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
         )
-        options = {**self._given, "timeout": longest, "stream": False}
-        return RequestsExchange(self._session, self._request, self._original, options, self._call, stream=False)
+        options = {**self.options, "timeout": longest, "stream": False}
+        return RequestsExchange(self.session, self.request, self._original, options, self.call)
 
-    def without_the_cache(self) -> Response:
-        """Return the response without the cache, if there is none that the caller may get."""
-        if self._error is not None:
-            raise self._error
-        with inside(self._session):
-            return self._original(self._request, **self._given)
+    def without_cache(self) -> Response:
+        """Send the request as without the cache."""
+        with inside(self.session):
+            return self._original(self.request, **self.options)
 
 
 def _retries(adapter: HTTPAdapter) -> Any:

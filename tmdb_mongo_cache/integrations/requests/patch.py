@@ -109,7 +109,7 @@ def _send_wrapper(patched: Patched, wrapped: Callable[..., Any]) -> Callable[...
         original: Callable[..., Any] = functools.partial(wrapped, self)
         if kwargs.pop("request", None) is not None:  # a wrapper below may expect it by keyword
             original = lambda request, **options: wrapped(self, request=request, **options)  # noqa: E731
-        return library.adapter.send(found.engine, found.rules, self, request, original, kwargs)
+        return library.adapter.send(found, self, request, original, kwargs)
 
     return send
 
