@@ -325,3 +325,33 @@ def test_what_is_over_takes_no_room() -> None:
     assert tier.bytes > 0
     time.sleep(0.06)
     assert tier.bytes == 0
+
+
+def test_a_tier_is_of_its_process() -> None:
+    """It is renewed in a forked child, and the end of another tier does not take it from the others' sight."""
+    tiers = [Memory(60.0, 10**6) for _ in range(3)]
+    assert set(tiers) <= set(fork._objects)
+    keep(tiers[0], made("a"))
+    del tiers[1]
+    gc.collect()
+    forget_key("a")
+    assert tiers[0].get("a") is None
+
+
+def test_a_look_up_does_not_replace_what_is_stored_meanwhile() -> None:
+    """An entry that was looked up before another was stored is older than that."""
+    tier = Memory(60.0, 10**6)
+    since = tier.moment("a")
+    tier.store(new := made("a", status=404), tier.moment("a"))
+    tier.put(made("a"), since)
+    assert tier.get("a") == new
+
+
+def test_a_write_is_about_a_title() -> None:
+    """Whatever host its entry is of, and by no other title's."""
+    tier = Memory(60.0, 10**6)
+    about: dict[str, Any] = {"endpoint": "/3/movie/{movie_id}", "media_type": "movie", "tmdb_id": 550}
+    keep(tier, made("a", **about), made("b", **{**about, "tmdb_id": 551}), made("c", **{**about, "media_type": "tv"}))
+    keep(tier, made("d", **{**about, "endpoint": None}))
+    memory.forget_touched(touched_by("https://api.themoviedb.org/3/movie/550/rating"))
+    assert kept(tier, "abcd") == "bcd"
