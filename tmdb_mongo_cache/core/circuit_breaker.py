@@ -235,7 +235,7 @@ class Breaker(RenewedAfterFork):
         lasts = works = False
         try:
             operation(*args)
-        except Exception as found:  # noqa: BLE001  nobody waits for it
+        except Exception as found:  # noqa: BLE001  nothing waits for it
             error = found
         now = self.clock()
         with self._lock:
