@@ -75,44 +75,33 @@ __all__ = [
 
 # Imported when first accessed: requests-cache and pymongo take too long for a program
 # that only calls install() at its start.
-_HOMES = {
-    "CacheConfig": "config",
-    "CacheError": "errors",
-    "CacheEvent": "metrics.counters",
-    "CacheStats": "metrics.counters",
-    "ChangesReport": "maintenance.change_feed",
-    "ConfigError": "errors",
-    "EmbeddedServerError": "errors",
-    "EntryInfo": "mongo.document",
-    "Explanation": "inspection.explain",
-    "ImportReport": "transfer.importer",
-    "MongoBackend": "integrations.requests_cache.version_check",
-    "OfflineError": "errors",
-    "StoreError": "errors",
-    "StoreUnavailable": "errors",
-    "TMDBCache": "cache",
-    "TMDBResponse": "integrations.requests.response",
-    "TMDBSession": "activation.session",
-    "UpstreamError": "errors",
-    "UsageReport": "inspection.usage",
-    "Verdict": "doctor.verdicts",
-    "WarmReport": "maintenance.warm",
-    "cached_tmdb": "activation.decorator",
-    "disabled": "activation.install",
-    "enabled": "activation.install",
-    "install": "activation.install",
-    "is_installed": "activation.install",
-    "uninstall": "activation.install",
+_MODULES = {
+    "activation.decorator": "cached_tmdb",
+    "activation.install": "disabled enabled install is_installed uninstall",
+    "activation.session": "TMDBSession",
+    "cache": "TMDBCache",
+    "config": "CacheConfig",
+    "doctor.verdicts": "Verdict",
+    "errors": "CacheError ConfigError EmbeddedServerError OfflineError StoreError StoreUnavailable UpstreamError",
+    "inspection.explain": "Explanation",
+    "inspection.usage": "UsageReport",
+    "integrations.requests.response": "TMDBResponse",
+    "integrations.requests_cache.version_check": "MongoBackend",
+    "maintenance.change_feed": "ChangesReport",
+    "maintenance.warm": "WarmReport",
+    "metrics.counters": "CacheEvent CacheStats",
+    "mongo.document": "EntryInfo",
+    "transfer.importer": "ImportReport",
 }
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
+    home = next((module for module, names in _MODULES.items() if name in names.split()), None)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f".{home}", __name__)
     # All names of the module, so that they are of one copy if a program imports this package again.
-    globals().update({other: getattr(module, other) for other, where in _HOMES.items() if where == home})
+    globals().update({other: getattr(module, other) for other in _MODULES[home].split()})
     return globals()[name]
 
 

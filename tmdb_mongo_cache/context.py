@@ -45,23 +45,21 @@ class Scope(NamedTuple):
     inherited: bool = False
 
 
-class Pending:
-    """The paused flow of a call that is about to reach ``send``; it is resumed once."""
+class Pending(NamedTuple):
+    """The paused flow of a call that is about to reach ``send``; ``headers`` is their number in its request."""
 
-    __slots__ = ("begun", "call", "engine", "headers", "session", "used")
+    engine: Engine
+    session: Session
+    call: Call
+    headers: int
+    begun: Begun
 
-    def __init__(self, engine: Engine, session: Session, call: Call, headers: int, begun: Begun) -> None:
-        self.engine = engine
-        self.session = session
-        self.call = call
-        self.headers = headers
-        self.begun = begun
-        self.used = False
+    def __repr__(self) -> str:
+        return f"Pending({self.call!r})"
 
 
 _scope: ContextVar[Scope | None] = ContextVar("tmdb_mongo_cache_scope", default=None)
-_inside: ContextVar[Session | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
-_pending: ContextVar[Pending | None] = ContextVar("tmdb_mongo_cache_pending", default=None)
+_inside: ContextVar[Session | Pending | None] = ContextVar("tmdb_mongo_cache_inside", default=None)
 _installed: Cached | None = None
 _installed_active: Active | None = None
 
@@ -101,34 +99,29 @@ def is_inside(session: Session) -> bool:
 
 
 @contextmanager
-def inside(session: Session | None) -> Iterator[None]:
-    """Mark what a session sends within as part of its call in progress, or (None) as a separate call."""
-    token = _inside.set(session)
+def inside(call: Session | Pending | None) -> Iterator[None]:
+    """Mark what is sent within.
+
+    Args:
+        call: the session whose call in progress it is part of; the paused flow of a
+            separate call, which is resumed; or None for any other separate call.
+    """
+    token = _inside.set(call)
     try:
         yield
     finally:
         _inside.reset(token)
 
 
-@contextmanager
-def with_pending(pending: Pending | None) -> Iterator[None]:
-    """Make the call within resume its paused flow."""
-    token = _pending.set(pending)
-    try:
-        yield
-    finally:
-        _pending.reset(token)
-
-
 def take_pending(engine: Engine, session: Session, request: PreparedRequest) -> Pending | None:
     """Return the paused flow in a cache for this request of the session, once."""
-    pending = _pending.get()
-    if pending is None or pending.used or pending.engine is not engine or pending.session is not session:
+    pending = _inside.get()
+    if not isinstance(pending, Pending) or pending.engine is not engine or pending.session is not session:
         return None
     # An additional header was not known when the call was classified.
     if pending.call.url != request.url or pending.headers != len(request.headers):
         return None
-    pending.used = True
+    _inside.set(None)
     return pending
 
 

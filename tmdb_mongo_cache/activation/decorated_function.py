@@ -16,34 +16,29 @@ Within = Callable[[], AbstractContextManager[None]]
 """Creates the scope in which the function, or one step of it, runs."""
 
 
+def _itself(wrapper: Any, _: Any = None) -> Any:
+    return wrapper
+
+
 class BoundFunction(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]
     """A decorated method, bound to an instance."""
+
+    __copy__ = __deepcopy__ = _itself
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if isinstance(self.__wrapped__, FunctionType):  # of a staticmethod
             return pkgutil.resolve_name, (f"{self.__wrapped__.__module__}:{self.__wrapped__.__qualname__}",)
         return self.__wrapped__.__reduce_ex__(protocol)
 
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
-
 
 class DecoratedFunction(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """A decorated function: pickled by name and copied by reference, as functions are."""
 
     __bound_function_wrapper__ = BoundFunction
+    __copy__ = __deepcopy__ = _itself
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return self.__wrapped__.__qualname__
-
-    def __copy__(self) -> Any:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self
 
 
 def wrapper_of(function: Any, within: Within) -> Callable[..., Any]:

@@ -71,7 +71,7 @@ class TMDBSession(_Base):
                 return response
         token = _call.set(changes)
         try:
-            with context.inside(None), context.with_pending(pending):
+            with context.inside(pending):
                 return super().request(method, url, *args, **kwargs)
         finally:
             _call.reset(token)

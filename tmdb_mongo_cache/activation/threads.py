@@ -35,34 +35,18 @@ def threads_inherit() -> Iterator[None]:
     with _lock:
         _users += 1
         if _users == 1:
-            _wrap_threads()
+            _patch(wrap=True)
     try:
         yield
     finally:
         with _lock:
             _users -= 1
             if not _users:
-                _unwrap_threads()
+                _patch(wrap=False)
 
 
 class _ThreadPatch(wrapt.FunctionWrapper):  # type: ignore[type-arg]
     """Our wrapper; the class distinguishes it from those of other libraries."""
-
-
-_THREADS: dict[tuple[type, str], Callable[..., Any]] = {}
-
-
-def _wrap_threads() -> None:
-    for (owner, name), wrapper in _THREADS.items():
-        if not isinstance(vars(owner)[name], _ThreadPatch):
-            setattr(owner, name, _ThreadPatch(vars(owner)[name], wrapper))
-
-
-def _unwrap_threads() -> None:
-    for owner, name in _THREADS:
-        current = vars(owner)[name]
-        if isinstance(current, _ThreadPatch):
-            setattr(owner, name, current.__wrapped__)
 
 
 def _in_scope(scope: context.Scope, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,5 +79,14 @@ def _submit(wrapped: Callable[..., Any], pool: Any, args: tuple[Any, ...], kwarg
         _submitting.reset(token)
 
 
-_THREADS[(threading.Thread, "start")] = _start
-_THREADS[(ThreadPoolExecutor, "submit")] = _submit
+_WRAPPERS: dict[tuple[type, str], Callable[..., Any]] = {
+    (threading.Thread, "start"): _start,
+    (ThreadPoolExecutor, "submit"): _submit,
+}
+
+
+def _patch(*, wrap: bool) -> None:
+    for (owner, name), wrapper in _WRAPPERS.items():
+        current = vars(owner)[name]
+        if isinstance(current, _ThreadPatch) != wrap:
+            setattr(owner, name, _ThreadPatch(current, wrapper) if wrap else current.__wrapped__)

@@ -25,11 +25,7 @@ logger = logging.getLogger("tmdb_mongo_cache")
 _HERE = __name__.rpartition(".")[0]
 _PACKAGE = __name__.partition(".")[0]
 _package, _here = sys.modules[_PACKAGE], sys.modules[_HERE]
-_DEPENDENT = (
-    *("adapter", "cached_session", "exchange", "fast_path", "known_calls", "mock_detection", "original_request"),
-    *("raw_response", "read_ahead", "redirects", "response", "response_builder", "session_checks"),
-    "tls_verification",
-)
+_INDEPENDENT = (__name__, f"{_HERE}.patch")
 _PUBLIC = ("TMDBResponse", "TMDBSession")
 
 
@@ -57,9 +53,10 @@ class Library:
             return  # removed as well: the program's next import gives another copy
         for library in libraries:
             library.leave()
-        for name in _DEPENDENT:
-            if sys.modules.pop(f"{_HERE}.{name}", None) is not None:
-                vars(_here).pop(name, None)
+        for name in list(sys.modules):
+            if name.startswith(f"{_HERE}.") and name not in _INDEPENDENT:
+                sys.modules.pop(name, None)
+                vars(_here).pop(name.rpartition(".")[2], None)
         sys.modules.pop(f"{_PACKAGE}.activation.session", None)  # has a subclass of Session
         for name in _PUBLIC:
             vars(_package).pop(name, None)

@@ -141,7 +141,7 @@ def _request_wrapper(patched: Patched, wrapped: Callable[..., Any]) -> Callable[
         if pending is None and not context.is_inside(self):
             return wrapped(self, *args, **kwargs)
         # A call that an adapter makes while it sends another one is not a redirect of that.
-        with context.inside(None), context.with_pending(pending):
+        with context.inside(pending):
             return wrapped(self, *args, **kwargs)
 
     return request

@@ -14,12 +14,13 @@ from ...core import policy
 from ...core.entries import make_entry, renewed_entry
 from ...core.settings import Policy
 from ...httpcache import expiration
-from ...httpcache.models import Entry, Hop, Reply
+from ...httpcache.models import Entry, Hop
 from ...httpcache.storable_headers import storable
 from ...tmdb import call as calls
 from ...tmdb import redaction
 from ...tmdb.cache_key import parts_of
 from ...tmdb.shared_cache import why_not_shared
+from ..requests.response_builder import to_reply
 
 
 def to_cached(entry: Entry) -> CachedResponse:
@@ -56,20 +57,15 @@ def to_entry(
     """Turn what requests-cache wants stored into an entry; None when it may not be stored."""
     if call.bypass:
         return None, None
-    hops = tuple(Hop(h.url, h.status_code, h.reason or "", dict(h.headers), h.content or b"") for h in value.history)
-    # Under the key of its first request a response includes the redirects; the call is that of the last one.
-    if key != call.key and any(why_not_shared(hop.headers, None) for hop in hops):
-        return None, None
-    reply = Reply(
-        status=value.status_code,
-        reason=value.reason or "",
-        headers=dict(value.headers),
-        body=value.content or b"",
-        url=value.url,
-        history=hops,
+    reply = to_reply(value, value.content or b"")._replace(
+        native=None,
+        storable=True,
         identifies_user=any(calls.may_identify_user(step.request.url, step.request.headers) for step in value.history),
         credentials=carried,
     )
+    # Under the key of its first request a response includes the redirects; the call is that of the last one.
+    if key != call.key and any(why_not_shared(hop.headers, None) for hop in reply.history):
+        return None, None
     fetched = value.created_at if value.created_at.tzinfo else value.created_at.replace(tzinfo=timezone.utc)
     judged = policy.judge(reply, call.request, None, rules, False, fetched)
     form = calls.storable_form(call, reply)
