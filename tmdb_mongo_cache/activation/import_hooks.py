@@ -19,6 +19,7 @@ import logging
 import numbers  # noqa: F401
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -104,21 +105,18 @@ class _FirstCall:
     def __init__(self, kind: type) -> None:
         self._kind = kind
         self._before = {name: vars(kind)[name] for name in _METHODS}
-        self._placeholders = {name: wrap(method, self._wrapper(name)) for name, method in self._before.items()}
+        self._placeholders = {name: wrap(method, partial(self._wrapper, name)) for name, method in self._before.items()}
 
     def patch(self) -> None:
         for name, placeholder in self._placeholders.items():
             deferred_install.note_placeholder(placeholder)
             setattr(self._kind, name, placeholder)
 
-    def _wrapper(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        def make(wrapped: Callable[..., Any]) -> Callable[..., Any]:
-            def first(session: Any, *args: Any, **kwargs: Any) -> Any:
-                return self._installed(name, wrapped)(session, *args, **kwargs)
+    def _wrapper(self, name: str, wrapped: Callable[..., Any]) -> Callable[..., Any]:
+        def first(session: Any, *args: Any, **kwargs: Any) -> Any:
+            return self._installed(name, wrapped)(session, *args, **kwargs)
 
-            return first
-
-        return make
+        return first
 
     def _installed(self, name: str, wrapped: Callable[..., Any]) -> Callable[..., Any]:
         deferred_install.run()

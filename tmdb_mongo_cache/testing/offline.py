@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,15 +18,8 @@ from ..tmdb.call import classify
 @contextmanager
 def offline_sessions() -> Iterator[None]:
     """Raise an ``OfflineError`` within for every call of such a session to TMDB that is not in the cache."""
-    send = CacheMixin._send_and_cache  # for a miss, and for what is stale
-    CacheMixin._send_and_cache = _offline(send)  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        CacheMixin._send_and_cache = send  # type: ignore[method-assign]
+    send: Any = CacheMixin._send_and_cache  # for a miss, and for what is stale
 
-
-def _offline(send: Callable[..., Any]) -> Callable[..., Any]:
     def offline(
         self: Any,
         request: PreparedRequest,
@@ -47,4 +40,8 @@ def _offline(send: Callable[..., Any]) -> Callable[..., Any]:
             text = "offline is set and this call is never cached: it cannot be answered"
         raise OfflineError(text, request=request)
 
-    return offline
+    CacheMixin._send_and_cache = offline  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        CacheMixin._send_and_cache = send  # type: ignore[method-assign]

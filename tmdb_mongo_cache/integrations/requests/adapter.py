@@ -27,18 +27,13 @@ from ...tmdb.transport_security import is_verified
 from . import cached_session, mock_detection, response_builder, session_checks, tls_verification
 from . import response as responses
 from .exchange import NoResponse, Original, RequestsExchange
-from .redirects import RedirectChanged, authenticates, finish, followed, note_next, response_hooks
+from .redirects import RedirectChanged, authenticates, finish, followed, next_request, response_hooks
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _Offline: type[OfflineError] = OfflineError
 if not issubclass(OfflineError, requests.ConnectionError):  # requests has been imported again
-
-    class _OfflineNow(OfflineError, requests.ConnectionError):
-        pass
-
-    _OfflineNow.__name__ = _OfflineNow.__qualname__ = "OfflineError"
-    _Offline = _OfflineNow
+    _Offline = type("OfflineError", (OfflineError, requests.ConnectionError), {})
 
 
 def send(
@@ -146,7 +141,7 @@ def _send(
             return exchange.without_cache()
     finally:
         exchange.release(response)
-    return finish(session, request, response, **options) if hooks else response
+    return finish(session, request, response, options) if hooks else response
 
 
 def _frames(error: BaseException) -> str:
@@ -185,7 +180,7 @@ def _response(result: Result, exchange: RequestsExchange, started: float) -> Res
     source = responses.Source(part, request, result)
     response = response_builder.build_response(source, adapter, elapsed, key=key, unread=exchange.unread)
     if part is reply and not exchange.hooked and not options.get("allow_redirects", True):
-        note_next(session, response, request, **options)
+        response._next = next_request(session, response, request, options)
     if history:
         response.history = history
     return response

@@ -27,13 +27,12 @@ from ...httpcache.models import Reply
 from ...tmdb.call import Call
 from ..method_wrappers import is_ours, wrap, wrapped_by
 from .raw_response import make_raw
-from .response import TMDBResponse
+from .response import ADDED, TMDBResponse
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _METHOD = "update_from_response"
 _LIMIT = "_tmdb_mongo_cache_limit"
-_ATTRIBUTES = ("from_cache", "created_at", "expires", "cache_key", "revalidated", "is_expired")
 _BYPASS = -1.0
 _CONDITIONS = ("If-None-Match", "If-Modified-Since")
 _HEADERS_OF_304 = frozenset({"age", "cache-control", "content-location", "date", "etag", "expires", "vary"})
@@ -157,7 +156,7 @@ def plain_response(response: Response, session: requests.Session) -> Response:
 
 
 def _remove_attributes(response: Response) -> None:
-    for name in _ATTRIBUTES:
+    for name in ADDED:
         vars(response).pop(name, None)
 
 

@@ -183,13 +183,14 @@ class RequestsExchange:
     def _share_key(self) -> Hashable:
         """Return everything that a failure may depend on: the request, the adapter, the timeout and the like."""
         session, options = self.session, self._sent
-        adapter = session.get_adapter(self.request.url or "")
+        adapter: Any = session.get_adapter(self.request.url or "")
+        is_own = type(adapter) is HTTPAdapter
         proxies = options.get("proxies") or session.proxies
         return (
             self.request.url,
             repr(sorted(self.request.headers.items())),
-            # requests' own adapters are alike.
-            "requests" if type(adapter) is HTTPAdapter and not _retries(adapter) else id(adapter),
+            # requests' own adapters are alike; their max_retries is a Retry, or was set to a number.
+            "requests" if is_own and not getattr(adapter.max_retries, "total", adapter.max_retries) else id(adapter),
             repr(_connect_and_read(options.get("timeout"))),
             repr(sorted(proxies.items())),
             repr((options.get("verify", session.verify), options.get("cert", session.cert))),
@@ -244,12 +245,6 @@ class RequestsExchange:
         """Send the request as without the cache."""
         with inside(self.session):
             return self._original(self.request, **self.options)
-
-
-def _retries(adapter: HTTPAdapter) -> Any:
-    """Return an adapter's number of retries: requests expects a ``Retry`` there, but accepts a number."""
-    retries: Any = adapter.max_retries
-    return getattr(retries, "total", retries)
 
 
 def _connect_and_read(timeout: Any) -> tuple[float | None, float | None]:

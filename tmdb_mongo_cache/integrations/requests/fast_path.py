@@ -18,7 +18,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import requests
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
@@ -68,11 +68,13 @@ def answer(
         known, follows = _known(active, session, args, options)
         if known is None:
             return None, None
-        adapter = _adapter(session, known)
+        call, driver, mounted = known.call, active.engine.driver, session.adapters
+        # session.get_adapter() takes four times as long.
+        mounts_are_usual = len(mounted) == 2 and "https://" in mounted and "http://" in mounted
+        adapter = mounted[known.mount] if mounts_are_usual else session.get_adapter(call.url)
         usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not known.for_a_user
-        if mock_detection.is_mocked() or (not usual and _is_unusual(session, known.call)):
+        if mock_detection.is_mocked() or (not usual and _is_unusual(session, call)):
             return None, None
-        call, driver = known.call, active.engine.driver
         if not follows:
             call = call._replace(request=call.request._replace(follows_redirects=False))
         result, begun = driver.begin(call, active.rules)
@@ -160,13 +162,6 @@ def _known(
         return known_call(url, query, own, more, active.engine.hosts), follows
     verified = bool(tls_verification.merged_verify(session, verify))
     return (known_call if verified else unverified_call)(url, query, own, more, active.engine.hosts), follows
-
-
-def _adapter(session: requests.Session, known: Known) -> BaseAdapter:
-    """Return ``session.get_adapter()``, in a quarter of the time if no other adapter is mounted."""
-    mounted = session.adapters
-    usual = len(mounted) == 2 and "https://" in mounted and "http://" in mounted
-    return mounted[known.mount] if usual else session.get_adapter(known.call.url)
 
 
 def _is_unusual(session: requests.Session, call: Call) -> bool:

@@ -86,7 +86,7 @@ def _adapter_reason(session: requests.Session, url: str, hosts: frozenset[str]) 
     own = vars(found).get("send")
     if _is_of_mock_package(type(found)) or (own and not _calls_one_of(own, "send", "requests.adapters")):
         return _MOCK
-    if _is_http_adapter(found) or is_listed(url, hosts):
+    if any(map(_is_requests_own, type(found).__mro__)) or is_listed(url, hosts):
         return ""
     return "it is answered by an adapter that is not requests' HTTPAdapter"
 
@@ -143,11 +143,10 @@ def is_from_network(
         return False
 
 
-def _is_any_replaced(
-    send: Any, urlopen: Any, connection: Any, tls_connection: Any, socket_class: Any, session_send: Any
-) -> bool:
+def _is_any_replaced(send: Any, urlopen: Any, *others: Any) -> bool:
+    *classes, session_send = others
     return (
-        any(map(_is_of_mock_package, (connection, tls_connection, socket_class, *_unwrapped(session_send))))
+        any(map(_is_of_mock_package, (*classes, *_unwrapped(session_send))))
         or not _calls_one_of(send, "send", "requests.adapters")
         or not _calls_one_of(urlopen, "urlopen", HTTPConnectionPool.__module__)
     )
@@ -188,12 +187,8 @@ def _unwrapped(thing: Any) -> Iterator[Any]:
         thing = wrapped_by(thing)
 
 
-def _is_http_adapter(adapter: Any) -> bool:
-    """Return whether an adapter is an ``HTTPAdapter``; by the name of the class, as requests may have been reloaded."""
-    return any(map(_is_requests_own, type(adapter).__mro__))
-
-
 def _is_requests_own(kind: type) -> bool:
+    """Return whether a class is ``HTTPAdapter``; by its name, as requests may have been reloaded."""
     return (kind.__name__, kind.__module__) == ("HTTPAdapter", "requests.adapters")
 
 

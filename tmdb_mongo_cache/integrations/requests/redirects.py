@@ -77,11 +77,11 @@ def followed(
         source = Source(hop._replace(headers=headers), request)
         response = build_response(source, session.get_adapter(request.url or ""), elapsed)
         if history:
-            response._next = _next(session, response, request, options)
+            response._next = next_request(session, response, request, options)
         if len(history) >= session.max_redirects:
             response.history = history
             raise TooManyRedirects(f"Exceeded {session.max_redirects} redirects.", response=response)
-        following = _next(session, response, request, options)
+        following = next_request(session, response, request, options)
         if following is None or key_of_prepared(following.url or "", hosts) != key_of_prepared(place, hosts):
             raise RedirectChanged
         response.history = history[:]
@@ -90,12 +90,9 @@ def followed(
     return history, request
 
 
-def note_next(session: requests.Session, response: Response, request: PreparedRequest, **options: Any) -> None:
-    """Set ``response.next``, for a caller that does not follow redirects."""
-    response._next = _next(session, response, request, options)
-
-
-def finish(session: requests.Session, request: PreparedRequest, response: Response, **options: Any) -> Response:
+def finish(
+    session: requests.Session, request: PreparedRequest, response: Response, options: Mapping[str, Any]
+) -> Response:
     """Do everything that ``Session.send`` does with a response after the adapter.
 
     Args:
@@ -116,16 +113,16 @@ def finish(session: requests.Session, request: PreparedRequest, response: Respon
             history, response = [response, *came[:-1]], came[-1]
             response.history = history
     else:
-        note_next(session, response, request, **options)
+        response._next = next_request(session, response, request, options)
     if not given["stream"]:
         response.content  # noqa: B018  reads it
     return response
 
 
-def _next(
+def next_request(
     session: requests.Session, response: Response, request: PreparedRequest, options: Mapping[str, Any]
 ) -> PreparedRequest | None:
-    """Return the next request of a redirect."""
+    """Return the next request of a redirect, which is ``response.next`` if the caller does not follow it."""
     given = _given(session, request, options)
     found: Any = next(session.resolve_redirects(response, request, yield_requests=True, **given), None)
     return found  # type: ignore[no-any-return]

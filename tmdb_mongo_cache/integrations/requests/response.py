@@ -149,11 +149,8 @@ def _lazy_headers(response: TMDBResponse, source: Source) -> CaseInsensitiveDict
 
 
 def _lazy_encoding(_: TMDBResponse, source: Source) -> str | None:
-    headers: CaseInsensitiveDict[str] = CaseInsensitiveDict()
     content_type = header(source.entry.headers, "content-type")
-    if content_type is not None:
-        headers["content-type"] = content_type
-    return get_encoding_from_headers(headers)
+    return get_encoding_from_headers(CaseInsensitiveDict({"content-type": content_type} if content_type else {}))
 
 
 def _lazy_raw(response: TMDBResponse, source: Source) -> HTTPResponse:

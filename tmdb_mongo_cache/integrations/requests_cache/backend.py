@@ -42,6 +42,7 @@ _DEFAULTS = {
     if parameter.default is not parameter.empty
 }
 _RENAMED = {"old_data_on_error": "stale_if_error", "include_get_headers": "match_headers"}
+_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 _SETTINGS = frozenset(inspect.signature(CacheSettings.__init__).parameters) - {"self"} | set(_RENAMED)
 
 
@@ -95,28 +96,19 @@ class MongoBackend(BaseCache):
             raise ConfigError("connection must be a pymongo.MongoClient")
         self._rules = config.policy
         super().__init__(cache_name=name)
-        own: dict[str, Any] = {
-            "hosts": frozenset(config.hosts),
-            "rules": config.policy,
-            "store_timeout": config.store_timeout,
-        }
         self._breakers = Breakers(lambda: None, float(config.store_timeout))  # type: ignore[arg-type]
         chosen = {"serializer": serializer} if serializer else {}
         self.responses: MongoStorage = MongoStorage(
             name,
             config.collection,
+            config,
             connection=connection,
             decode_content=decode_content,
             **chosen,
-            **own,
             **for_client,
         )
         self.redirects: MongoStorage = MongoStorage(
-            name,
-            f"{config.collection}_redirects",
-            connection=self.responses.connection,
-            serializer=None,
-            **own,
+            name, f"{config.collection}_redirects", config, connection=self.responses.connection, serializer=None
         )
 
     @property
@@ -188,12 +180,13 @@ class MongoBackend(BaseCache):
         key, left_out = call.key, sorted(ignored & present)
         parts = keys.parts_of(call.key)
         if target is not None and parts is not None and left_out:
-            rest = [item for item in target.query.split("&") if not _is_named(item, ignored)]
+            items = target.query.split("&")
+            rest = [item for item in items if all(name not in ignored for name, _ in urls.pairs(item))]
             key = keys.make_key(parts.start, target.path, keys.query_part("&".join(rest)))
             key += f"#without={','.join(left_out)}"
         if self._settings.match_headers:
             matched = get_matched_headers(request.headers, self._settings.match_headers)
-            key += "".join(f"#{item}" for item in matched if not _carries_credential(item))
+            key += "".join(f"#{item}" for item in matched if item.partition("=")[0] not in _CREDENTIALS)
         return key
 
     def get_response(self, key: str, default: Any = None) -> Any:
@@ -286,11 +279,3 @@ class MongoBackend(BaseCache):
 
     def __repr__(self) -> str:
         return f"<MongoBackend(name={self.cache_name})>"
-
-
-def _is_named(item: str, names: set[str]) -> bool:
-    return any(name in names for name, _ in urls.pairs(item))
-
-
-def _carries_credential(item: str) -> bool:
-    return item.partition("=")[0] in ("authorization", "cookie", "proxy-authorization")

@@ -15,9 +15,8 @@ from requests import Response
 from requests_cache.backends.mongodb import MongoDict
 from requests_cache.serializers import SerializerType, bson_document_serializer
 
-from ...config import overrides
+from ...config import CacheConfig, overrides
 from ...core import memory, policy
-from ...core.settings import Policy
 from ...mongo.bounded_collection import BoundedCollection
 from ...mongo.client import close_with, connect
 from ...mongo.document import from_document
@@ -41,12 +40,11 @@ class MongoStorage(MongoDict):
     Args:
         db_name: name of the database.
         collection_name: name of the collection.
+        config: has the hosts, the timeout of an operation, and the settings for TMDB's responses; its
+            expirations count where the session has none.
         connection: a ready ``MongoClient``; it is left open. None makes one.
         serializer: requests-cache's, for what is not TMDB's.
         decode_content: as in requests-cache; False keeps bodies byte for byte.
-        hosts: what counts as TMDB besides its own hosts.
-        rules: the settings for TMDB's responses; its expirations count where the session has none.
-        store_timeout: seconds that :meth:`bounded` allows.
         options: for ``MongoClient``; None as a value leaves its default.
 
     Raises:
@@ -57,31 +55,23 @@ class MongoStorage(MongoDict):
     def __init__(
         self,
         db_name: str,
-        collection_name: str = "tmdb_cache",
+        collection_name: str,
+        config: CacheConfig,
         connection: MongoClient[dict[str, Any]] | None = None,
         serializer: SerializerType | None = bson_document_serializer,
         decode_content: bool = False,
-        hosts: frozenset[str] = frozenset(),
-        rules: Policy | None = None,
-        store_timeout: float = 0.25,
         **options: Any,
     ) -> None:
         if overrides.database is not None:
             db_name, connection, options = overrides.database, None, {"host": overrides.uri}
         client, where = (connection, "the client given") if connection is not None else connect(options)
         self._close = None if connection is not None else close_with(self, client, threading.Event())
-        self._documents = BoundedCollection(
-            client, db_name, collection_name, where, store_timeout, looks=connection is None
-        )
+        timeout = float(config.store_timeout)  # type: ignore[arg-type]
+        self._documents = BoundedCollection(client, db_name, collection_name, where, timeout, looks=connection is None)
         super().__init__(
-            db_name,
-            collection_name,
-            connection=client,
-            serializer=serializer,
-            decode_content=decode_content,
+            db_name, collection_name, connection=client, serializer=serializer, decode_content=decode_content
         )
-        self.hosts = hosts
-        self.rules = rules or Policy()
+        self.hosts, self.rules = frozenset(config.hosts), config.policy
         self.bounded, self.present = self._documents.bounded, self._documents.present
         self._carried: dict[str, frozenset[str]] = {}
 
