@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tmdb_mongo_cache.tmdb import endpoints
 from tmdb_mongo_cache.tmdb.freshness import seconds_of
+from tmdb_mongo_cache.tmdb.privacy import bypass_reason
 
 DAY, HOUR, MINUTE = 86400, 3600, 60
 
@@ -112,3 +115,6 @@ def test_all_of_them() -> None:
     assert len({*public, *endpoints.PRIVATE}) == 148
     assert not set(public) & set(endpoints.PRIVATE)
     assert {*SECONDS} == endpoints.CLASSES
+    for template in endpoints.PRIVATE:
+        path = re.sub(r"\{[a-z_]+\}", "1", template)
+        assert bypass_reason("GET", path, has_body=False).endswith(" private"), template

@@ -235,6 +235,14 @@ def test_headers_without_credentials(name: str) -> None:
             {"X-Other": "basic dXNlcjEwMDB4OnBhc3M-d29yZH4xMDAw"},
             {"dXNlcjEwMDB4OnBhc3M-d29yZH4xMDAw", "user1000x", "pass>word~1000"},
         ),
+        (
+            {"X-Other": "basic dXNlcjEwMDB4OnBhc3M/d29yZH4xMDAw"},
+            {"dXNlcjEwMDB4OnBhc3M/d29yZH4xMDAw", "user1000x", "pass?word~1000"},
+        ),
+        (
+            {"X-Other": "basic dXNlcjEwMDB4OnBhc3M+d29yZH4xMDAw"},
+            {"dXNlcjEwMDB4OnBhc3M+d29yZH4xMDAw", "user1000x", "pass>word~1000"},
+        ),
         ({"X-Other": "Bearer secret-1, x"}, {"secret-1"}),
         ({"Referer": "https://x/?api_key=secret-1&a=b"}, {"secret-1"}),
         ({"X-Other": '{"token": "secret-1"}'}, {"secret-1"}),

@@ -118,7 +118,6 @@ class Memory(RenewedAfterFork):
     def bytes(self) -> int:
         """The estimated size of all entries."""
         with self._lock:
-            self._kept.expire()
             return int(self._kept.currsize)
 
 
