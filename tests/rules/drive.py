@@ -37,7 +37,7 @@ from tmdb_mongo_cache.core.lease import Lease
 from tmdb_mongo_cache.core.memory import Memory
 from tmdb_mongo_cache.core.settings import Policy
 from tmdb_mongo_cache.core.single_flight import InFlight, SingleFlight
-from tmdb_mongo_cache.core.state import Core
+from tmdb_mongo_cache.core.state import Core, Outcome
 from tmdb_mongo_cache.httpcache.models import Entry, Reply
 from tmdb_mongo_cache.httpcache.result import Result
 from tmdb_mongo_cache.metrics.counters import Counters
@@ -138,17 +138,27 @@ class World:
 
     def leave_to_another_thread(self) -> None:
         """Have all that is in flight be led by another thread."""
-        for kind in self._kinds():
-            for flight in kind._in_flight.values():
-                flight.thread = 0
+        for flight in self._flights():
+            flight.thread = 0
 
-    def in_flight(self) -> list[Hashable]:
-        """Return the keys for which something is in flight that was begun by no other."""
-        found = [flight for kind in self._kinds() for flight in kind._in_flight.values()]
-        return [flight.key for flight in found if flight not in self._others]
+    def led(self, *kinds: SingleFlight[Any]) -> list[InFlight[Any]]:
+        """Return what is in flight, of some kinds or all, and was begun by the flows that are driven."""
+        return [flight for flight in self._flights(*kinds) if flight not in self._others]
 
-    def _kinds(self) -> tuple[SingleFlight[Any], ...]:
-        return (self.core.look_ups, self.core.fetches, self.core.refreshes)
+    def fetching(self) -> InFlight[Outcome]:
+        """Return the only request that is in flight."""
+        (flight,) = self.core.fetches._in_flight.values()
+        return flight
+
+    def end(self, flight: InFlight[Any], outcome: Any) -> None:
+        """Let another thread end what it leads."""
+        for kind in (self.core.look_ups, self.core.fetches):
+            kind.leave(flight)
+        flight.end(outcome)
+
+    def _flights(self, *kinds: SingleFlight[Any]) -> list[InFlight[Any]]:
+        all_kinds = (self.core.look_ups, self.core.fetches, self.core.refreshes)
+        return [flight for kind in kinds or all_kinds for flight in kind._in_flight.values()]
 
 
 class Step(NamedTuple):
@@ -245,10 +255,7 @@ def wait(
 
     def answered(world: World, effect: Wait) -> bool:
         if over:
-            for kind in world._kinds():
-                if kind._in_flight.get(effect.flight.key) is effect.flight:
-                    kind.leave(effect.flight)
-            effect.flight.end(outcome)
+            world.end(effect.flight, outcome)
         then(world)
         return over
 
@@ -381,7 +388,7 @@ class Scenario:
         differ("the result", shown(result), {"kind": None, **self.result})
         differ("the leases", world.leases, list(self.leases))
         differ("the counts", (counts.failures, counts.stored), (self.failures, stored))
-        differ("what is in flight", world.in_flight(), [])
+        differ("what is in flight", world.led(), [])
 
 
 def rules(**changes: Any) -> Policy:

@@ -173,7 +173,7 @@ def test_an_unverified_response_is_not_shared_with_a_verified_call(status: int) 
     leader = begin(world).take(find(), prepare(), lease())
     world.leave_to_another_thread()
     follower = begin(world).take(find(), prepare())
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     assert leader.take(send(Reply(status, "", {}, forged, verified=False))).end().stored is None
     true = Reply(200, "OK", {}, body("true"))
     steps = wait(flight.outcome), lease(), send(true), store(body=true.body)

@@ -409,7 +409,7 @@ def test_what_a_leader_shares(reply: Reply, outcome: Any) -> None:
     """Its response and the entry made of it; nothing of what came by no verified channel."""
     world = World()
     leader = begin(world).take(find(), prepare(share_key="key"), lease())
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     assert flight.sent_at == world.monotonic()
     steps = [send(reply), store()] if outcome and outcome[1] else [send(reply)]
     leader.take(*steps).end()

@@ -38,8 +38,7 @@ def test_ends(scenario: Scenario) -> None:
     for error in (None, OwnError(), KeyboardInterrupt()):
         for number, driven in cut(scenario):
             world = driven.world
-            in_flight = [flight for kind in world._kinds() for flight in kind._in_flight.values()]
-            mine = [flight for flight in in_flight if flight not in world._others]
+            led = world.led()
             if error is None:
                 driven.flow.close()
             else:
@@ -48,8 +47,8 @@ def test_ends(scenario: Scenario) -> None:
                 assert raised.value is error
             at = f"{error!r} at effect {number}, {scenario.steps[number].kind.__name__}"
             assert driven.flow.gi_frame is None, at
-            assert world.in_flight() == [], at
-            assert all(flight.is_over and flight.outcome is None for flight in mine), at
+            assert world.led() == [], at
+            assert all(flight.is_over and flight.outcome is None for flight in led), at
             released = [done[2] for done in world.leases if done[0] == "release"]
             assert released == [True] * leases_of(scenario, driven, number), at
             if isinstance(driven.effect, AcquireLease):  # it may have been acquired when the error came
@@ -63,7 +62,7 @@ def test_changes_nothing_before_the_request_is_needed(scenario: Scenario) -> Non
         if any(isinstance(effect, Prepare) for effect in driven.effects[:-1]):
             break
         world = driven.world
-        assert [flight for flight in world.core.fetches._in_flight.values() if flight not in world._others] == []
+        assert world.led(world.core.fetches) == []
         assert world.leases == []
         assert world.counters.unwritten() == {}
         driven.flow.close()

@@ -702,7 +702,7 @@ class TestWrite:
         leader = begin(world).take(*BEGUN)
         writing = Driven(world, write(world.core, [f"{URL}/rating"]))
         assert isinstance(writing.effect, MarkStale)
-        assert world.in_flight() == [KEY]
+        assert [flight.key for flight in world.led()] == [KEY]
         writing.take(mark_stale()).end()
-        assert world.in_flight() == []
+        assert world.led() == []
         leader.flow.close()

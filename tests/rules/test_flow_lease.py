@@ -350,7 +350,7 @@ def test_a_time_out_is_shared() -> None:
     """A caller that waited for this one does not wait for the other process again."""
     world = World()
     leader = begin(world).take(*BEGUN)
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     leader.take(lease(ANOTHERS, takes=10.0)).end()
     assert flight.outcome is not None
     assert (flight.outcome.reply, flight.outcome.entry) == (Reply(error=LATE), None)
@@ -361,7 +361,7 @@ def test_what_was_served_while_backing_off_is_no_outcome() -> None:
     """A caller that waits decides by itself what it is served."""
     world = World()
     leader = begin(world).take(*BEGUN_STALE)
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     leader.take(lease(Lease(backoff=5.0), refreshing=True)).end()
     assert flight.outcome is not None
     assert (flight.outcome.reply, flight.outcome.entry) == (None, None)
@@ -370,7 +370,7 @@ def test_what_was_served_while_backing_off_is_no_outcome() -> None:
 def test_what_another_process_has_stored_is_the_outcome() -> None:
     world = World()
     leader = begin(world).take(*BEGUN)
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     leader.take(lease(AFTER), find(MADE)).end()
     assert flight.outcome is not None
     assert (flight.outcome.reply, flight.outcome.entry) == (None, MADE)
@@ -381,7 +381,7 @@ def test_a_lease_is_released_before_the_request_lands() -> None:
     """A caller of this process that waited, and then leads, finds the lease free."""
     world = World()
     leader = begin(world).take(*BEGUN, lease(MINE))
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     is_over: list[bool] = []
     world.release_lease = lambda *_: is_over.append(flight.is_over)  # type: ignore[method-assign]
     leader.take(send(), store()).end()

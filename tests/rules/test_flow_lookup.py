@@ -633,7 +633,7 @@ class TestMemory:
         follower = Driven(world, look_up_and_answer(world))
         assert shown(leader.take(find(FRESH)).end()) == HIT
         assert shown(follower.take(wait((FRESH, True), seconds=1.0)).end()) == HIT
-        assert world.in_flight() == []
+        assert world.led() == []
 
     def test_without_a_tier_each_looks_for_itself(self) -> None:
         world = World()

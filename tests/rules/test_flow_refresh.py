@@ -208,7 +208,7 @@ def test_a_refresh_that_comes_to_nothing_is_left_to_the_next_caller(end: str) ->
         refresh.dropped()
     if end == "closed":
         Driven(world, refresh.flow).flow.close()
-    assert world.in_flight() == []
+    assert world.led() == []
     served(world)
 
 
@@ -217,14 +217,14 @@ def test_a_refresh_that_cannot_be_begun_is_left_to_the_next_caller() -> None:
     driven = begin(world).take(find(STALE), prepare())
     with pytest.raises(RuntimeError):
         driven.flow.throw(RuntimeError)
-    assert world.in_flight() == []
+    assert world.led() == []
 
 
 def test_what_a_refresh_has_fetched_is_shared() -> None:
     """A call that may not be served stale waits for it."""
     world = World()
     refreshing = Driven(world, served(world).flow).take(prepare(share_key="key"), lease(MINE, refreshing=True))
-    (flight,) = world.core.fetches._in_flight.values()
+    flight = world.fetching()
     assert flight.sent_at == world.monotonic()
     refreshing.take(send(etag=ETAG), store()).end()
     assert flight.outcome is not None
