@@ -60,12 +60,12 @@ class _Finder(importlib.abc.MetaPathFinder):
             found = None if finder is self else finder.find_spec(name, path, target)
             if found is not None:
                 if hasattr(found.loader, "exec_module"):
-                    found.loader = _Loader(found.loader)
+                    found.loader = _Loader(found.loader)  # type: ignore[assignment]
                 return found
         return None
 
 
-class _Loader(importlib.abc.Loader):
+class _Loader:
     """Loads a module by its own loader, and patches its ``Session`` to install the cache."""
 
     def __init__(self, loader: Any) -> None:
@@ -74,14 +74,9 @@ class _Loader(importlib.abc.Loader):
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
 
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create it by its own loader."""
-        module: ModuleType | None = self._loader.create_module(spec)
-        return module
-
     def exec_module(self, module: ModuleType) -> None:
         """Execute it by its own loader, which is restored as ``__loader__``."""
-        spec = module.__spec__
+        spec: Any = module.__spec__
         if spec is not None and spec.loader is self:
             spec.loader = module.__loader__ = self._loader
         self._loader.exec_module(module)

@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Protocol
+from typing import Any
 
 from ..errors import CacheError
 from ..fork import ForkSafeLock, RenewedAfterFork
@@ -30,11 +30,8 @@ _AT_EXIT = 1.0
 """Seconds that the end of a process may take for it, whatever MongoDB does."""
 
 
-class Write(Protocol):
-    """Adds counts to those in MongoDB."""
-
-    def __call__(self, counts: Mapping[Bucket, Count], within: float | None) -> bool:
-        """Add them, within so many seconds; return False where nothing can be written now."""
+Write = Callable[[Mapping[Bucket, Count], float | None], bool]
+"""Adds counts to those in MongoDB, within so many seconds; returns False where nothing can be written now."""
 
 
 def _flush(counters: Counters, write: Write, within: float | None = None) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from ..config import CacheConfig, overrides
 from ..core import memory
 from ..errors import CacheError
@@ -46,7 +48,9 @@ class Scratch:
         self._names.add(name)
         memory.forget_everything()
         try:
-            with _overriding(uri=self.uri, database=name, **others):
+            with pytest.MonkeyPatch.context() as patch:
+                for field, value in {"uri": self.uri, "database": name, **others}.items():
+                    patch.setattr(overrides, field, value)
                 yield name
         finally:
             memory.forget_everything()
@@ -65,18 +69,6 @@ class Scratch:
                     client.drop_database(found)
         except CacheError as error:
             logger.warning("databases named %s… may remain: %s", _PREFIX, error)
-
-
-@contextmanager
-def _overriding(**values: Any) -> Iterator[None]:
-    before = {name: getattr(overrides, name) for name in values}
-    try:
-        for name, value in values.items():
-            setattr(overrides, name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(overrides, name, value)
 
 
 @contextmanager

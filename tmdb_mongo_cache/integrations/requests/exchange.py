@@ -233,12 +233,9 @@ class RequestsExchange:
 
     def behind(self) -> RequestsExchange:
         """Return an exchange that sends the same request in the background, with a limited timeout."""
-        connect, read = _connect_and_read(self._sent.get("timeout"))
-        longest = (
-            min(connect or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
-            min(read or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT),
-        )
-        options = {**self.options, "timeout": longest, "stream": False}
+        given = _connect_and_read(self.options.get("timeout"))
+        timeout = tuple(min(seconds or _BACKGROUND_TIMEOUT, _BACKGROUND_TIMEOUT) for seconds in given)
+        options = {**self.options, "timeout": timeout, "stream": False}
         return RequestsExchange(self.session, self.request, self._original, options, self.call)
 
     def without_cache(self) -> Response:

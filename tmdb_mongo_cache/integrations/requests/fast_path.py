@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import logging
 import netrc  # noqa: F401  requests imports it during a call, where a fork may leave it locked
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from operator import not_
 from time import monotonic, perf_counter
 from typing import Any
 
@@ -38,12 +39,30 @@ logger = logging.getLogger("tmdb_mongo_cache")
 _NAMES = ("method", "url", "params", "data", "headers", "cookies", "files", "auth", "timeout", "allow_redirects")
 """The first parameters of ``Session.request``, up to those that may be given by position."""
 
-# They do not affect a cached response.
-_INDIFFERENT = frozenset({"timeout", "cert"})
-# Nor do these if they are empty.
-_EMPTY = frozenset({"auth", "data", "files"})
+_READ = frozenset({"method", "url", "params", "headers", "stream", "verify", "allow_redirects"})
 _NO_HOOKS: dict[str, list[Any]] = {"response": []}
 
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (type(value) is dict and not value)
+
+
+def _are_urls(proxies: Any) -> bool:
+    return proxies is None or (type(proxies) is dict and all(type(url) is str for url in proxies.values()))
+
+
+_PLAIN: dict[str, Callable[[Any], bool]] = {
+    "timeout": lambda _: True,  # it does not affect a cached response, nor does "cert"
+    "cert": lambda _: True,
+    "auth": not_,
+    "data": not_,
+    "files": not_,
+    "json": lambda value: value is None,
+    "cookies": _is_empty,
+    "hooks": _is_empty,
+    "proxies": _are_urls,
+}
+"""The other parameters, each with the test whether the call is plain with a value."""
 
 _new_tuple = tuple.__new__  # in a third of the time that the class takes
 
@@ -97,49 +116,22 @@ def _known(
     """Return the call, if it is plain, and whether redirects are followed."""
     if len(args) > len(_NAMES):
         return None, True  # more than are usually positional
-    method = url = params = headers = None
-    if len(args) == 2:
+    if len(args) == 2 and "method" not in options and "url" not in options:
         method, url = args
-    elif args:
+    else:
         given = dict(zip(_NAMES, args, strict=False))
         if not given.keys().isdisjoint(options):
             return None, True
         options = {**given, **options}
-    stream, verify, follows = session.stream, None, True
+        method, url = options.get("method"), options.get("url")
     for name, value in options.items():
-        if name == "params":
-            params = value
-        elif name == "url" and url is None:
-            url = value
-        elif name == "method" and method is None:
-            method = value
-        elif name == "headers":
-            headers = value
-        elif name in _INDIFFERENT:
-            pass
-        elif name in _EMPTY:
-            if value:
-                return None, True
-        elif name == "stream":
-            stream = stream if value is None else value
-        elif name == "verify":
-            verify = value
-        elif name == "allow_redirects":
-            follows = bool(value)
-        elif name == "json":
-            if value is not None:
-                return None, True
-        elif name in ("cookies", "hooks"):
-            if value is not None and (type(value) is not dict or value):
-                return None, True
-        elif name == "proxies":
-            if value is not None and (type(value) is not dict or any(type(one) is not str for one in value.values())):
-                return None, True
-        else:
+        if name not in _READ and (name not in _PLAIN or not _PLAIN[name](value)):
             return None, True
+    params, headers, verify = options.get("params"), options.get("headers"), options.get("verify")
+    stream, follows = options.get("stream"), bool(options.get("allow_redirects", True))
     if type(method) is not str or type(url) is not str or method.upper() != "GET":
         return None, True
-    if stream or session.auth or session.hooks != _NO_HOOKS:
+    if (session.stream if stream is None else stream) or session.auth or session.hooks != _NO_HOOKS:
         return None, True
     # Without len(), which counts cookie by cookie, if the jar is new.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]

@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from requests import PreparedRequest
-from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
@@ -92,14 +91,7 @@ def is_in_netrc(host: str, moment: int) -> bool:
 def prepare(known: Known) -> PreparedRequest:
     """Prepare the request, as ``Session.prepare_request`` does."""
     prepared = PreparedRequest()
-    prepared.prepare(
-        method="GET",
-        url=known.call.url,
-        headers=known.headers.copy(),
-        params={},
-        cookies=RequestsCookieJar(),
-        hooks={"response": []},
-    )
+    prepared.prepare(method="GET", url=known.call.url, headers=known.headers.copy())
     return prepared
 
 
