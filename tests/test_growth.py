@@ -46,7 +46,9 @@ NOT_FED = {
             ),
             *(
                 "integrations.requests.cached_session.without_condition",
+                "integrations.requests.redirects.finish",
                 "integrations.requests.redirects.followed",
+                "integrations.requests.redirects.next_request",
                 "integrations.requests.adapter.send",
                 "maintenance.error_text.why_failed",
             ),
@@ -63,7 +65,6 @@ NOT_FED = {
             *(
                 "integrations.requests.original_request.restore_in_response",
                 "integrations.requests.original_request.restore_in_error",
-                "integrations.requests_cache.conversion.to_entry",
             ),
             "mongo.bulk.item_of",
         ],
