@@ -269,10 +269,10 @@ class TMDBCache:
             ConfigError: an invalid filter.
             StoreError: MongoDB failed.
         """
-        from .inspection import listing
+        from .mongo.filters import check_page, query_of
 
-        return listing.entries(
-            self.engine,
+        check_page(sort, skip, limit)
+        query = query_of(
             media_type=media_type,
             tmdb_id=tmdb_id,
             endpoint=endpoint,
@@ -280,11 +280,8 @@ class TMDBCache:
             expired=expired,
             older_than=older_than,
             newer_than=newer_than,
-            sort=sort,
-            reverse=reverse,
-            skip=skip,
-            limit=limit,
         )
+        return self.engine.store.queries.entries(query, sort=sort, reverse=reverse, skip=skip, limit=limit)
 
     def count_entries(self, **filters: Any) -> int:
         """Count entries.
@@ -297,9 +294,9 @@ class TMDBCache:
             ConfigError: an invalid filter.
             StoreError: MongoDB failed.
         """
-        from .inspection import listing
+        from .mongo.filters import query_of
 
-        return listing.count_entries(self.engine, **filters)
+        return self.engine.store.queries.count(query_of(**filters))
 
     @property
     def collection(self) -> Collection[dict[str, Any]]:
@@ -389,9 +386,9 @@ class TMDBCache:
             ConfigError: the file exists or cannot be written, or there is no such type.
             StoreError: MongoDB failed.
         """
-        from .transfer.exporter import export_entries
+        from .transfer.exporter import Exporter
 
-        return export_entries(self.engine, path, media_type=media_type, force=force, progress=progress)
+        return Exporter(self.engine, media_type=media_type, progress=progress).to_file(path, force=force)
 
     def import_entries(self, path: str | PathLike[str], *, progress: Progress | None = None) -> ImportReport:
         """Import the entries of a file that :meth:`export_entries` has written.
@@ -408,9 +405,9 @@ class TMDBCache:
             ConfigError: the file cannot be read, or is not an export.
             StoreError: MongoDB failed.
         """
-        from .transfer.importer import import_entries
+        from .transfer.importer import Importer
 
-        return import_entries(self.engine, path, progress=progress)
+        return Importer(self.engine, progress=progress).from_file(path)
 
     def _repr_html_(self) -> str:
         """Return the settings and the counts of this process as tables, for notebooks; does not use MongoDB."""

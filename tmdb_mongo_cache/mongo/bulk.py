@@ -169,15 +169,16 @@ def _between(after: str | None) -> dict[str, Any]:
 def _copy_of(raw: RawBSONDocument) -> Copy | None:
     try:
         document: Mapping[str, Any] = bson.decode(bytes(raw.raw), _CODEC)
-        entry = from_document(document, document["_id"])
+        return _copy(document, document["_id"])
     except UNREADABLE:
         return None
-    changed = document.get("changed_at")
-    return (
-        None
-        if entry is None
-        else Copy(with_storable_headers(entry), changed if isinstance(changed, datetime) else None)
-    )
+
+
+def _copy(document: Mapping[str, Any], key: str) -> Copy | None:
+    entry, changed = from_document(document, key), document.get("changed_at")
+    if entry is None:
+        return None
+    return Copy(with_storable_headers(entry), changed if isinstance(changed, datetime) else None)
 
 
 def _seen_of(raw: RawBSONDocument) -> tuple[str | None, Seen]:
@@ -201,13 +202,7 @@ def entry_of(document: Mapping[str, Any]) -> Copy | None:
     key, status, body = document.get("_id"), document.get("status"), document.get("body")
     if not (isinstance(key, str) and isinstance(status, int) and isinstance(body, bytes)):
         return None
-    entry = from_document({**document, "schema": SCHEMA, "checksum": checksum(key, status, body)}, key)
-    changed = document.get("changed_at")
-    return (
-        None
-        if entry is None
-        else Copy(with_storable_headers(entry), changed if isinstance(changed, datetime) else None)
-    )
+    return _copy({**document, "schema": SCHEMA, "checksum": checksum(key, status, body)}, key)
 
 
 def item_of(copy: Copy, data: Any, seen: Seen | None) -> Item | None:

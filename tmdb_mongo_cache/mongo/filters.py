@@ -13,7 +13,7 @@ from .queries import SORTS, matching
 _MOST = 2**62  # the sum of two of them is still a MongoDB integer
 
 
-def query_of(filters: dict[str, Any]) -> dict[str, Any]:
+def query_of(**filters: Any) -> dict[str, Any]:
     """Turn the filters of ``entries()`` into a query.
 
     Raises:

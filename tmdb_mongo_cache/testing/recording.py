@@ -13,8 +13,7 @@ from ..httpcache.expiration import LONGEST
 from ..mongo.bulk import BulkAccess, entry_of
 from ..transfer import file_format
 from ..transfer.exporter import why_left_out
-from ..transfer.importer import Importer
-from ..transfer.reader import entry_lines, opened
+from ..transfer.importer import Importer, entry_lines, opened
 
 if TYPE_CHECKING:
     from ..cache import TMDBCache

@@ -68,8 +68,10 @@ class Exporter:
         """The number of entries that are not written."""
         return sum(self.reasons.values())
 
-    def to_file(self, path: str | PathLike[str], *, force: bool = False) -> None:
-        """Write a file, as ``FILE.part`` first; if that exists, resume after its last whole line.
+    def to_file(self, path: str | PathLike[str], *, force: bool = False) -> int:
+        """Write a file, as ``FILE.part`` first, and return its number of entries.
+
+        If ``FILE.part`` exists, resume after its last whole line.
 
         Raises:
             ConfigError: the file exists, or cannot be written.
@@ -95,6 +97,7 @@ class Exporter:
         if sys.platform == "win32":
             with partial_file.writable(path):
                 os.replace(part, target)
+        return self.count
 
     def to_stream(self, stream: BinaryIO) -> None:
         """Write to a stream.
@@ -137,12 +140,3 @@ def why_left_out(copy: Copy, hosts: frozenset[str]) -> str:
     """Return why an entry is not exported; empty if an import accepts it and it is not past its time."""
     now = utcnow()
     return _PAST if file_format.is_past(copy.entry, now) else validation.why_refused(copy, hosts, now)
-
-
-def export_entries(
-    engine: Engine, path: str | PathLike[str], *, media_type: str | None, force: bool, progress: Progress | None
-) -> int:
-    """Export to a file; see :meth:`~tmdb_mongo_cache.TMDBCache.export_entries`."""
-    exporter = Exporter(engine, media_type=media_type, progress=progress)
-    exporter.to_file(path, force=force)
-    return exporter.count

@@ -33,6 +33,7 @@ LONGEST_LINE = 50 * 2**20
 _LONGEST_SKELETON = 2**20
 """Bytes of a line outside its strings: parsed lists, objects and numbers take up to 25 times as many."""
 
+_COPIED = ("tmdb_id", "media_type", "endpoint", "timestamp", "expires_at", "purge_at", "validated_at")
 _TIMES = ("timestamp", "expires_at", "purge_at", "validated_at", "changed_at")
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{3})?Z")
 _NEEDED = ("_id", "timestamp", "expires_at", "purge_at", "status", "reason", "headers")
@@ -58,13 +59,7 @@ def to_line(copy: Copy) -> bytes:
     entry = copy.entry
     fields: dict[str, Any] = {
         "_id": entry.key,
-        "tmdb_id": entry.tmdb_id,
-        "media_type": entry.media_type,
-        "endpoint": entry.endpoint,
-        "timestamp": entry.timestamp,
-        "expires_at": entry.expires_at,
-        "purge_at": entry.purge_at,
-        "validated_at": entry.validated_at,
+        **{name: getattr(entry, name) for name in _COPIED},
         "changed_at": copy.changed_at,
         "status": entry.status,
         "reason": entry.reason,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from os import PathLike
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
@@ -12,16 +12,20 @@ from ..core import memory, policy
 from ..core.clock import utcnow
 from ..core.policy import CLOCKS_APART
 from ..core.settings import Policy
+from ..errors import ConfigError
 from ..formatting import Progress
 from ..httpcache import json_body
 from ..httpcache.models import Reply
 from ..mongo.bulk import BulkAccess, Copy, Item, Seen, entry_of, item_of
 from ..mongo.document import LARGEST
 from . import file_format, validation
-from .reader import entry_lines, opened
+from .file_format import FORMAT, LONGEST_LINE, VERSION
 
 if TYPE_CHECKING:
     from ..engine import Engine
+
+_HEADER = f'{{"{FORMAT}"'.encode()
+_LONGEST_HEADER = 10_000
 
 _BATCH = 200
 _ATTEMPTS = 10
@@ -67,7 +71,7 @@ class Importer:
 
     def __init__(self, engine: Engine, *, progress: Progress | None = None, recording: bool = False) -> None:
         self._engine = engine
-        self._progress = progress
+        self._progress = progress or (lambda *_: None)
         self._recording = recording
         self._imported = self._kept = self._skipped = self._unlisted = 0
         self._refused: list[tuple[int, str]] = []
@@ -77,8 +81,8 @@ class Importer:
         """The result so far."""
         return ImportReport(self._imported, self._kept, self._skipped, tuple(sorted(self._refused)), self._unlisted)
 
-    def from_file(self, path: str | PathLike[str]) -> None:
-        """Import a file.
+    def from_file(self, path: str | PathLike[str]) -> ImportReport:
+        """Import a file and return the result.
 
         Raises:
             ConfigError: it cannot be read, or is not an export.
@@ -86,6 +90,7 @@ class Importer:
         """
         with opened(path) as file:
             self.from_stream(file, str(os.fspath(path)), os.fstat(file.fileno()).st_size)
+        return self.report
 
     def from_stream(self, stream: BinaryIO, name: str, size: int = 0) -> None:
         """Import from a stream; ``size`` is its number of bytes, if known.
@@ -103,23 +108,19 @@ class Importer:
             if len(batch) >= _BATCH or in_batch >= _BATCH_BYTES or (copy is not None and copy.entry.key in batch):
                 self._store(batch)
                 batch, in_batch = {}, 0
-                self._report_progress(done, size)
+                self._progress("importing (kB)", done // 1000, size // 1000)
             if copy is None:
                 self._refuse(number, why)
             else:
                 batch[copy.entry.key] = (number, copy)
         self._store(batch)
-        self._report_progress(done, size)
+        self._progress("importing (kB)", done // 1000, size // 1000)
 
     def _refuse(self, number: int, why: str) -> None:
         if len(self._refused) < _MOST_LISTED:
             self._refused.append((number, why))
         else:
             self._unlisted += 1
-
-    def _report_progress(self, done: int, size: int) -> None:
-        if self._progress is not None:
-            self._progress("importing (kB)", done // 1000, size // 1000)
 
     def _read(self, line: bytes) -> tuple[Copy | None, str]:
         """Return the entry of a line, or why it is refused."""
@@ -204,8 +205,44 @@ def _is_newer(copy: Copy, seen: Seen | None, now: datetime) -> bool:
     return copy.fetched > seen.fetched or seen.purge_at is None or seen.purge_at <= now
 
 
-def import_entries(engine: Engine, path: str | PathLike[str], *, progress: Progress | None) -> ImportReport:
-    """Import a file; see :meth:`~tmdb_mongo_cache.TMDBCache.import_entries`."""
-    importer = Importer(engine, progress=progress)
-    importer.from_file(path)
-    return importer.report
+def opened(path: str | PathLike[str]) -> BinaryIO:
+    """Open a file for reading.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ConfigError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from None
+
+
+def entry_lines(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of an export after its header, with their numbers; a line that is too long is truncated.
+
+    Raises:
+        ConfigError: it is not an export, or one of a newer version.
+    """
+    number = 0
+    for number, line in enumerate(_lines(stream, name), start=1):
+        may_be_header = number == 1 or line.startswith(_HEADER)
+        version = file_format.version_of(line) if may_be_header and len(line) < _LONGEST_HEADER else None
+        if version is None and number == 1:
+            raise ConfigError(f"{name} is not an export of tmdb-mongo-cache: its first line does not say so")
+        if version is not None and version > VERSION:
+            raise ConfigError(f"{name} was written by a newer {FORMAT} (format {version}): upgrade")
+        if version is None and line.strip():  # a header further down is that of another file, appended to the first
+            yield number, line
+    if number == 0:
+        raise ConfigError(f"{name} is empty, and not an export of tmdb-mongo-cache")
+
+
+def _lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    is_rest = False  # of a line that is too long
+    try:
+        while line := stream.readline(LONGEST_LINE + 1):
+            if not is_rest:
+                yield line
+            is_rest = len(line) > LONGEST_LINE and not line.endswith(b"\n")
+    except OSError as error:
+        raise ConfigError(f"cannot read {name} to its end: {error.strerror or error}") from None

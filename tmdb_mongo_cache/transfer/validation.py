@@ -84,14 +84,12 @@ def _urls(entry: Entry) -> Iterator[str]:
 
 
 def _texts(entry: Entry) -> Iterator[str]:
-    yield entry.key
-    yield entry.url or ""
+    yield from (entry.key, *_urls(entry))
     parts: list[Entry | Hop] = [entry, *entry.history]
     for part in parts:
         yield part.reason
         yield from part.headers
         yield from part.headers.values()
-    yield from (hop.url for hop in entry.history)
 
 
 def _invalid_url(url: str, key: str, hosts: frozenset[str]) -> str:
