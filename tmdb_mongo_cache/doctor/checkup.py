@@ -12,17 +12,16 @@ from ..engine import Engine
 from ..errors import StoreError, StoreUnavailable
 from ..mongo.client import where as place_of
 from ..mongo.diagnostics.collection import Ages, Contents, Sizes
-from ..mongo.diagnostics.connection import TIMEOUT, Health, Kind, Server, Trouble
+from ..mongo.diagnostics.connection import TIMEOUT, Health, Server, Trouble
 from ..mongo.diagnostics.permissions import rights
 from ..mongo.embedded.binary import VARIABLE, version_of
 from ..mongo.embedded.server import shared_server
 from ..mongo.errors import EMBEDDED
 from ..mongo.store import MongoStore
 from . import environment, mongodb_releases, verdicts
-from .indexes import judge, lacking
 from .verdicts import Verdict
 
-_TEXTS: dict[Kind, str] = {
+_TEXTS = {
     "refused": "nothing listens at {}",
     "unknown-host": "the host does not exist: {}",
     "unreachable": "this machine has no route to {}",
@@ -33,7 +32,7 @@ _TEXTS: dict[Kind, str] = {
     "timeout": "{} does not answer",
     "old": "the server at {} is too old for this pymongo",
 }
-_ADVICE: dict[Kind, str] = {
+_ADVICE = {
     "refused": "start it, or set TMDB_CACHE_URI to one that runs, or to 'embedded'",
     "unknown-host": "correct the host in TMDB_CACHE_URI, or see why this machine's DNS does not know it",
     "unreachable": "check whether this machine is in that network or its VPN, and correct the host in TMDB_CACHE_URI",
@@ -133,7 +132,7 @@ def _indexes(contents: Contents, database: str, *, mend: bool) -> Iterator[Verdi
     if not found:
         yield Verdict("indexes", "ok", "all exist, or will with the first response that is stored")
         return
-    judged = [judge(one, database, tried=mend) for one in found]
+    judged = [verdicts.index(one, database, tried=mend) for one in found]
     worst = max((one.level for one in judged), key=verdicts.LEVELS.index)
     advice = "; ".join(dict.fromkeys(one.advice for one in judged if one.advice))
     yield Verdict("indexes", worst, "; ".join(one.text for one in judged), advice)
@@ -172,7 +171,9 @@ def _documents(contents: Contents, where: str) -> Iterator[Verdict]:
 
 def _size(sizes: Sizes | None, ages: Ages | None, where: str) -> Verdict:
     if sizes is None:
-        return Verdict("size", "note", f"the user may not query the size of {where}", lacking("collStats", where))
+        return Verdict(
+            "size", "note", f"the user may not query the size of {where}", verdicts.lacking("collStats", where)
+        )
     data, storage, of_indexes = (f"{size / 1e6:.1f} MB" for size in (sizes.data, sizes.storage, sizes.indexes))
     foreign = f", {ages.foreign} of them not TMDB's" if ages and ages.foreign else ""
     documents = f"{sizes.documents} document{'' if sizes.documents == 1 else 's'}"

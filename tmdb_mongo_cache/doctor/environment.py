@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import fields
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
@@ -25,9 +26,7 @@ OLDEST: Mapping[str, str] = {"requests": "2.32", "requests-cache": "0.9.6", "pym
 
 _OWN_MODULES = frozenset({"requests.sessions", "requests.adapters"})
 _PLACES = {
-    "Session.request": (session_checks.session_class(), "request"),
-    "Session.send": (session_checks.session_class(), "send"),
-    "Session.get_adapter": (session_checks.session_class(), "get_adapter"),
+    **{f"Session.{name}": (session_checks.session_class(), name) for name in ("request", "send", "get_adapter")},
     "HTTPAdapter.send": (requests.adapters.HTTPAdapter, "send"),
 }
 
@@ -87,13 +86,11 @@ def uri(config: CacheConfig) -> Verdict:
 
 def packages() -> Verdict:
     """Judge the versions of the packages that this one works with."""
-    found: dict[str, str | None] = {}
+    found: dict[str, str] = {}
     for name in OLDEST:
-        try:
+        with suppress(PackageNotFoundError):
             found[name] = version_of(name)
-        except PackageNotFoundError:
-            found[name] = None
-    bad = [verdict for name, oldest in OLDEST.items() if (verdict := package(name, found[name], oldest))]
+    bad = [verdict for name, oldest in OLDEST.items() if (verdict := package(name, found.get(name), oldest))]
     if bad:
         return Verdict("packages", "problem", "; ".join(one.text for one in bad), "; ".join(one.advice for one in bad))
     python = ".".join(map(str, sys.version_info[:3]))
@@ -102,7 +99,8 @@ def packages() -> Verdict:
 
 def patches() -> Verdict:
     """Report which other packages have patched requests in this Python."""
-    found = [f"{place} by {', '.join(who)}" for place, who in _patched().items()]
+    wrappers = {place: _wrappers(vars(kind).get(name)) for place, (kind, name) in _PLACES.items()}
+    found = [f"{place} by {', '.join(who)}" for place, who in wrappers.items() if who]
     if requests.sessions.Session is not session_checks.session_class():
         found.append(f"Session replaced by {requests.sessions.Session.__module__}")
     here = f"the requests of {sys.executable}"
@@ -116,11 +114,6 @@ def patches() -> Verdict:
         f"{here} is patched: {'; '.join(found)}{also}",
         "the cache works with wrappers that call what they wrap; where calls are not cached, try without this package",
     )
-
-
-def _patched() -> dict[str, list[str]]:
-    wrappers = {place: _wrappers(vars(kind).get(name)) for place, (kind, name) in _PLACES.items()}
-    return {place: found for place, found in wrappers.items() if found}
 
 
 def _wrappers(method: Any) -> list[str]:

@@ -35,26 +35,11 @@ _ONE = 5.0  # seconds for one operation on a server that has responded before
 _SAMPLING = 2.0  # seconds of look-ups: enough of a distant server
 _AUTHENTICATION_FAILED = (18, 8000)  # 8000 is Atlas' own
 
-Kind = Literal[
-    "refused",
-    "unknown-host",
-    "unreachable",
-    "password",
-    "tls",
-    "no-mongodb",
-    "replica-set",
-    "timeout",
-    "embedded",
-    "settings",
-    "old",
-    "other",
-]
-
 
 class Trouble(NamedTuple):
-    """Why MongoDB cannot be used: a kind, and the error text, without a credential."""
+    """Why MongoDB cannot be used: a kind, which the doctor's texts are keyed by, and the error text, redacted."""
 
-    kind: Kind
+    kind: str
     said: str
 
 
@@ -199,7 +184,7 @@ def _wait_for_servers(client: MongoClient[dict[str, Any]]) -> None:
         time.sleep(0.01)
 
 
-def _kind(address: tuple[str, int | None], error: BaseException) -> Kind:
+def _kind(address: tuple[str, int | None], error: BaseException) -> str:
     """Classify why a server cannot be used, by the error's class and a connection of our own.
 
     pymongo drops the causes of its errors, and their texts change between its versions.
@@ -225,7 +210,7 @@ def _kind(address: tuple[str, int | None], error: BaseException) -> Kind:
     return "tls"  # it accepts a connection and closes it: one of the two speaks TLS, or TLS fails
 
 
-def kind_of(error: OSError) -> Kind:
+def kind_of(error: OSError) -> str:
     """Classify an error of the operating system for an address."""
     if isinstance(error, socket.gaierror):
         return "unknown-host"
@@ -234,12 +219,10 @@ def kind_of(error: OSError) -> Kind:
     return _NUMBERS.get(error.errno, "other")
 
 
-_NUMBERS: dict[int | None, Kind] = {
+_NUMBERS: dict[int | None, str] = {
     **dict.fromkeys((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), "unreachable"),
     **dict.fromkeys((errno.ECONNREFUSED, errno.ENOENT), "refused"),
 }
 
 # Of several servers' kinds the first says most; a time-out may result from any of the others.
-_ORDER: tuple[Kind, ...] = (
-    *("embedded", "unknown-host", "unreachable", "replica-set", "no-mongodb", "tls", "refused", "timeout", "other"),
-)
+_ORDER = ("embedded", "unknown-host", "unreachable", "replica-set", "no-mongodb", "tls", "refused", "timeout", "other")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -39,10 +40,8 @@ def rights(connection: Connection) -> Rights:
 
 
 def _tries(entries: Collection[dict[str, Any]]) -> dict[str, tuple[Callable[[], Any], ...]]:
-    database, held, counts, state = (
-        entries.database,
-        *(beside(entries, module.BESIDE) for module in (leases, stats, change_feed_state)),
-    )
+    database = entries.database
+    held, counts, state = (beside(entries, module.BESIDE) for module in (leases, stats, change_feed_state))
     absent = {"_id": f"doctor {uuid4().hex}"}
     update: Any = [{"$set": {"doctor": "$$NOW"}}]
     # No document may have such an _id, and no index such a key: rights are checked before that.
@@ -50,28 +49,21 @@ def _tries(entries: Collection[dict[str, Any]]) -> dict[str, tuple[Callable[[], 
     indexes = [{"key": {}, "name": "doctor"}]
     modify = {"findAndModify": held.name, "query": absent, "update": update}
 
-    def find(collection: Collection[dict[str, Any]]) -> Callable[[], Any]:
-        return lambda: collection.find_one(absent)
-
-    def insert(collection: Collection[dict[str, Any]]) -> Callable[[], Any]:
-        return lambda: collection.insert_one(dict(refused))
-
-    def change(collection: Collection[dict[str, Any]]) -> Callable[[], Any]:
-        return lambda: collection.update_one(absent, update)
-
-    def delete(collection: Collection[dict[str, Any]]) -> Callable[[], Any]:
-        return lambda: collection.delete_one(absent)
-
     return {
-        "read": (find(entries),),
-        "store": (insert(entries),),
-        "change": (change(entries),),
-        "delete": (delete(entries),),
-        "make indexes": (lambda: database.command("createIndexes", entries.name, indexes=indexes),),
-        "take leases": (lambda: database.command(modify), insert(held)),
-        "count its calls": (change(counts), insert(counts)),
-        "read the counts": (find(counts),),
-        "follow TMDB's changes": (find(state), change(state), insert(state), delete(state)),
+        "read": (partial(entries.find_one, absent),),
+        "store": (partial(entries.insert_one, refused),),
+        "change": (partial(entries.update_one, absent, update),),
+        "delete": (partial(entries.delete_one, absent),),
+        "make indexes": (partial(database.command, "createIndexes", entries.name, indexes=indexes),),
+        "take leases": (partial(database.command, modify), partial(held.insert_one, refused)),
+        "count its calls": (partial(counts.update_one, absent, update), partial(counts.insert_one, refused)),
+        "read the counts": (partial(counts.find_one, absent),),
+        "follow TMDB's changes": (
+            partial(state.find_one, absent),
+            partial(state.update_one, absent, update),
+            partial(state.insert_one, refused),
+            partial(state.delete_one, absent),
+        ),
     }
 
 
