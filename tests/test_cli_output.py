@@ -21,7 +21,7 @@ import requests
 
 from tmdb_mongo_cache.cli.output import confirm, lines_of, status
 from tmdb_mongo_cache.cli.streams import why_unwritable
-from tmdb_mongo_cache.maintenance.error_text import why_failed
+from tmdb_mongo_cache.maintenance.bulk_fetch import why_failed
 
 from .clikit import filled_fixture, run_fixture
 from .flowkit import API_KEY, MOVIE

@@ -50,7 +50,7 @@ NOT_FED = {
                 "integrations.requests.redirects.followed",
                 "integrations.requests.redirects.next_request",
                 "integrations.requests.adapter.send",
-                "maintenance.error_text.why_failed",
+                "maintenance.bulk_fetch.why_failed",
             ),
             "integrations.requests.known_calls.known_call",
             *(
@@ -79,17 +79,14 @@ NOT_FED = {
             *(
                 "inspection.explain.explain",
                 "mongo.filters.query_of",
-                "inspection.listing.entries",
                 "inspection.entry_details.as_document",
             ),
             *(
                 "inspection.entry_details.details_key",
-                "inspection.entry_details.find",
                 "inspection.entry_details.same_path",
                 "inspection.entry_details.rows",
             ),
             *("maintenance.deletion.invalidate", "maintenance.warm.warm"),
-            *("transfer.exporter.export_entries", "transfer.importer.import_entries"),
             *(
                 "inspection.entry_details.rule",
                 "inspection.entry_details.stale_until",
@@ -123,7 +120,7 @@ NOT_FED = {
             ),
             *("mongo.client.client_options", "mongo.client.close_with", "mongo.client.open_client"),
             *("mongo.deadline.has_secondaries_alone", "mongo.shutdown.is_ours"),
-            *("doctor.indexes.judge", "doctor.indexes.lacking"),
+            *("doctor.verdicts.index", "doctor.verdicts.lacking"),
             *("doctor.verdicts.package", "doctor.verdicts.rights", "integrations.method_wrappers.wrapped_by"),
             *(
                 "integrations.method_wrappers.bind",
@@ -148,7 +145,7 @@ NOT_FED = {
             *("cli.options.variables", "activation.run.command_line", "activation.run.environment"),
             *("activation.run.run", "environment.read_environment", "environment.report_unknown_variables"),
             *("mongo.client.check_uri", "mongo.client.resolve_uri", "mongo.embedded.paths.open_private"),
-            *("testing.databases.scratch", "transfer.reader.entry_lines", "transfer.reader.opened"),
+            *("testing.databases.scratch", "transfer.importer.entry_lines", "transfer.importer.opened"),
             *("transfer.partial_file.resume", "transfer.partial_file.target_of", "transfer.partial_file.writable"),
         ],
         _OPERATOR,

@@ -100,7 +100,7 @@ def parse_url(cache: TMDBCache, words: tuple[str, ...]) -> str:
         return url
     from ..inspection import entry_details
 
-    stored = entry_details.find(cache.engine, digest)
+    stored = cache.engine.store.queries.get(digest, bounded=False)
     found = None if stored is None or stored.entry is None else entry_details.url_of(stored.entry)
     if found is None:
         raise click.UsageError("This key has only the beginning of its URL, and there is no such entry: give the URL.")

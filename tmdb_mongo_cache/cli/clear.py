@@ -23,7 +23,7 @@ def clear(yes: bool, as_json: bool, **settings: str | None) -> None:
 
     with open_cache(settings) as cache:
         if not yes:
-            count = count_text(entry_details.count_documents(cache.engine), "response")
+            count = count_text(cache.engine.store.queries.count({}), "response")
             confirm(f"Delete {count} in {entry_details.place(cache.engine)}?", "clear")
         with status("deleting"):
             count_deleted = cache.clear()

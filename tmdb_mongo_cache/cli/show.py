@@ -46,7 +46,7 @@ def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str
         key = reference.key
         if entries is not None and reference.media_type is not None and reference.tmdb_id is not None:
             key = entry_details.details_key(entries, reference.media_type, reference.tmdb_id)
-        stored = None if key is None else entry_details.find(cache.engine, key)
+        stored = None if key is None else cache.engine.store.queries.get(key, bounded=False)
         entry = None if stored is None else stored.entry
         if key is not None and entry is None:
             _fail(_why_missing(cache, key, damaged=stored is not None))

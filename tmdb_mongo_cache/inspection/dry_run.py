@@ -79,13 +79,7 @@ class _ReadOnlyMemory:
     """The memory of a cache, read only."""
 
     def __init__(self, memory: Memory) -> None:
-        self._memory = memory
-
-    def moment(self, key: str) -> Moment:
-        return self._memory.moment(key)
-
-    def get(self, key: str) -> Entry | None:
-        return self._memory.get(key)
+        self.moment, self.get = memory.moment, memory.get
 
     def put(self, entry: Entry, since: Moment) -> None:
         """Store nothing."""

@@ -10,8 +10,8 @@ from ..formatting import moment_text
 from ..httpcache import json_body
 from ..httpcache.models import Entry, header
 from ..tmdb import urls
-from ..tmdb.cache_key import START, Parts, parts_of
-from ..tmdb.call import Call, classify
+from ..tmdb.cache_key import START, parts_of
+from ..tmdb.call import classify
 from ..tmdb.endpoints import BY_ID
 from . import freshness_text
 
@@ -23,19 +23,9 @@ if TYPE_CHECKING:
 _HEADERS_SHOWN = ("content-type", "date", "age", "cache-control", "etag", "last-modified", "via", "x-cache", "x-memc")
 
 
-def find(engine: Engine, key: str) -> Stored | None:
-    """Return what is stored under a key."""
-    return engine.store.queries.get(key, bounded=False)
-
-
 def same_path(engine: Engine, key: str) -> list[str]:
     """Return keys with the same path and another query: other languages, other params."""
     return [found for found in engine.store.queries.same_path(key.partition("?")[0]) if found != key]
-
-
-def count_documents(engine: Engine) -> int:
-    """Count all documents in the collection, including those of other programs."""
-    return engine.store.queries.count({})
 
 
 def place(engine: Engine) -> str:
@@ -71,13 +61,10 @@ def url_of(entry: Entry) -> str | None:
     if parts is not None and "#" in entry.key:  # the key has only its beginning
         target = urls.split(entry.url)
         parts = None if target is None else parts._replace(path=target.path, query=f"?{target.query}")
-    call = None if parts is None else _call(parts)
+    if parts is None:
+        return None
+    call = classify("GET", parts.url, {}, hosts=frozenset({parts.place}))  # on any host
     return call.url if call is not None and call.key == entry.key else None
-
-
-def _call(parts: Parts) -> Call | None:
-    """Return the call of a key, on any host."""
-    return classify("GET", parts.url, {}, hosts=frozenset({parts.place}))
 
 
 def rule(engine: Engine, entry: Entry, now: datetime) -> str:
@@ -96,12 +83,7 @@ def rule(engine: Engine, entry: Entry, now: datetime) -> str:
 def as_document(engine: Engine, found: Stored, entry: Entry, now: datetime) -> dict[str, Any]:
     """Return everything about an entry, with its parsed body, under stable names."""
     return {
-        "key": entry.key,
-        "media_type": entry.media_type,
-        "tmdb_id": entry.tmdb_id,
-        "endpoint": entry.endpoint,
-        "status": entry.status,
-        "reason": entry.reason,
+        **{name: getattr(entry, name) for name in ("key", "media_type", "tmdb_id", "endpoint", "status", "reason")},
         "fresh": now < entry.expires_at,
         "timestamp": entry.timestamp,
         "validated_at": entry.validated_at,

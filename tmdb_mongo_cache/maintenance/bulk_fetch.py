@@ -9,14 +9,14 @@ from contextlib import suppress
 from enum import Enum, auto
 from itertools import islice
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
-import requests
+from requests import exceptions
 
 from ..core.clock import utcnow
 from ..errors import CacheError, UpstreamError
 from ..formatting import Progress
 from ..httpcache.result import Result
-from .error_text import why_failed
 from .throttle import Stopped
 from .tmdb_client import KeyRefused, Upstream
 
@@ -25,6 +25,18 @@ _PROGRESS_INTERVAL = 1.0  # seconds
 _REFUSED = frozenset({"status 401", "status 403"})
 _MOST_IN_A_ROW = 20
 """Consecutive failures after which TMDB, and not a single id, is at fault."""
+
+# The first that matches: some are subclasses of others.
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (exceptions.ProxyError, "the proxy for {host} does not respond, or refuses"),
+    (exceptions.SSLError, "no trusted TLS connection to {host}"),
+    (exceptions.ConnectTimeout, "cannot reach {host} in time"),
+    (exceptions.Timeout, "{host} does not respond in time"),
+    (exceptions.TooManyRedirects, "{host} redirects too often"),
+    (exceptions.ChunkedEncodingError, "the connection to {host} broke"),
+    (exceptions.ContentDecodingError, "a response of {host} is damaged"),
+    (exceptions.ConnectionError, "cannot reach {host}"),
+)
 
 
 class Target(NamedTuple):
@@ -115,7 +127,7 @@ class BulkFetcher:
             return Status.NOT_STARTED, ""
         except UpstreamError as error:
             return Status.FAILED, str(error)
-        except requests.RequestException as error:
+        except exceptions.RequestException as error:
             return Status.FAILED, why_failed(error, url)
         return (Status.FAILED, why) if status is Status.NOT_STORED else (status, why)
 
@@ -154,6 +166,13 @@ def _status_of(result: Result | None, url: str) -> tuple[Status, str]:
             return Status.NOT_STORED, f"status {reply.status}, but the response cannot be cached"
         return Status.FAILED, f"status {reply.status}"
     return (Status.NOT_FOUND if reply.status == 404 else Status.FETCHED), ""
+
+
+def why_failed(error: BaseException, url: str) -> str:
+    """Return why a call failed: the host and the kind of error; the texts of requests repeat the API key."""
+    name, host = type(error).__name__, urlsplit(url).netloc.rpartition("@")[2]
+    words = next((words for kind, words in _WORDS if isinstance(error, kind)), "")
+    return f"{words.format(host=host)} ({name})" if words else name
 
 
 def _batches(targets: Iterable[Target], size: int) -> Iterator[list[Target]]:
