@@ -258,3 +258,11 @@ def test_no_duration(value: Any) -> None:
     else:
         with pytest.raises(ValueError, match="x must be seconds"):
             expiration.duration(value, "x")
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_no_truth(value: bool) -> None:
+    """A truth is no number of seconds."""
+    for check in (expiration.normalise, expiration.normalise_setting):
+        with pytest.raises(ValueError, match=f"x must be seconds, a timedelta or a datetime, not {value}"):
+            check(value, "x")

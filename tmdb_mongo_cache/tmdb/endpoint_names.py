@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from .endpoints import ENDPOINTS, find
 
 TEMPLATES: tuple[str, ...] = tuple(template for templates in ENDPOINTS.values() for template in templates)
 """The public v3 path templates: the possible values of ``endpoint`` in a document."""
 
-_BY_TEMPLATE = {template: find(re.sub(r"\{[^}]*\}", "1", template)).media_type for template in TEMPLATES}
-
-MEDIA_TYPES: tuple[str, ...] = tuple(dict.fromkeys(found for found in _BY_TEMPLATE.values() if found is not None))
+MEDIA_TYPES: tuple[str, ...] = tuple(
+    dict.fromkeys(found for template in TEMPLATES if (found := find(template).media_type) is not None)
+)
 """The media types, in the order of the endpoints."""
 
 
