@@ -108,7 +108,6 @@ NOT_FED = {
                 "deferred_install.is_placeholder",
             ),
             *(
-                "deferred_install.note_placeholder",
                 "cache.resolve_cache",
                 "context.scope_of",
                 "integrations.requests.session_checks.has_own_cache",

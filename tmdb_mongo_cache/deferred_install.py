@@ -15,17 +15,13 @@ from .fork import ForkSafeLock
 _lock = ForkSafeLock()
 _install: Callable[[], None] | None = None
 _is_under_way = False
-_placeholders: list[Any] = []
-
-
-def note_placeholder(method: Any) -> None:
-    """Register a method that is in a class until the cache is installed."""
-    _placeholders.append(method)
+placeholders: list[Any] = []
+"""Methods that are in a class until the cache is installed, and are then replaced by a wrapper."""
 
 
 def is_placeholder(method: Any) -> bool:
-    """Return whether a method is registered by :func:`note_placeholder`, and is to be replaced by a wrapper."""
-    return any(method is one for one in _placeholders)
+    """Return whether a method is one of :data:`placeholders`."""
+    return any(method is one for one in placeholders)
 
 
 def schedule(install: Callable[[], None]) -> None:

@@ -104,7 +104,7 @@ class _FirstCall:
 
     def patch(self) -> None:
         for name, placeholder in self._placeholders.items():
-            deferred_install.note_placeholder(placeholder)
+            deferred_install.placeholders.append(placeholder)
             setattr(self._kind, name, placeholder)
 
     def _wrapper(self, name: str, wrapped: Callable[..., Any]) -> Callable[..., Any]:

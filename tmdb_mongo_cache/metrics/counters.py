@@ -13,22 +13,8 @@ from ..formatting import bytes_text, html_table
 HITS = ("memory", "mongodb", "reused")
 """The kinds of hits, by where the response was found."""
 
-_FIELDS = {
-    **dict.fromkeys(HITS, "hits"),
-    "stale": "stale",
-    "revalidated": "revalidated",
-    "miss": "misses",
-    "failed": "misses",
-    "collapsed": "collapsed",
-    "straight": "straight",
-    "unanswered": "unanswered",
-    "background": "background",
-    "background_failed": "background",
-    "stored": "stored",
-    "failures": "failures",
-    "store_errors": "store_errors",
-}
-"""Every kind of count, and the field of :class:`CacheStats` that includes it."""
+_FIELDS = {**dict.fromkeys(HITS, "hits"), "miss": "misses", "failed": "misses", "background_failed": "background"}
+"""The kinds of counts that are not named as the field of :class:`CacheStats` that includes them."""
 
 _SAVED = (*HITS, "stale", "revalidated", "collapsed")
 
@@ -119,7 +105,7 @@ class CacheEvent(NamedTuple):
 
 
 Bucket = tuple[int, str, str]
-"""A day (``date.toordinal()``, UTC), an endpoint, and a kind of :data:`_FIELDS`: what is counted together."""
+"""A day (``date.toordinal()``, UTC), an endpoint, and a kind of count: what is counted together."""
 
 Count = tuple[int, int, float]
 """The number of calls, their bytes and seconds."""
@@ -147,7 +133,7 @@ class Counters(RenewedAfterFork):
         self._written = {bucket: _count(found) for bucket, found in self._buckets.items()}
 
     def add(self, kind: str) -> None:
-        """Count one event without an endpoint; ``kind`` is one of :data:`_FIELDS`."""
+        """Count one event without an endpoint; ``kind`` is a field of :class:`CacheStats`, or in :data:`_FIELDS`."""
         self.note(int(time() // 86400) + _EPOCH, OTHER, kind)
 
     def note(self, day: int, endpoint: str, kind: str, size: int = 0, seconds: float = 0.0) -> None:
@@ -165,7 +151,7 @@ class Counters(RenewedAfterFork):
         with self._lock:
             counts: dict[str, int] = {}
             for kind, (number, size, _) in self._all():
-                field = _FIELDS[kind]
+                field = _FIELDS.get(kind, kind)
                 counts[field] = counts.get(field, 0) + int(number)
                 if kind == "memory":
                     counts["memory_hits"] = counts.get("memory_hits", 0) + int(number)

@@ -78,23 +78,20 @@ def _tmdb_cache_scratch(pytestconfig: pytest.Config, tmp_path_factory: pytest.Te
 
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if hasattr(pytestconfig, "workerinput") else base) / _FOLDER
-    opening = scratch(pytestconfig.getini(_URI) or None, folder)
     why = ""
-    try:
-        found = opening.__enter__()
-    except CacheError as error:
-        # The environment variable is ignored here, so that a test never uses your own cache.
-        why = str(error).replace("TMDB_CACHE_URI", f"the ini option {_URI}")
-    if why:  # outside of the except block, because pytest would print that error as well
-        pytest.fail(
-            f"tmdb_cache needs a MongoDB: {why}. Either install 'tmdb-mongo-cache[embedded]', or set the ini option "
-            f"{_URI}",
-            pytrace=False,
-        )
-    try:
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(scratch(pytestconfig.getini(_URI) or None, folder))
+        except CacheError as error:
+            # The environment variable is ignored here, so that a test never uses your own cache.
+            why = str(error).replace("TMDB_CACHE_URI", f"the ini option {_URI}")
+        if why:  # outside of the except block, because pytest would print that error as well
+            pytest.fail(
+                f"tmdb_cache needs a MongoDB: {why}. Either install 'tmdb-mongo-cache[embedded]', or set the ini "
+                f"option {_URI}",
+                pytrace=False,
+            )
         yield found
-    finally:
-        opening.__exit__(None, None, None)
 
 
 @pytest.fixture

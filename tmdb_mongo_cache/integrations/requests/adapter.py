@@ -68,9 +68,6 @@ def send(
     return response if sent is request else cached_session.answer_condition(response, request)
 
 
-unpatch = cached_session.unpatch
-
-
 def _send(
     active: Active,
     session: requests.Session,

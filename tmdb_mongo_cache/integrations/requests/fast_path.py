@@ -129,14 +129,12 @@ def _known(
             return None, True
     params, headers, verify = options.get("params"), options.get("headers"), options.get("verify")
     stream, follows = options.get("stream"), bool(options.get("allow_redirects", True))
-    if type(method) is not str or type(url) is not str or method.upper() != "GET":
+    if type(method) is not str or type(url) is not str or method.upper() != "GET" or len(url) > LONGEST:
         return None, True
     if (session.stream if stream is None else stream) or session.auth or session.hooks != _NO_HOOKS:
         return None, True
     # Without len(), which counts cookie by cookie, if the jar is new.
     if type(session.cookies) is not RequestsCookieJar or (session.cookies._cookies and session.cookies):  # type: ignore[attr-defined]
-        return None, True
-    if len(url) > LONGEST:
         return None, True
     if session.trust_env and is_in_netrc(url.split("/", 3)[2], int(monotonic() / 5)):
         return None, True

@@ -76,12 +76,11 @@ def bypass_reason(session: requests.Session, url: str, hosts: frozenset[str], ap
 
 
 def _adapter_reason(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
-    for adapter in session.adapters.values():
-        if type(adapter) is not HTTPAdapter or "send" in adapter.__dict__:
-            break
-    else:
-        if type(session).get_adapter is _GET_ADAPTER and "get_adapter" not in session.__dict__:
-            return ""
+    chooses = type(session).get_adapter is not _GET_ADAPTER or "get_adapter" in session.__dict__
+    if not chooses and all(
+        type(one) is HTTPAdapter and "send" not in one.__dict__ for one in session.adapters.values()
+    ):
+        return ""
     found = session.get_adapter(url)
     own = vars(found).get("send")
     if _is_of_mock_package(type(found)) or (own and not _calls_one_of(own, "send", "requests.adapters")):

@@ -98,10 +98,8 @@ def current() -> Library:
         module = import_module("requests.sessions")
     if not all(isinstance(one, type) for one in (module and module.Session, *session_checks.in_use())):
         return libraries[-1]
-    for library in libraries:
-        if library.module is module:
-            break
-    else:
+    library = next((library for library in libraries if library.module is module), None)
+    if library is None:
         library = Library(module)
         libraries.append(library)
     library.renew()

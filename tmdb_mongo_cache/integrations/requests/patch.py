@@ -198,7 +198,7 @@ def release() -> None:
                 patched.unwrap(name)
         for library in libraries:
             if library.adapter is not None:
-                library.adapter.unpatch()
+                library.adapter.cached_session.unpatch()
 
 
 def clear() -> None:

@@ -124,8 +124,7 @@ def next_request(
 ) -> PreparedRequest | None:
     """Return the next request of a redirect, which is ``response.next`` if the caller does not follow it."""
     given = _given(session, request, options)
-    found: Any = next(session.resolve_redirects(response, request, yield_requests=True, **given), None)
-    return found  # type: ignore[no-any-return]
+    return next(session.resolve_redirects(response, request, yield_requests=True, **given), None)  # type: ignore[return-value]
 
 
 def _given(session: requests.Session, request: PreparedRequest, options: Mapping[str, Any]) -> dict[str, Any]:

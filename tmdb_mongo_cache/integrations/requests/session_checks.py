@@ -92,7 +92,7 @@ def _is_untouched() -> bool:
 _ORIGINAL = (
     (_of_session(vars(_SESSION)), _of_module(vars(requests.sessions)), _of_request(vars(PreparedRequest)))
     if _is_untouched()
-    else (None, None, None)
+    else None
 )
 
 
@@ -113,9 +113,7 @@ def takes_the_usual_way(session: Any, *, send_of: type | None = None) -> bool:
         _METHODS.isdisjoint(vars(session))
         and "__getattribute__" not in found
         and "__getattr__" not in found
-        and _of_session(found) == _ORIGINAL[0]
-        and _of_module(_MODULE) == _ORIGINAL[1]
-        and _of_request(_REQUEST) == _ORIGINAL[2]
+        and (_of_session(found), _of_module(_MODULE), _of_request(_REQUEST)) == _ORIGINAL
     )
 
 

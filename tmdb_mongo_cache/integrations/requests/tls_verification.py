@@ -27,7 +27,6 @@ _CHECKED_NAMES = ("assert_fingerprint", "assert_hostname", "server_hostname")
 _unverified: WeakSet[Any] = WeakSet()
 """Adapters over whose connections a response came unverified although its caller wanted verification, and pools that
 have such connections."""
-_has_unverified = False
 
 
 def merged_verify(session: requests.Session, verify: Any) -> Any:
@@ -47,7 +46,7 @@ def is_to_be_verified(session: requests.Session, url: str, verify: Any) -> bool:
     """
     if not verify or not url.startswith("https:"):
         return False
-    return not (_has_unverified and _is_unverified(session.get_adapter(url)))
+    return not (_unverified and _is_unverified(session.get_adapter(url)))
 
 
 def _is_unverified(adapter: Any) -> bool:
@@ -113,13 +112,11 @@ class VerificationHook:
             session: the caller's.
             wanted: the caller's ``verify``.
         """
-        global _has_unverified
         found = next((found for seen, found in self._seen if seen is response), None)
         found = is_verified(response, self._hosts) if found is None else found
         with suppress(Exception):  # a class of response or adapter of the program
             if not found and wanted and text(response.url).startswith("https:"):
                 _unverified.add(session.get_adapter(text(response.url)))
-                _has_unverified = True
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -153,13 +153,14 @@ class MongoBackend(BaseCache):
 
     def _note_write(self, response: Response) -> None:
         url = response.request.url if is_write(response.request.method, response.status_code) else None
-        touched = touched_by(url) if url else ()
+        touched, documents = touched_by(url) if url else (), self.responses.documents
         if touched:
-            self._run(touched[0].keys[0], lambda probing: self.responses.mark_stale(touched, probing=probing))
+            now = datetime.now(timezone.utc)
+            self._run(touched[0].keys[0], lambda probing: documents.mark_stale(touched, now, probing=probing))
 
     def _run(self, key: str, write: Callable[[bool], Any]) -> None:
         read, breakers = partial(self._probe, key), self._breakers
-        breakers.run(breakers.writes, write, read, lambda: self.responses.has_secondaries_alone)
+        breakers.run(breakers.writes, write, read, lambda: self.responses.documents.has_secondaries_alone)
 
     def _classify(self, request: Any, *, verified: bool = True) -> calls.Call | None:
         prepared = request.prepare() if isinstance(request, Request) else request

@@ -7,7 +7,7 @@ requests-cache's own MongoDB backend.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,6 @@ from ...tmdb import call as calls
 from ...tmdb import redaction
 from ...tmdb.cache_key import is_key_at, is_of_tmdb, parts_of
 from ...tmdb.call import Request
-from ...tmdb.invalidation import Touched
 from ...tmdb.shared_cache import why_not_shared
 from ..requests.response_builder import to_reply
 
@@ -78,18 +77,18 @@ class MongoStorage(MongoDict):
         client, where = (connection, "the client given") if connection is not None else connect(options)
         self._close = None if connection is not None else close_with(self, client, threading.Event())
         timeout = float(config.store_timeout)  # type: ignore[arg-type]
-        self._documents = BoundedCollection(client, db_name, collection_name, where, timeout, looks=connection is None)
+        self.documents = BoundedCollection(client, db_name, collection_name, where, timeout, looks=connection is None)
         super().__init__(
             db_name, collection_name, connection=client, serializer=serializer, decode_content=decode_content
         )
         self.hosts, self.rules = frozenset(config.hosts), config.policy
-        self.bounded, self.present = self._documents.bounded, self._documents.present
+        self.bounded, self.present = self.documents.bounded, self.documents.present
         self._carried: dict[str, frozenset[str]] = {}
 
     @property
     def collection(self) -> Collection[dict[str, Any]]:
         """The documents."""
-        return self._documents.collection
+        return self.documents.collection
 
     @collection.setter
     def collection(self, _: Collection[dict[str, Any]]) -> None:
@@ -102,18 +101,9 @@ class MongoStorage(MongoDict):
         if len(self._carried) > _MOST_KEYS:
             self._carried.pop(next(iter(self._carried)), None)
 
-    def mark_stale(self, touched: Sequence[Touched], *, probing: bool = False) -> None:
-        """Make stale what a write has touched, within the deadline that one call may cost."""
-        self._documents.mark_stale(touched, datetime.now(timezone.utc), probing=probing)
-
-    @property
-    def has_secondaries_alone(self) -> bool:
-        """Whether there are servers to read from, and none that takes writes."""
-        return self._documents.has_secondaries_alone
-
     def __getitem__(self, key: str) -> Any:
         # "data" is for other people's queries; what is served is "body".
-        document = self._documents.find(key, with_data=not is_of_tmdb(key))
+        document = self.documents.find(key, with_data=not is_of_tmdb(key))
         if document is None:
             raise KeyError(key)
         # What is stored under a key of any other host may be of a session's own key_fn.
@@ -130,7 +120,7 @@ class MongoStorage(MongoDict):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not self._store_of_tmdb(key, value):
-            with self._documents.translated():
+            with self.documents.translated():
                 super().__setitem__(key, value)  # type: ignore[no-untyped-call]
 
     def confirm(self, key: str, value: Response) -> None:
@@ -147,28 +137,28 @@ class MongoStorage(MongoDict):
         carried = self._carried.get(key, frozenset())
         entry, data = _to_entry(key, value, call, self.rules, confirmed, carried)
         if entry is not None:
-            self._documents.store(entry, data)
+            self.documents.store(entry, data)
         return True
 
     def __delitem__(self, key: str) -> None:
         try:
-            with self._documents.translated():
+            with self.documents.translated():
                 super().__delitem__(key)  # type: ignore[no-untyped-call]
         finally:
             memory.forget_key(key)
 
     def __len__(self) -> int:
-        with self._documents.translated():
+        with self.documents.translated():
             return int(super().__len__())  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[str]:
-        return self._documents.keys()
+        return self.documents.keys()
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
         """Delete keys; missing ones are no error."""
         found = list(keys)
         try:
-            with self._documents.translated():
+            with self.documents.translated():
                 super().bulk_delete(found)
         finally:
             for key in found:
@@ -176,7 +166,7 @@ class MongoStorage(MongoDict):
 
     def clear(self) -> None:
         """Delete everything; indexes stay."""
-        self._documents.clear()
+        self.documents.clear()
 
     def close(self) -> None:
         """Close the client, unless it was given."""
