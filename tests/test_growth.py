@@ -36,7 +36,6 @@ NOT_FED = {
             ),
             *(
                 "integrations.requests.response_builder.leave_unread",
-                "integrations.requests.response_builder.not_cached",
                 "integrations.requests.response_builder.to_reply",
             ),
             *(

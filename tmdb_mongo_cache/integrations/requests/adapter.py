@@ -153,10 +153,10 @@ def _response(result: Result, exchange: RequestsExchange, started: float) -> Res
     reply, key = result.reply, exchange.call.key
     part: Entry | Reply | None = result.entry or reply
     if part is None:
-        if not result.offline:
-            return response_builder.not_cached(result, request, key)
-        text = f"offline is set and the cache has no response for {key}{overrides.offline_hint}"
-        raise _Offline(text, request=request)
+        if result.offline:
+            text = f"offline is set and the cache has no response for {key}{overrides.offline_hint}"
+            raise _Offline(text, request=request)
+        part = Reply(504, "Not Cached")  # of only_if_cached (RFC 9111 section 5.2.1.7)
     if reply is not None and reply.native is not None:
         expires = None
         if result.stored is not None:

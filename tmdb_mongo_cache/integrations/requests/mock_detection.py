@@ -77,9 +77,7 @@ def bypass_reason(session: requests.Session, url: str, hosts: frozenset[str], ap
 
 def _adapter_reason(session: requests.Session, url: str, hosts: frozenset[str]) -> str:
     chooses = type(session).get_adapter is not _GET_ADAPTER or "get_adapter" in session.__dict__
-    if not chooses and all(
-        type(one) is HTTPAdapter and "send" not in one.__dict__ for one in session.adapters.values()
-    ):
+    if not chooses and all(type(one) is HTTPAdapter and "send" not in vars(one) for one in session.adapters.values()):
         return ""
     found = session.get_adapter(url)
     own = vars(found).get("send")

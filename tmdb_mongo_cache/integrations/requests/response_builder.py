@@ -6,15 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import requests
-from requests import PreparedRequest
 from requests.adapters import BaseAdapter
 from urllib3 import HTTPResponse
 from urllib3._collections import HTTPHeaderDict
 
 from ...httpcache.models import Entry, Hop, Reply
-from ...httpcache.result import Result
 from .raw_response import make_raw
-from .response import ADDED, Source, TMDBResponse, add_status, build, header_items, text
+from .response import ADDED, Source, TMDBResponse, build, header_items, text
 from .session_checks import builds_as_usual
 
 
@@ -59,17 +57,6 @@ def _built_by(adapter: Any, found: TMDBResponse, *, unread: bool) -> requests.Re
     if not unread:
         own.content  # noqa: B018  reads it
     return own
-
-
-def not_cached(result: Result, request: PreparedRequest, key: str) -> TMDBResponse:
-    """Build the 504 that answers ``only_if_cached`` (RFC 9111 section 5.2.1.7)."""
-    response = TMDBResponse()
-    response.status_code, response.reason = 504, "Not Cached"
-    response.url, response.request = text(request.url), request
-    response._content, response._content_consumed = b"", True
-    add_status(response.headers, result.cache_status())
-    response.created_at, response.cache_key = result.now, key
-    return response
 
 
 def to_reply(response: requests.Response, body: bytes) -> Reply:
