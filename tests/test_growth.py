@@ -77,7 +77,6 @@ NOT_FED = {
             *("mongo.command.find_one", "mongo.executor.execute", "mongo.invalidation.expire"),
             *(
                 "inspection.explain.explain",
-                "mongo.filters.query_of",
                 "inspection.entry_details.as_document",
             ),
             *(

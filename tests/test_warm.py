@@ -437,10 +437,10 @@ def test_interrupted_at_the_start(cache: TMDBCache, tmdb: StandIn, collection: A
         assert begun.wait(30)
         raise KeyboardInterrupt
 
-    with Upstream(cache.engine, api_key="any", base_url=tmdb.url, rate=5000) as upstream:
+    with Upstream(cache.engine, api_key="any", base_url=tmdb.url, rate=5000, connections=4) as upstream:
         warmer = Warmer(upstream, range(1, 30), progress=interrupt)
         with pytest.raises(KeyboardInterrupt):
-            warmer.run(4)
+            warmer.run()
     assert 0 < tmdb.count == collection.count_documents({})
     assert (warmer.report.fetched, warmer.report.calls) == (tmdb.count, tmdb.count)
 

@@ -76,7 +76,7 @@ class BulkFetcher:
         self.counts: Counter[Status] = Counter()
         self.failed: list[tuple[str, str]] = []
 
-    def run(self, targets: Iterable[Target], total: int, connections: int) -> None:
+    def run(self, targets: Iterable[Target], total: int) -> None:
         """Fetch targets without a fresh response; ``total`` is their number, for the progress.
 
         After an interruption no call is started, and those in flight are completed.
@@ -85,7 +85,7 @@ class BulkFetcher:
             UpstreamError: TMDB rejects the API key, or fails repeatedly.
             StoreError: MongoDB failed.
         """
-        with ThreadPoolExecutor(connections, thread_name_prefix="tmdb-mongo-cache-fetch") as pool:
+        with ThreadPoolExecutor(self._upstream.connections, thread_name_prefix="tmdb-mongo-cache-fetch") as pool:
             for batch in _batches(targets, _BATCH):
                 fresh = self._upstream.store.fresh([target.key for target in batch], utcnow())
                 self.counts[Status.FRESH] += len(fresh)

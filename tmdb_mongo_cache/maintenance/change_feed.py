@@ -67,12 +67,11 @@ class ChangeFollower:
         self.report = ChangesReport()
         self._changed: set[tuple[str, int]] = set()
 
-    def run(self, *, prefetch: bool = False, connections: int = 1) -> ChangesReport:
+    def run(self, *, prefetch: bool = False) -> ChangesReport:
         """Read what has changed since the last run and mark it stale; see :mod:`.tmdb.change_feed`.
 
         Args:
             prefetch: whether to fetch again what changes have made stale, in this run or before.
-            connections: maximum concurrent calls.
 
         Raises:
             UpstreamError: TMDB failed; what was read until then is marked.
@@ -94,10 +93,10 @@ class ChangeFollower:
         if failure is not None:
             raise failure
         if prefetch:
-            self._prefetch(connections)
+            self._prefetch()
         return self.report
 
-    def _prefetch(self, connections: int) -> None:
+    def _prefetch(self) -> None:
         """Fetch again what changes, in any run, have made stale and is still stale."""
         targets = []
         for key, url in self._store.invalidation.changed():
@@ -111,7 +110,7 @@ class ChangeFollower:
                 targets.append(Target(key, key, found))
         fetcher = BulkFetcher(self._upstream, self._progress)
         try:
-            fetcher.run(targets, len(targets), connections)
+            fetcher.run(targets, len(targets))
         finally:
             counts = fetcher.counts
             fetched = counts[Status.FETCHED] + counts[Status.REVALIDATED] + counts[Status.NOT_FOUND]
@@ -213,9 +212,7 @@ def _path_of(url: str) -> str:
     return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
-def refresh_changes(
-    engine: Engine, *, prefetch: bool, connections: int, progress: Progress | None, **options: Any
-) -> ChangesReport:
+def refresh_changes(engine: Engine, *, prefetch: bool, progress: Progress | None, **options: Any) -> ChangesReport:
     """Follow the change feed for a cache; ``options`` are those of :class:`.Upstream`."""
-    with Upstream(engine, connections=connections, **options) as upstream:
-        return ChangeFollower(engine, upstream, progress).run(prefetch=prefetch, connections=connections)
+    with Upstream(engine, **options) as upstream:
+        return ChangeFollower(engine, upstream, progress).run(prefetch=prefetch)

@@ -90,7 +90,8 @@ class Upstream:
     ) -> None:
         self._base = _checked_base(base_url, engine.hosts)
         limit = _rate_of(rate)
-        _check_connections(connections)
+        if isinstance(connections, bool) or not isinstance(connections, int) or not 1 <= connections <= MAX_CONNECTIONS:
+            raise ConfigError(f"connections must be from 1 to {MAX_CONNECTIONS}, TMDB's limit, not {connections!r}")
         if engine.closed:
             raise StoreError(CLOSED)
         if engine.offline or engine.config.disabled:
@@ -109,7 +110,7 @@ class Upstream:
         self._limiter = Limiter(limit)
         self._throttle = Throttle()
         self._lock = threading.Lock()
-        self.calls = 0
+        self.connections, self.calls = connections, 0
 
     def _authenticate(self, api_key: str | None) -> None:
         key = (api_key or os.environ.get(KEY_VARIABLE, "")).strip()
@@ -273,8 +274,3 @@ def _rate_of(rate: float) -> Rate:
         raise ConfigError(f"rate must be calls per second, from {LOWEST_RATE:g} to {HIGHEST_RATE:g}, not {rate!r}")
     most = max(int(rate), 1)
     return Rate(most, math.ceil(most * Duration.SECOND / rate))
-
-
-def _check_connections(connections: int) -> None:
-    if isinstance(connections, bool) or not isinstance(connections, int) or not 1 <= connections <= MAX_CONNECTIONS:
-        raise ConfigError(f"connections must be from 1 to {MAX_CONNECTIONS}, TMDB's limit, not {connections!r}")

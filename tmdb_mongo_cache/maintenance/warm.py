@@ -96,10 +96,10 @@ class Warmer:
         self._fetcher = BulkFetcher(upstream, progress or (lambda *_: None))
         self._began = monotonic()
 
-    def run(self, connections: int) -> WarmReport:
+    def run(self) -> WarmReport:
         """Fetch what is missing or stale; raises as :meth:`.BulkFetcher.run` does."""
         self._began = monotonic()
-        self._fetcher.run(self._targets(), len(self._ids) * len(self._calls), connections)
+        self._fetcher.run(self._targets(), len(self._ids) * len(self._calls))
         return self.report
 
     def _targets(self) -> Iterator[Target]:
@@ -178,10 +178,8 @@ def _calls(parts: tuple[str, ...], params: Mapping[str, str], *, coalesce: bool)
     return tuple(("", urlencode({**params, "append_to_response": ",".join(group)})) for group in groups)
 
 
-def warm(
-    engine: Engine, ids: Iterable[int | str] | int | str | PathLike[str], *, connections: int, **options: Any
-) -> WarmReport:
+def warm(engine: Engine, ids: Iterable[int | str] | int | str | PathLike[str], **options: Any) -> WarmReport:
     """Warm a cache; ``options`` are those of :class:`Warmer` and of :class:`.Upstream`."""
-    of_upstream = {name: options.pop(name) for name in ("api_key", "rate", "base_url")}
-    with Upstream(engine, connections=connections, **of_upstream) as upstream:
-        return Warmer(upstream, ids, **options).run(connections)
+    of_upstream = {name: options.pop(name) for name in ("api_key", "rate", "connections", "base_url")}
+    with Upstream(engine, **of_upstream) as upstream:
+        return Warmer(upstream, ids, **options).run()
