@@ -29,11 +29,10 @@ _OTHER_KEY = re.compile("[0-9a-f]{16,128}")
 
 
 class Reference(NamedTuple):
-    """An entry's key, or a title; ``bypass`` says why there is never an entry for it."""
+    """An entry's key, or a title by its type and id; ``bypass`` says why there is never an entry for it."""
 
     key: str | None = None
-    media_type: str | None = None
-    tmdb_id: int | str | None = None
+    title: tuple[str, int | str] | None = None
     bypass: str = ""
 
 
@@ -71,7 +70,7 @@ def parse_reference(cache: TMDBCache, words: tuple[str, ...]) -> Reference:
         ConfigError: the URL is not TMDB's.
     """
     if len(words) == 2 and words[0] in endpoint_names.MEDIA_TYPES and words[1] and endpoint_names.is_text(words[1]):
-        return Reference(media_type=words[0], tmdb_id=endpoint_names.normalise_id(words[1]))
+        return Reference(title=(words[0], endpoint_names.normalise_id(words[1])))
     word = _one_word(words, _REFERENCE_EXPECTED)
     if _OTHER_KEY.fullmatch(word):
         return Reference(key=word)

@@ -6,14 +6,14 @@ import click
 
 from ..formatting import count_text
 from .invalidate import print_deleted
-from .options import common, open_cache, yes
+from .options import Settings, common, open_cache, yes
 from .output import confirm, status
 
 
 @click.command()
 @yes
 @common
-def clear(yes: bool, as_json: bool, **settings: str | None) -> None:
+def clear(yes: bool, as_json: bool, settings: Settings) -> None:
     """Delete everything in the cache, after confirmation.
 
     Empties the collection, including responses of other hosts that MongoBackend

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -32,9 +31,7 @@ def demo(as_json: bool) -> None:
     with status("running an old script twice"):
         result = run_twice(uri)
     if as_json:
-        echo_json(
-            {"calls": result.calls, "first": asdict(result.first), "second": asdict(result.second)}, in_a_line=True
-        )
+        echo_json({"calls": result.calls, "first": result.first, "second": result.second}, in_a_line=True)
     else:
         _print(result)
 

@@ -6,14 +6,14 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from ..environment import PREFIX
 from ..errors import ConfigError
-from .options import common, open_cache
+from .options import Settings, common, open_cache
 from .output import echo_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _INDENT = 22
 @click.command()
 @click.option("--no-mend", is_flag=True, help="Change nothing: report missing indexes, but do not create them.")
 @common
-def doctor(no_mend: bool, as_json: bool, **settings: str | None) -> None:
+def doctor(no_mend: bool, as_json: bool, settings: Settings) -> None:
     """Diagnose problems, and say how to fix them.
 
     Checks the settings, the connection, the server, permissions, latency, indexes,
@@ -52,7 +52,7 @@ def doctor(no_mend: bool, as_json: bool, **settings: str | None) -> None:
     sys.exit(0 if healthy else 1)
 
 
-def _by_options(verdict: Verdict, settings: Mapping[str, str | None]) -> Verdict:
+def _by_options(verdict: Verdict, settings: Settings) -> Verdict:
     """Name the option if a setting was given by one: the cache reads it from the environment either way."""
     for name, value in settings.items():
         if value is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .arguments import parse_url, same_path_hint
-from .options import common, open_cache, pair
+from .options import Settings, common, open_cache, pair, setting
 from .output import echo_json, print_rows
 
 
@@ -13,14 +13,14 @@ from .output import echo_json, print_rows
 @click.argument("url", nargs=-1, metavar="URL|KEY")
 @click.option("--param", "params", multiple=True, metavar="NAME=VALUE", help="A query parameter of the call.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the call.")
-@click.option(
-    "--expire-after",
-    metavar="TIME",
-    help="How long responses are fresh: 36h, adaptive, …  [env: TMDB_CACHE_EXPIRE_AFTER]",
-)
+@setting("expire-after", "How long responses are fresh: 36h, adaptive, …", metavar="TIME")
 @common
 def explain(
-    url: tuple[str, ...], params: tuple[str, ...], headers: tuple[str, ...], as_json: bool, **settings: str | None
+    url: tuple[str, ...],
+    params: tuple[str, ...],
+    headers: tuple[str, ...],
+    as_json: bool,
+    settings: Settings,
 ) -> None:
     """Explain what the cache would do with a call, without making it.
 

@@ -10,7 +10,7 @@ import click
 from ..formatting import count_text
 from ..tmdb.endpoints import BY_ID
 from .exit_codes import INTERRUPTED
-from .options import common, open_cache
+from .options import Settings, common, open_cache
 from .output import echo_json, progress_bar
 from .streams import why_unwritable
 
@@ -25,7 +25,7 @@ _STREAM = "-"
 @click.option("--type", "media_type", type=click.Choice(list(BY_ID)), help="Only responses of this type.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
 @common
-def export(file: str, media_type: str | None, force: bool, as_json: bool, **settings: str | None) -> None:
+def export(file: str, media_type: str | None, force: bool, as_json: bool, settings: Settings) -> None:
     """Export TMDB's responses to FILE, for another machine or as a recording for tests.
 
     Writes JSON Lines, one entry per line, byte for byte; "import" reads it. Until

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .exit_codes import resumable
-from .options import common, open_cache
+from .options import Settings, common, open_cache
 from .output import MOST_LISTED, echo_json, print_counts, progress_bar
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _STREAM = "-"
 @click.command("import")
 @click.argument("file", type=click.Path(allow_dash=True))
 @common
-def import_(file: str, as_json: bool, **settings: str | None) -> None:
+def import_(file: str, as_json: bool, settings: Settings) -> None:
     """Import the responses in FILE, written by "export".
 
     A cached response that was fetched at the same time or later is not replaced,

@@ -7,14 +7,14 @@ import click
 from ..formatting import count_text
 from ..tmdb.redaction import redact
 from .arguments import parse_reference, reference_argument, same_path_hint, short
-from .options import common, open_cache
+from .options import Settings, common, open_cache
 from .output import echo_json, status
 
 
 @click.command()
 @reference_argument
 @common
-def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> None:
+def invalidate(what: tuple[str, ...], as_json: bool, settings: Settings) -> None:
     """Delete a cached response, or everything about a title.
 
     The next call fetches it again.
@@ -35,7 +35,8 @@ def invalidate(what: tuple[str, ...], as_json: bool, **settings: str | None) -> 
                 click.echo(redact(f"nothing is cached under {short(reference.key)}{others}"), err=True)
         else:
             with status("deleting"):
-                count = cache.invalidate(media_type=reference.media_type, tmdb_id=reference.tmdb_id)
+                media_type, tmdb_id = reference.title or (None, None)
+                count = cache.invalidate(media_type=media_type, tmdb_id=tmdb_id)
     print_deleted(count, as_json)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from ..formatting import count_text
 from ..tmdb import endpoint_names
 from .arguments import EndpointName
-from .options import common, open_cache, seconds
+from .options import Settings, common, open_cache, seconds
 from .output import echo_json, print_entries
 
 _LIMIT = 50
@@ -25,9 +24,9 @@ _MOST = 10**9
 @click.option(
     "--endpoint", type=EndpointName(), metavar="NAME", help="Of this endpoint, or part of its path: credits, …"
 )
-@click.option("--status", type=click.Choice(["200", "404"]), help="404: not known to TMDB.")
-@click.option("--older", metavar="TIME", help="Fetched longer ago than this: 90, 30m, 6h, 7d.")
-@click.option("--newer", metavar="TIME", help="Fetched more recently than this.")
+@click.option("--status", type=click.Choice([200, 404]), help="404: not known to TMDB.")
+@click.option("--older", "older_than", metavar="TIME", help="Fetched longer ago than this: 90, 30m, 6h, 7d.")
+@click.option("--newer", "newer_than", metavar="TIME", help="Fetched more recently than this.")
 @click.option("--stale/--fresh", "expired", default=None, help="Only stale, or only fresh responses.")
 @click.option(
     "--sort",
@@ -46,21 +45,7 @@ _MOST = 10**9
 )
 @click.option("--page", type=click.IntRange(1, _MOST), default=1, show_default=True, help="Page number.")
 @common
-def ls(
-    media_type: str | None,
-    tmdb_id: str | None,
-    endpoint: str | None,
-    status: str | None,
-    older: str | None,
-    newer: str | None,
-    expired: bool | None,
-    sort: str,
-    reverse: bool,
-    limit: int,
-    page: int,
-    as_json: bool,
-    **settings: str | None,
-) -> None:
+def ls(sort: str, reverse: bool, limit: int, page: int, as_json: bool, settings: Settings, **filters: Any) -> None:
     """List cached responses.
 
     Keys are shown without the leading "GET api.themoviedb.org" (those of other
@@ -74,15 +59,9 @@ def ls(
 
     if page > 1 and not limit:
         raise click.UsageError("--page cannot be used with --limit 0.")
-    filters: dict[str, Any] = {
-        "media_type": media_type,
-        "tmdb_id": tmdb_id,
-        "endpoint": endpoint,
-        "status": None if status is None else int(status),
-        "expired": expired,
-        "older_than": None if older is None else seconds(older, "--older"),
-        "newer_than": None if newer is None else seconds(newer, "--newer"),
-    }
+    for name, option in (("older_than", "--older"), ("newer_than", "--newer")):
+        if filters[name] is not None:
+            filters[name] = seconds(filters[name], option)
     with open_cache(settings) as cache:
         total = cache.count_entries(**filters)
         place = entry_details.place(cache.engine)
@@ -90,8 +69,7 @@ def ls(
         found = list(cache.entries(**filters, sort=sort, reverse=reverse, skip=skip, limit=limit))
     pages = max(-(-total // limit) if limit else 1, 1)
     if as_json:
-        listed = [asdict(entry) for entry in found]
-        echo_json({"total": total, "page": page, "pages": pages, "entries": listed})
+        echo_json({"total": total, "page": page, "pages": pages, "entries": found})
         return
     if found:
         print_entries(found)

@@ -95,10 +95,7 @@ def _not_empty(ctx: click.Context, option: click.Parameter, value: Any) -> Any:
     return value
 
 
-_SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-
-
-@click.group(cls=_Commands, context_settings=_SETTINGS)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tmdb-mongo-cache")
 def cli() -> None:
     """Put a MongoDB cache under every program that calls TMDB with requests.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,41 +19,45 @@ from ..tmdb.rate_limit import DEFAULT_RATE, MAX_CONNECTIONS
 if TYPE_CHECKING:
     from ..cache import TMDBCache
 
+Settings = Mapping[str, str | None]
+"""Settings that were given as options, by name."""
+
+_SETTINGS = ("uri", "database", "collection", "expire_after")
+
+
+def setting(name: str, text: str, **options: Any) -> Callable[..., Any]:
+    """Return the option of a setting, with the name of its variable in the help."""
+    variable = f"{PREFIX}{name.upper().replace('-', '_')}"
+    return click.option(f"--{name}", help=f"{text}  [env: {variable}]", **options)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for other programs.")
 yes = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-uri = click.option("--uri", help="MongoDB URI, or 'embedded'.  [env: TMDB_CACHE_URI]")
-database = click.option("--database", help="Database name.  [env: TMDB_CACHE_DATABASE]")
+uri = setting("uri", "MongoDB URI, or 'embedded'.")
+database = setting("database", "Database name.")
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--json`` and the options that select a cache; the function gets the latter as ``**settings``."""
-    collection = click.option("--collection", help="Collection name.  [env: TMDB_CACHE_COLLECTION]")
-    return _combined(command, as_json, uri, database, collection)
+    """Add ``--json`` and the options that select a cache; the function gets the latter as ``settings``."""
+
+    @wraps(command)
+    def with_settings(**values: Any) -> Any:
+        settings = {name: values.pop(name) for name in _SETTINGS if name in values}
+        return command(settings=settings, **values)
+
+    return _combined(with_settings, as_json, uri, database, setting("collection", "Collection name."))
 
 
 def calls_tmdb(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a command that calls TMDB, and those of :func:`common`."""
+    connections = f"Number of concurrent calls, at most {MAX_CONNECTIONS}."
+    base_url = "Base URL of TMDB; the host of any other server must be listed in TMDB_CACHE_HOSTS."
     return _combined(
         command,
         click.option("--rate", type=float, default=DEFAULT_RATE, show_default=True, help="Maximum calls per second."),
-        click.option(
-            "--connections",
-            type=int,
-            default=MAX_CONNECTIONS,
-            show_default=True,
-            help=f"Number of concurrent calls, at most {MAX_CONNECTIONS}.",
-        ),
-        click.option(
-            "--base-url",
-            default=BASE_URL,
-            show_default=True,
-            help="Base URL of TMDB; the host of any other server must be listed in TMDB_CACHE_HOSTS.",
-        ),
-        click.option(
-            "--expire-after",
-            metavar="TIME",
-            help="How long fetched responses stay fresh: 36h, 30d, adaptive, …  [env: TMDB_CACHE_EXPIRE_AFTER]",
-        ),
+        click.option("--connections", type=int, default=MAX_CONNECTIONS, show_default=True, help=connections),
+        click.option("--base-url", default=BASE_URL, show_default=True, help=base_url),
+        setting("expire-after", "How long fetched responses stay fresh: 36h, 30d, adaptive, …", metavar="TIME"),
         common,
     )
 
@@ -63,7 +68,7 @@ def _combined(command: Callable[..., Any], *options: Callable[..., Any]) -> Call
     return command
 
 
-def open_cache(settings: Mapping[str, str | None]) -> TMDBCache:
+def open_cache(settings: Settings) -> TMDBCache:
     """Open the cache that the options select.
 
     Raises:
@@ -80,7 +85,7 @@ def open_cache(settings: Mapping[str, str | None]) -> TMDBCache:
     return TMDBCache(config)
 
 
-def read_settings(settings: Mapping[str, str | None]) -> CacheConfig:
+def read_settings(settings: Settings) -> CacheConfig:
     """Read the settings; options go through the environment, as ``run`` passes them to a program.
 
     Raises:
@@ -99,7 +104,7 @@ def read_settings(settings: Mapping[str, str | None]) -> CacheConfig:
         raise ConfigError(f"--{option}: {text}") from None
 
 
-def variables(settings: Mapping[str, str | None]) -> dict[str, str]:
+def variables(settings: Settings) -> dict[str, str]:
     """Return the environment variables that correspond to options."""
     return {f"{PREFIX}{name.upper()}": value for name, value in settings.items() if value is not None}
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ _GAP = "  "
 
 
 def echo_json(value: Any, *, in_a_line: bool = False) -> None:
-    """Print a value as one JSON document: named tuples as objects, times in ISO 8601 and UTC."""
+    """Print a value as one JSON document: named tuples and dataclasses as objects, times in ISO 8601 and UTC."""
     click.echo(json_text(_plain(value), indent=None if in_a_line else 2))
 
 
@@ -49,6 +50,8 @@ def json_text(value: Any, *, indent: int | None = 2) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         value = value._asdict()
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

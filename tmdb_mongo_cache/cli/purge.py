@@ -6,7 +6,7 @@ import click
 
 from ..formatting import count_text
 from .invalidate import print_deleted
-from .options import common, open_cache, yes
+from .options import Settings, common, open_cache, yes
 from .output import confirm, status
 
 
@@ -14,7 +14,7 @@ from .output import confirm, status
 @click.option("--all", "everything", is_flag=True, help="Delete all TMDB responses, when your access to TMDB ends.")
 @yes
 @common
-def purge(everything: bool, yes: bool, as_json: bool, **settings: str | None) -> None:
+def purge(everything: bool, yes: bool, as_json: bool, settings: Settings) -> None:
     """Delete responses older than TMDB's terms allow (six months), or all of them.
 
     MongoDB deletes expired responses by itself; use this where it does not.

@@ -6,14 +6,14 @@ import signal
 import sys
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import CacheError, ConfigError
 from ..formatting import count_text
 from .exit_codes import INTERRUPTED
-from .options import calls_tmdb, open_cache, seconds
+from .options import Settings, calls_tmdb, open_cache, seconds
 from .output import echo_json, print_failures, progress_bar
 
 if TYPE_CHECKING:
@@ -29,11 +29,9 @@ def refresh(
     prefetch: bool,
     watch: bool,
     every: str | None,
-    rate: float,
-    connections: int,
-    base_url: str,
     as_json: bool,
-    **settings: str | None,
+    settings: Settings,
+    **upstream: Any,
 ) -> None:
     """Follow TMDB's change feed: what has changed there becomes stale here.
 
@@ -58,9 +56,7 @@ def refresh(
             wait = interval
             try:
                 with progress_bar() as progress:
-                    report = cache.refresh_changes(
-                        prefetch=prefetch, rate=rate, connections=connections, base_url=base_url, progress=progress
-                    )
+                    report = cache.refresh_changes(prefetch=prefetch, progress=progress, **upstream)
                 if as_json:
                     echo_json(report, in_a_line=watch)
                 else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -11,8 +10,8 @@ import click
 
 from ..tmdb.endpoints import BY_ID
 from ..tmdb.redaction import redact
-from .arguments import Reference, parse_reference, reference_argument, same_path_hint, short
-from .options import common, open_cache
+from .arguments import parse_reference, reference_argument, same_path_hint, short
+from .options import Settings, common, open_cache
 from .output import echo_json, pretty, print_entries, print_rows
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 @reference_argument
 @click.option("--body", "body_alone", is_flag=True, help="Only the body of the response, byte for byte.")
 @common
-def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str | None) -> None:
+def show(what: tuple[str, ...], body_alone: bool, as_json: bool, settings: Settings) -> None:
     """Show a cached response and its metadata, or all entries of a title with its details.
 
     The exit code is 1 if there is none.
@@ -42,10 +41,10 @@ def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str
         reference = parse_reference(cache, what)
         if reference.bypass:
             _fail(f"this call is never cached: {reference.bypass}")
-        entries = _entries_of_title(cache, reference)
-        key = reference.key
-        if entries is not None and reference.media_type is not None and reference.tmdb_id is not None:
-            key = entry_details.details_key(entries, reference.media_type, reference.tmdb_id)
+        key, entries = reference.key, []
+        if reference.title is not None:
+            entries = _entries_of_title(cache, *reference.title)
+            key = entry_details.details_key(entries, *reference.title)
         stored = None if key is None else cache.engine.store.queries.get(key, bounded=False)
         entry = None if stored is None else stored.entry
         if key is not None and entry is None:
@@ -59,23 +58,19 @@ def show(what: tuple[str, ...], body_alone: bool, as_json: bool, **settings: str
             return
         found = None if stored is None or entry is None else (cache.engine, stored, entry, now)
         if as_json:
-            _print_json(None if found is None else entry_details.as_document(*found), reference, entries)
+            _print_json(None if found is None else entry_details.as_document(*found), reference.title, entries)
             return
-        if entries is not None:
+        if entries:
             print_entries(entries)
         if found is not None and entry is not None:
-            if entries is not None:
+            if entries:
                 click.echo()
             print_rows(entry_details.rows(*found))
             click.echo()
             click.echo(pretty(entry.body))
 
 
-def _entries_of_title(cache: TMDBCache, reference: Reference) -> list[EntryInfo] | None:
-    """Return the entries of a title; None where the reference is none."""
-    media_type, tmdb_id = reference.media_type, reference.tmdb_id
-    if media_type is None or tmdb_id is None:
-        return None
+def _entries_of_title(cache: TMDBCache, media_type: str, tmdb_id: int | str) -> list[EntryInfo]:
     entries = list(cache.entries(media_type=media_type, tmdb_id=tmdb_id))
     if not entries:
         title = f"{media_type} {tmdb_id}"
@@ -92,17 +87,16 @@ def _why_missing(cache: TMDBCache, key: str, *, damaged: bool) -> str:
     return f"nothing is cached under {short(key)}{same_path_hint(cache, key) or '; ls lists what there is'}"
 
 
-def _print_json(document: dict[str, Any] | None, reference: Reference, entries: list[EntryInfo] | None) -> None:
-    def whole(document: dict[str, Any] | None) -> Any:
-        if entries is None:
-            return document
-        title = {"media_type": reference.media_type, "tmdb_id": reference.tmdb_id}
-        return {**title, "entries": [asdict(entry) for entry in entries], "details": document}
-
+def _print_json(document: dict[str, Any] | None, title: tuple[str, int | str] | None, entries: list[EntryInfo]) -> None:
+    shown = document
+    if title is not None:
+        shown = {"media_type": title[0], "tmdb_id": title[1], "entries": entries, "details": document}
     try:
-        echo_json(whole(document))
+        echo_json(shown)
     except RecursionError:  # the response nests too deeply
-        echo_json(whole(None if document is None else {**document, "data": None}))
+        if document is not None:
+            document["data"] = None
+        echo_json(shown)
 
 
 def _fail(text: str) -> NoReturn:

@@ -9,7 +9,7 @@ import click
 
 from ..errors import ConfigError
 from ..formatting import bytes_text, count_text, time_text
-from .options import common, open_cache
+from .options import Settings, common, open_cache
 from .output import console, echo_json
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _BAR = 20
 @click.option("--days", type=int, default=30, show_default=True, help="Number of days (UTC), including today.")
 @click.option("--plot", metavar="FILE", help="Also write a plot: FILE.png, .svg or .pdf.")
 @common
-def stats(days: int, plot: str | None, as_json: bool, **settings: str | None) -> None:
+def stats(days: int, plot: str | None, as_json: bool, settings: Settings) -> None:
     """Show what the cache has saved, over all programs, processes and machines.
 
     Each process adds its counts to MongoDB periodically and when it exits. Days

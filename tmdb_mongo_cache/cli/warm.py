@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..formatting import count_text
 from ..tmdb.endpoints import BY_ID
 from .exit_codes import resumable
-from .options import calls_tmdb, open_cache, pair
+from .options import Settings, calls_tmdb, open_cache, pair
 from .output import echo_json, print_counts, print_failures, progress_bar
 
 if TYPE_CHECKING:
@@ -41,11 +41,9 @@ def warm(
     separately: bool,
     language: str | None,
     params: tuple[str, ...],
-    rate: float,
-    connections: int,
-    base_url: str,
     as_json: bool,
-    **settings: str | None,
+    settings: Settings,
+    **connection: Any,
 ) -> None:
     """Fetch titles or people that are missing from the cache or stale.
 
@@ -72,7 +70,7 @@ def warm(
     with (
         resumable() as run,
         open_cache(settings) as cache,
-        Upstream(cache.engine, rate=rate, connections=connections, base_url=base_url) as upstream,
+        Upstream(cache.engine, **connection) as upstream,
         progress_bar() as progress,
     ):
         warmer = Warmer(
@@ -85,7 +83,7 @@ def warm(
             min_popularity=min_popularity,
             progress=progress,
         )
-        warmer.run(connections)
+        warmer.run()
     report = None if warmer is None else warmer.report
     if report is not None and (run.failure is None or any(report[1:-1])):  # all but total and seconds
         if as_json:
