@@ -168,3 +168,20 @@ def test_spellings(value: str, text: str, found: bool) -> None:
     assert contains(text, what) is found
     assert contains(text.encode(), what) is found
     assert contains(f"{'x' * 50} {text} {'y' * 50}", what) is found
+
+
+@pytest.mark.parametrize(
+    ("text", "low"),
+    [
+        ("A\0b", "ab"),
+        ("Ａb", "ab"),
+        ("%41b", "ab"),
+        ("a&amp;B", "a&b"),
+        ("\\u0041b", "ab"),
+        ("%2541", "a"),
+        ("aB", "ab"),
+    ],
+)
+def test_decoded_texts(text: str, low: str) -> None:
+    """A text in small letters, without escapes, NULs and letters of full width."""
+    assert decoded(text) == low

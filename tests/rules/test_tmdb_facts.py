@@ -109,6 +109,7 @@ def test_other_values(value: str) -> None:
         ("*/movie/***", "https://api.themoviedb.org/3/movie/550/credits", True),
         ("*/movie/550", "https://api.themoviedb.org/3/movie/550?language=de", True),
         ("movie", "https://api.themoviedb.org/3/movie/550", False),
+        ("tv/x", "https://api.themoviedb.org/3/movie/550?from=http://tv/x", True),
         ("*/movie/X", "https://api.themoviedb.org/3/movie/550", False),
         ("*/tv/*", "https://api.themoviedb.org/3/movie/550", False),
         ("*/movie/5?0", "https://api.themoviedb.org/3/movie/550", True),
