@@ -31,7 +31,7 @@ NOT_FED = {
                 "core.fetch.stale",
                 "core.flow.write",
                 "core.lookup.recall",
-                "integrations.requests.session_checks.builds_as_usual",
+                "integrations.requests.mock_detection.builds_as_usual",
                 "integrations.requests.response_builder.build_response",
             ),
             *(

@@ -30,7 +30,6 @@ from ...tmdb.call import Call
 from ...tmdb.transport_security import is_verified
 from . import mock_detection, response, tls_verification
 from .known_calls import LONGEST, Known, Pairs, forget, is_in_netrc, known_call, unverified_call
-from .session_checks import builds_as_usual
 
 __all__ = ["answer", "forget"]
 
@@ -92,12 +91,14 @@ def answer(
         mounts_are_usual = len(mounted) == 2 and "https://" in mounted and "http://" in mounted
         adapter = mounted[known.mount] if mounts_are_usual else session.get_adapter(call.url)
         usual = type(adapter) is HTTPAdapter and "send" not in adapter.__dict__ and not known.for_a_user
-        if mock_detection.is_mocked() or (not usual and _is_unusual(session, call)):
+        if mock_detection.is_mocked() or not mock_detection.builds_as_usual(adapter):
+            return None, None
+        if not usual and _is_unusual(session, call):
             return None, None
         if not follows:
             call = call._replace(request=call.request._replace(follows_redirects=False))
         result, begun = driver.begin(call, active.rules)
-        if result is None or result.entry is None or result.entry.history or not builds_as_usual(adapter):
+        if result is None or result.entry is None or result.entry.history:
             begun = begun or Begun(None, None, result)
             return None, Pending(active.engine, session, call, len(known.headers), begun)
         seconds = perf_counter() - started
@@ -181,4 +182,6 @@ def _pairs(params: Any) -> Pairs | None:
 
 def _items(headers: Any) -> Pairs | None:
     """Return headers as names and values; None if they are not of an expected type."""
-    return response.header_items(headers) if type(headers) in (CaseInsensitiveDict, dict) else None
+    if type(headers) is CaseInsensitiveDict:
+        return tuple(headers._store.values())  # items() makes a Python call for each
+    return tuple(headers.items()) if type(headers) is dict else None

@@ -43,7 +43,7 @@ _MOCK_PACKAGES = frozenset(
 _Session = session_class()
 _SESSION, _ADAPTER = vars(_Session), vars(HTTPAdapter)
 _POOL, _TLS_POOL = vars(HTTPConnectionPool), vars(HTTPSConnectionPool)
-_GET_ADAPTER = _SESSION["get_adapter"]
+_GET_ADAPTER, _BUILD = _SESSION["get_adapter"], HTTPAdapter.build_response
 _SENDING = frozenset({"add_headers", "request_url", "send"})
 """Methods in which an adapter of the program may change what is sent."""
 _MOST_STEPS = 100
@@ -114,6 +114,13 @@ def is_mocked() -> bool:
         mocked = _is_any_replaced(*found)
         _last_seen = (*found, mocked)
     return bool(mocked)
+
+
+def builds_as_usual(adapter: Any) -> bool:
+    """Return whether an adapter builds responses as requests' own does."""
+    kind = type(adapter)
+    built = kind.build_response if kind is HTTPAdapter else getattr(kind, "build_response", _BUILD)
+    return built is _BUILD and "build_response" not in adapter.__dict__
 
 
 def is_from_network(

@@ -226,11 +226,6 @@ def annotate(
     return response
 
 
-def header_items(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return names and values, as ``items()``, but for requests' own mapping without a Python call for each."""
-    return tuple(headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items())
-
-
 def add_status(headers: CaseInsensitiveDict[str], status: str) -> None:
     """Append our member to the Cache-Status header."""
     # RFC 9211 section 2: each cache appends its member.

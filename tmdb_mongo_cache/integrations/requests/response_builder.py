@@ -7,13 +7,14 @@ from typing import Any
 
 import requests
 from requests.adapters import BaseAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPResponse
 from urllib3._collections import HTTPHeaderDict
 
 from ...httpcache.models import Entry, Hop, Reply
+from .mock_detection import builds_as_usual
 from .raw_response import make_raw
-from .response import ADDED, Source, TMDBResponse, build, header_items, text
-from .session_checks import builds_as_usual
+from .response import ADDED, Source, TMDBResponse, build, text
 
 
 def build_response(
@@ -61,10 +62,11 @@ def _built_by(adapter: Any, found: TMDBResponse, *, unread: bool) -> requests.Re
 
 def to_reply(response: requests.Response, body: bytes) -> Reply:
     """Convert TMDB's response, with its decoded body, for the flow."""
+    headers = response.headers  # whose items() makes a Python call for each
     return Reply(
         status=response.status_code,
         reason=response.reason or "",
-        headers=dict(header_items(response.headers)),
+        headers=dict(headers._store.values() if type(headers) is CaseInsensitiveDict else headers.items()),
         body=body,
         native=response,
         url=text(response.url),

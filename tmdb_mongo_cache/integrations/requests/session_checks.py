@@ -9,7 +9,6 @@ from typing import Any
 
 import requests.sessions
 from requests import PreparedRequest
-from requests.adapters import HTTPAdapter
 
 from ..method_wrappers import is_ours, wrapped_by
 
@@ -42,7 +41,6 @@ _SESSION = session_class()
 MADE_FOR = in_use()
 """The classes of requests that this module, and those that import it, have imported."""
 
-_BUILD = HTTPAdapter.build_response
 _MODULE, _REQUEST = vars(requests.sessions), vars(PreparedRequest)
 
 
@@ -121,10 +119,3 @@ def requests_as_usual() -> bool:
     """Return whether ``Session.request`` is requests' own, with at most our wrapper on it."""
     found = vars(_SESSION).get("request")
     return is_own(wrapped_by(found) if is_ours(found) else found)
-
-
-def builds_as_usual(adapter: Any) -> bool:
-    """Return whether an adapter builds responses as requests' own does."""
-    kind = type(adapter)
-    built = kind.build_response if kind is HTTPAdapter else getattr(kind, "build_response", _BUILD)
-    return built is _BUILD and "build_response" not in adapter.__dict__
