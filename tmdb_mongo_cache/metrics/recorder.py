@@ -60,19 +60,19 @@ class Recorder:
             self._tell("miss", call.key, call.endpoint, "", 0, failed=True, seconds=seconds)
 
     def straight(self, endpoint: Endpoint, now: datetime, status: int, seconds: float) -> None:
-        """Record a call that was never the cache's business."""
+        """Record a call that bypassed the cache."""
         self._note(now.toordinal(), endpoint[0], "straight", 0, seconds)
         if self._on_event is not None:
             self._tell("straight", "", endpoint, "", status, seconds=seconds)
 
     def unanswered(self, endpoint: Endpoint, now: datetime) -> None:
-        """Record such a call that was not made, for ``offline`` forbids it."""
+        """Record a call that would bypass the cache and was not made, because ``offline`` forbids it."""
         self._note(now.toordinal(), endpoint[0], "unanswered", 0, 0.0)
         if self._on_event is not None:
             self._tell("unanswered", "", endpoint, "", 0)
 
     def by_itself(self, endpoint: str, now: datetime, seconds: float, *, failed: bool) -> None:
-        """Count a call that the cache made by itself, and past itself: nobody is told of it."""
+        """Count a call that the cache made by itself and that bypasses it; ``on_event`` is not called."""
         self._note(now.toordinal(), endpoint, _background(failed=failed), 0, seconds)
 
     def _note(self, day: int, endpoint: str | None, kind: str, size: int, seconds: float) -> None:

@@ -82,12 +82,11 @@ def _send(
         verify = options.get("verify", session.verify)
         verified = tls_verification.is_to_be_verified(session, responses.text(request.url), verify)
         pending = take_pending(engine, session, request)
-        if pending is not None and is_verified(pending.call.key) != verified:
+        if pending is not None and is_verified(pending.call.key) == verified:
+            call: Call | None = pending.call
+        else:
             pending = None
-        call = (
-            pending.call
-            if pending is not None
-            else classify(
+            call = classify(
                 request.method,
                 request.url,
                 request.headers or {},
@@ -97,7 +96,6 @@ def _send(
                 hosts=engine.hosts,
                 verified=verified,
             )
-        )
         if call is not None and limit is not None:
             call = limit(call)
     except Exception as error:  # noqa: BLE001  the cache must never make a program fail
