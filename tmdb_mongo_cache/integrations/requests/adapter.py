@@ -12,6 +12,7 @@ from typing import Any
 
 import requests
 from requests import PreparedRequest, Response, TooManyRedirects
+from requests.auth import AuthBase
 
 from ...config import overrides
 from ...context import Active, take_pending
@@ -27,7 +28,7 @@ from ...tmdb.transport_security import is_verified
 from . import cached_session, mock_detection, response_builder, session_checks, tls_verification
 from . import response as responses
 from .exchange import NoResponse, Original, RequestsExchange
-from .redirects import RedirectChanged, authenticates, finish, followed, next_request, response_hooks
+from .redirects import RedirectChanged, finish, followed, next_request
 
 logger = logging.getLogger("tmdb_mongo_cache")
 
@@ -78,7 +79,7 @@ def _send(
 ) -> Response:
     engine, rules = active.engine, active.rules
     try:
-        hooks = response_hooks(request)
+        hooks = _response_hooks(request)
         verify = options.get("verify", session.verify)
         verified = tls_verification.is_to_be_verified(session, responses.text(request.url), verify)
         pending = take_pending(engine, session, request)
@@ -105,7 +106,7 @@ def _send(
         return original(request, **options)
     exchange = RequestsExchange(session, request, original, options, call, hooked=bool(hooks))
     reason = call.bypass or mock_detection.bypass_reason(session, call.url, engine.hosts, call.request.appended)
-    if reason or rules.call_expire_after == DO_NOT_CACHE or authenticates(hooks):
+    if reason or rules.call_expire_after == DO_NOT_CACHE or _authenticates(hooks):
         return _send_without_cache(active, exchange, call._replace(bypass=reason))
     response = None
     try:
@@ -137,6 +138,17 @@ def _send(
     finally:
         exchange.release(response)
     return finish(session, request, response, options) if hooks else response
+
+
+def _response_hooks(request: PreparedRequest) -> list[Any]:
+    """Return the response hooks of a request, given in any form."""
+    hooks = (request.hooks or {}).get("response")
+    return [hooks] if callable(hooks) else list(hooks or ())
+
+
+def _authenticates(hooks: list[Any]) -> bool:
+    """Return whether a hook is part of an authentication (Digest), which must see every response."""
+    return any(isinstance(getattr(hook, "__self__", None), AuthBase) for hook in hooks)
 
 
 def _frames(error: BaseException) -> str:

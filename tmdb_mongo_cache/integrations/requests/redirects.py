@@ -12,7 +12,6 @@ from typing import Any
 
 import requests
 from requests import PreparedRequest, Response, TooManyRedirects
-from requests.auth import AuthBase
 from requests.cookies import extract_cookies_to_jar
 from requests.hooks import dispatch_hook
 from requests.utils import resolve_proxies
@@ -27,17 +26,6 @@ from .response_builder import build_response
 
 class RedirectChanged(Exception):
     """Raised if the session does not follow a redirect as it was followed when the response was stored."""
-
-
-def response_hooks(request: PreparedRequest) -> list[Any]:
-    """Return the response hooks of a request, given in any form."""
-    hooks = (request.hooks or {}).get("response")
-    return [hooks] if callable(hooks) else list(hooks or ())
-
-
-def authenticates(hooks: list[Any]) -> bool:
-    """Return whether a hook is part of an authentication (Digest), which must see every response."""
-    return any(isinstance(getattr(hook, "__self__", None), AuthBase) for hook in hooks)
 
 
 def followed(
