@@ -39,10 +39,9 @@ def _flush(counters: Counters, write: Write, within: float | None = None) -> Non
         counts = counters.unwritten()
         if counts and write(counts, within):
             counters.note_written(counts)
-    except CacheError as error:
-        logger.debug("the counts of this process are not in MongoDB yet: %s", error)
     except Exception as error:  # noqa: BLE001  nothing waits for it, and a thread of ours prints no traceback
-        logger.debug("the counts of this process are not in MongoDB yet: %s", type(error).__name__)
+        why = error if isinstance(error, CacheError) else type(error).__name__
+        logger.debug("the counts of this process are not in MongoDB yet: %s", why)
 
 
 class Flusher:

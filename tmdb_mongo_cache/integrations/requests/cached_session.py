@@ -58,7 +58,7 @@ def max_age(session: Any, request: PreparedRequest) -> float | None:
         if not _patch(actions):
             return _BYPASS
         library = sys.modules[actions.__module__]  # in every version
-        settings = getattr(session, "settings", session)  # attributes of the session before 0.9.3
+        settings = getattr(session, "settings", session)  # attributes of the session before 1.0
         wanted = library.get_url_expiration(request.url, settings.urls_expire_after)
         wanted = settings.expire_after if wanted is None else wanted
         off = getattr(settings, "disabled", False) or getattr(session, "_disabled", False)
