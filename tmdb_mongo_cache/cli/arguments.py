@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from ..errors import ConfigError
 from ..tmdb import endpoint_names, urls
-from ..tmdb.cache_key import KEY_LENGTH, START, is_of_tmdb
+from ..tmdb.cache_key import KEY_LENGTH, START, is_of_tmdb, key_of_url
 from ..tmdb.hosts import BASE_URL, HOST, OWN_HOSTS
 
 if TYPE_CHECKING:
@@ -72,11 +72,9 @@ def parse_reference(cache: TMDBCache, words: tuple[str, ...]) -> Reference:
     if len(words) == 2 and words[0] in endpoint_names.MEDIA_TYPES and words[1] and endpoint_names.is_text(words[1]):
         return Reference(title=(words[0], endpoint_names.normalise_id(words[1])))
     word = _one_word(words, _REFERENCE_EXPECTED)
-    if _OTHER_KEY.fullmatch(word):
-        return Reference(key=word)
-    digest = _digest_key(word)
-    if digest is not None:
-        return Reference(key=digest)
+    key = word if _OTHER_KEY.fullmatch(word) else _digest_key(word)
+    if key is not None:
+        return Reference(key=key)
     url = _with_scheme(cache, word)
     if not re.match("https?://", url, re.IGNORECASE):
         raise click.UsageError(_REFERENCE_EXPECTED)
@@ -132,8 +130,6 @@ def _with_scheme(cache: TMDBCache, word: str) -> str:
 
 
 def _by_url(cache: TMDBCache, url: str) -> Reference:
-    from ..tmdb.cache_key import key_of_url
-
     key = key_of_url(url, hosts=cache.engine.hosts)
     if key is None:
         known = ", ".join(sorted({*OWN_HOSTS, *cache.engine.hosts}))

@@ -41,6 +41,9 @@ def start(as_json: bool) -> None:
     If it is already running, it is kept running from now on. After a crash the
     next program starts it again, and the last one to exit stops it.
     """
+    from ..config import mask
+    from ..mongo.client import resolve_uri
+
     found = _server()
     was_kept = found.is_kept
     started = found.keep()
@@ -49,13 +52,6 @@ def start(as_json: bool) -> None:
         return
     text = "has been started" if started else "is already running" if was_kept else "is already running, and now stays"
     click.echo(f"the embedded MongoDB {text} (process {found.pid}); 'tmdb-mongo-cache server stop' stops it")
-    _note_another_uri()
-
-
-def _note_another_uri() -> None:
-    from ..config import mask
-    from ..mongo.client import resolve_uri
-
     uri = resolve_uri(None)
     if uri != "embedded":
         click.echo(f"note: programs use {mask(uri)} instead, unless TMDB_CACHE_URI=embedded is set for them", err=True)

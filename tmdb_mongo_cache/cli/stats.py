@@ -88,39 +88,38 @@ def _show(report: UsageReport) -> None:
     shown.print(_endpoints(report))
 
 
-def _days(report: UsageReport) -> Table:
-    from rich.bar import Bar
+def _table(name: str, *numbers: str) -> Table:
     from rich.table import Table
 
-    table = Table("day", box=None, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("calls", justify="right")
-    table.add_column("saved", justify="right")
-    table.add_column("", width=_BAR)
-    table.add_column("time", justify="right")
+    table = Table(name, box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for number in numbers:
+        table.add_column(number, justify="right")
+    return table
+
+
+def _days(report: UsageReport) -> Table:
+    from rich.bar import Bar
+
+    table = _table("day", "calls", "saved", "", "time")
+    table.columns[3].width = _BAR
     most = max((usage.calls for _, usage in report.days), default=1) or 1
     for day, usage in report.days:
         bar = Bar(most, 0, usage.calls_saved, width=_BAR, color="green")
-        table.add_row(f"{day}", f"{usage.calls}", f"{usage.calls_saved}", bar, _time(usage))
+        time = time_text(usage.seconds_saved) if usage.seconds_saved > 0 else ""
+        table.add_row(f"{day}", f"{usage.calls}", f"{usage.calls_saved}", bar, time)
     return table
 
 
 def _endpoints(report: UsageReport) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table("endpoint", box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("calls", "hits", "stale", "fetched", "saved"):
-        table.add_column(name, justify="right")
+    table = _table("endpoint", "calls", "hits", "stale", "fetched", "saved")
     for name, usage in report.endpoints[:_MOST_ENDPOINTS]:
         row = (usage.calls, usage.hits, usage.stale, usage.misses)
         table.add_row(escape(name), *(f"{number}" for number in row), _percent(usage))
     if len(report.endpoints) > _MOST_ENDPOINTS:
         table.add_row(f"and {len(report.endpoints) - _MOST_ENDPOINTS} more (--json has all)")
     return table
-
-
-def _time(usage: Usage) -> str:
-    return time_text(usage.seconds_saved) if usage.seconds_saved > 0 else ""
 
 
 def _percent(usage: Usage) -> str:

@@ -108,13 +108,7 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    engine: Engine,
-    url: str,
-    params: Any = None,
-    *,
-    method: str = "GET",
-    headers: Mapping[str, str] | None = None,
-    verify: bool = True,
+    engine: Engine, url: str, params: Any, *, method: str, headers: Mapping[str, str] | None, verify: bool
 ) -> Explanation:
     """Explain a call to a cache; see :meth:`~tmdb_mongo_cache.TMDBCache.explain`."""
     given: CaseInsensitiveDict[str] = CaseInsensitiveDict(headers or {})

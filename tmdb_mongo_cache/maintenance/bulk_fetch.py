@@ -102,7 +102,7 @@ class BulkFetcher:
                     self._count(in_flight.pop(future), *future.result())
             self._report_progress(total)
         except BaseException:
-            self._upstream.stop()
+            self._upstream.throttle.stop()
             # What is in flight will be stored, and is not fetched again by the next run.
             for future, target in in_flight.items():
                 if not future.cancel():
@@ -111,7 +111,7 @@ class BulkFetcher:
             raise
 
     def _report_progress(self, total: int) -> None:
-        activity = "waiting: TMDB limits the rate" if self._upstream.is_rate_limited else "fetching"
+        activity = "waiting: TMDB limits the rate" if self._upstream.throttle.is_limited else "fetching"
         self._progress(activity, self.counts.total(), total)
 
     def _fetch(self, url: str) -> tuple[Status, str]:

@@ -12,7 +12,7 @@ from ..errors import StoreError, UpstreamError
 from ..formatting import Progress
 from ..tmdb import change_feed
 from ..tmdb.cache_key import parts_of
-from ..tmdb.change_feed import KINDS, LAST_PAGE, Mark
+from ..tmdb.change_feed import KINDS, LAST_PAGE
 from .bulk_fetch import BulkFetcher, Status, Target
 from .tmdb_client import ParamsRejected, Upstream
 
@@ -152,7 +152,9 @@ class ChangeFollower:
         now = self._store.now()
         marks, note = change_feed.marks(day, ids, seen, now, complete=failure is None)
         for mark in marks:
-            self._mark(kind, mark)
+            for first in range(0, len(mark.ids), _BATCH):
+                batch = mark.ids[first : first + _BATCH]
+                self._add(stale=self._store.invalidation.expire_titles(kind, batch, mark.before, utcnow()))
         if not whole and change_feed.is_over(day, now):
             logger.warning("%s: TMDB lists only a part of the changes of %s; all entries become stale", kind, day)
             self._add(stale=self._store.invalidation.expire_all(kind, change_feed.known_after(day, now), utcnow()))
@@ -196,11 +198,6 @@ class ChangeFollower:
             return self._upstream.json(path, change_feed.params(day, page))
         except ParamsRejected:
             return self._upstream.json(path, change_feed.params(day, page, alone=True))
-
-    def _mark(self, kind: str, mark: Mark) -> None:
-        for first in range(0, len(mark.ids), _BATCH):
-            batch = mark.ids[first : first + _BATCH]
-            self._add(stale=self._store.invalidation.expire_titles(kind, batch, mark.before, utcnow()))
 
     def _add(self, *, stale: int = 0, unknown: int = 0) -> None:
         report = self.report

@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 
 def invalidate(
-    engine: Engine,
-    url: str | None = None,
-    *,
-    params: Any = None,
-    key: str | None = None,
-    media_type: str | None = None,
-    tmdb_id: int | str | None = None,
+    engine: Engine, url: str | None, *, params: Any, key: str | None, media_type: str | None, tmdb_id: int | str | None
 ) -> int:
     """Delete the entries of a call or of a title; see :meth:`~tmdb_mongo_cache.TMDBCache.invalidate`."""
     is_title = media_type is not None and tmdb_id is not None
@@ -55,7 +49,7 @@ def clear(engine: Engine) -> int:
     return _delete(engine, {}, memory.forget_everything)
 
 
-def purge(engine: Engine, *, everything: bool = False) -> int:
+def purge(engine: Engine, *, everything: bool) -> int:
     """Delete what must no longer be stored; see :meth:`~tmdb_mongo_cache.TMDBCache.purge`."""
     try:
         return engine.store.purge(utcnow(), everything=everything)

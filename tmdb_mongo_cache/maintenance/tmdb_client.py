@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -108,7 +107,7 @@ class Upstream:
         timeout = max(float(engine.config.store_timeout), _STORE_TIMEOUT)  # type: ignore[arg-type]
         self._driver = SyncDriver(engine.config.changed(store_timeout=timeout, memory_ttl=0), self._recorder)
         self._limiter = Limiter(limit)
-        self._throttle = Throttle()
+        self.throttle = Throttle()
         self._lock = threading.Lock()
         self.connections, self.calls = connections, 0
 
@@ -127,9 +126,7 @@ class Upstream:
     def __enter__(self) -> Upstream:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._limiter.close()
         self._session.close()
         if self._recorder.flusher is not None:
@@ -145,15 +142,6 @@ class Upstream:
     def can_write(self) -> bool:
         """Whether MongoDB accepts writes, as far as is known."""
         return self._driver.store.takes_writes
-
-    def stop(self) -> None:
-        """Start no more calls."""
-        self._throttle.stop()
-
-    @property
-    def is_rate_limited(self) -> bool:
-        """Whether calls wait because TMDB limits the rate."""
-        return self._throttle.is_limited
 
     def url(self, path: str, query: str = "") -> str:
         """Return the URL of a path at TMDB, without the API key."""
@@ -189,7 +177,7 @@ class Upstream:
         """Request JSON from TMDB, past the cache, with retries.
 
         Raises:
-            Stopped: :meth:`stop` was called.
+            Stopped: :meth:`.Throttle.stop` was called.
             UpstreamError: TMDB failed repeatedly, or rejects the call.
         """
         request = self._session.prepare_request(requests.Request("GET", self.url(path), params=dict(params)))
@@ -221,7 +209,7 @@ class Upstream:
             pause = pause_at_limit(attempt, retry_after(headers, utcnow()))
             if attempt == _ATTEMPTS or pause > _LONGEST_PAUSE:
                 break
-            self._throttle.sleep(pause)
+            self.throttle.sleep(pause)
         raise UpstreamError(f"TMDB failed for {path} ({why}); run the command again to resume")
 
     def _environment(self, request: PreparedRequest) -> dict[str, Any]:
@@ -239,18 +227,18 @@ class Upstream:
             may_send = False
             response = self._send(request, **options)
             if response.status_code == 429:
-                self._throttle.limit.met(retry_after(response.headers, utcnow()))
+                self.throttle.limit.met(retry_after(response.headers, utcnow()))
                 raise _Limited
-            self._throttle.limit.passed()
+            self.throttle.limit.passed()
             return response
 
         return send
 
     def _wait_for_rate_limit(self) -> None:
-        self._throttle.wait_for_limit()
+        self.throttle.wait_for_limit()
         while not self._limiter.try_acquire("tmdb", timeout=_POLL):
-            self._throttle.wait_for_limit()
-        self._throttle.wait_for_limit()
+            self.throttle.wait_for_limit()
+        self.throttle.wait_for_limit()
 
     def _send(self, request: PreparedRequest, **options: Any) -> Response:
         """Send, without the cache that may be installed in this process."""

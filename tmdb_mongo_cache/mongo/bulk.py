@@ -186,15 +186,12 @@ def _seen_of(raw: RawBSONDocument) -> tuple[str | None, Seen]:
         document: Mapping[str, Any] = bson.decode(bytes(raw.raw), _CODEC)
     except UNREADABLE:
         return None, Seen({}, None, None)
-    times = [document.get(name) for name in ("timestamp", "validated_at")]
-    moments = [value for value in times if isinstance(value, datetime)]
-    is_entry = document.get("schema") == SCHEMA and isinstance(times[0], datetime)
+    times = {name: document.get(name) for name in ("timestamp", "validated_at")}
+    moments = [value for value in times.values() if isinstance(value, datetime)]
+    is_entry = document.get("schema") == SCHEMA and isinstance(times["timestamp"], datetime)
     purge = document.get("purge_at")
-    return document["_id"], Seen(
-        dict(zip(("timestamp", "validated_at"), times, strict=True)),
-        max(moments) if is_entry else None,
-        purge if isinstance(purge, datetime) else None,
-    )
+    fetched = max(moments) if is_entry else None
+    return document["_id"], Seen(times, fetched, purge if isinstance(purge, datetime) else None)
 
 
 def entry_of(document: Mapping[str, Any]) -> Copy | None:

@@ -15,7 +15,7 @@ from ..core.settings import Policy
 from ..errors import ConfigError
 from ..formatting import Progress
 from ..httpcache import json_body
-from ..httpcache.models import Reply
+from ..httpcache.models import Entry, Reply
 from ..mongo.bulk import BulkAccess, Copy, Item, Seen, entry_of, item_of
 from ..mongo.document import LARGEST
 from . import file_format, validation
@@ -135,12 +135,8 @@ class Importer:
 
     def _store(self, batch: Mapping[str, tuple[int, Copy]]) -> None:
         now, bulk = utcnow(), BulkAccess(self._engine.store)
-        wanted: dict[str, tuple[int, Copy]] = {}
-        for key, (number, copy) in batch.items():
-            if file_format.is_past(file_format.recorded(copy.entry) if self._recording else copy.entry, now):
-                self._skipped += 1
-            else:
-                wanted[key] = (number, copy)
+        wanted = {key: line for key, line in batch.items() if not self._is_past(line[1].entry, now)}
+        self._skipped += len(batch) - len(wanted)
         items: dict[str, Item] = {}
         written = 0
         try:
@@ -160,6 +156,9 @@ class Importer:
             self._engine.core.forget_in_flight()
         self._imported += written
         self._kept += len(wanted) - written
+
+    def _is_past(self, entry: Entry, now: datetime) -> bool:
+        return file_format.is_past(file_format.recorded(entry) if self._recording else entry, now)
 
     def _make_items(
         self, keys: Iterable[str], wanted: dict[str, tuple[int, Copy]], items: dict[str, Item], now: datetime

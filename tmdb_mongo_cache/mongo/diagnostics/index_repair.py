@@ -55,10 +55,12 @@ def check(
         return
     for model in models:
         wanted = model.document
-        if any(_works_as(wanted, one) for one in there):
+        if any(_key(one) == _key(wanted) and _options(one) == _options(wanted) for one in there):
             continue
         ours = next((one for one in there if one["name"] == wanted["name"] and _key(one) == _key(wanted)), None)
-        others = [one for one in there if one is not ours and _meets(wanted, one)]
+        others = [
+            one for one in there if one is not ours and (one["name"] == wanted["name"] or _key(one) == _key(wanted))
+        ]
         found = IndexCheck(
             collection.name,
             wanted["name"],
@@ -118,27 +120,17 @@ def _is_changed(collection: Collection[dict[str, Any]], wanted: Mapping[str, Any
 def _replace(collection: Collection[dict[str, Any]], model: IndexModel, ours: Mapping[str, Any]) -> None:
     with pymongo.timeout(_ONE):
         collection.drop_index(ours["name"])
-    made = False
     try:
         collection.create_indexes([model])  # however long it takes, now that there is none
-        made = True
-    finally:
-        if not made:
-            before = {name: value for name, value in ours.items() if name != "ns"}
-            with suppress(PyMongoError):
-                collection.database.command("createIndexes", collection.name, indexes=[before])
-
-
-def _meets(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    return bool(found["name"] == wanted["name"]) or _key(found) == _key(wanted)
+    except BaseException:
+        before = {name: value for name, value in ours.items() if name != "ns"}
+        with suppress(PyMongoError):
+            collection.database.command("createIndexes", collection.name, indexes=[before])
+        raise
 
 
 def _key(index: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(name, int(way) if isinstance(way, int | float) else way) for name, way in index["key"].items()]
-
-
-def _works_as(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    return _key(wanted) == _key(found) and _options(wanted) == _options(found)
 
 
 def _options(index: Mapping[str, Any]) -> dict[str, Any]:
