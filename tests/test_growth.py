@@ -138,8 +138,7 @@ NOT_FED = {
     ),
     **dict.fromkeys(
         [
-            *("cli.options.open_cache", "cli.options.read_settings"),
-            *("cli.options.variables", "activation.run.command_line", "activation.run.environment"),
+            *("activation.run.command_line", "activation.run.environment"),
             *("activation.run.run", "environment.read_environment", "environment.report_unknown_variables"),
             *("mongo.client.check_uri", "mongo.client.resolve_uri", "mongo.embedded.paths.open_private"),
             *("testing.databases.scratch", "transfer.importer.entry_lines", "transfer.importer.opened"),

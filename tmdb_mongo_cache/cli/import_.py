@@ -54,12 +54,10 @@ def _print_report(report: ImportReport, as_json: bool) -> None:
         echo_json({**report._asdict(), "refused": refused})
         return
     print_counts(
-        (
-            (report.imported, "imported"),
-            (report.kept, "already cached"),
-            (report.skipped, "past their time (stale_if_error, or six months)"),
-            (len(report.refused) + report.unlisted, "refused"),
-        )
+        (report.imported, "imported"),
+        (report.kept, "already cached"),
+        (report.skipped, "past their time (stale_if_error, or six months)"),
+        (len(report.refused) + report.unlisted, "refused"),
     )
     for number, why in report.refused[:MOST_LISTED]:
         click.echo(f"line {number}: {why}", err=True)

@@ -12,7 +12,6 @@ from .arguments import EndpointName
 from .options import Settings, common, open_cache, seconds
 from .output import echo_json, print_entries
 
-_LIMIT = 50
 _MOST = 10**9
 
 
@@ -39,7 +38,7 @@ _MOST = 10**9
 @click.option(
     "--limit",
     type=click.IntRange(0, _MOST),
-    default=_LIMIT,
+    default=50,
     show_default=True,
     help="Responses per page; 0 for all.",
 )

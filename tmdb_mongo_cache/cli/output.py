@@ -160,7 +160,7 @@ def _printable(key: str) -> str:
     return key if key.isprintable() else key.encode("unicode_escape").decode()
 
 
-def print_counts(counts: Iterable[tuple[int, str]]) -> None:
+def print_counts(*counts: tuple[int, str]) -> None:
     """Print numbers, each with what it counts."""
     for number, text in counts:
         click.echo(f"{number:>9} {text}")

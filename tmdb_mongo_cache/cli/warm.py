@@ -95,13 +95,11 @@ def warm(
 
 def _print_report(report: WarmReport) -> None:
     print_counts(
-        (
-            (report.fetched, "fetched"),
-            (report.confirmed, "revalidated"),
-            (report.fresh, "already fresh"),
-            (report.missing, "not known to TMDB"),
-            (len(report.failed), "failed"),
-        )
+        (report.fetched, "fetched"),
+        (report.confirmed, "revalidated"),
+        (report.fresh, "already fresh"),
+        (report.missing, "not known to TMDB"),
+        (len(report.failed), "failed"),
     )
     click.echo(f"{report.calls:>9} {count_text(report.calls, 'call').partition(' ')[2]} in {report.seconds:.1f} s")
     print_failures(report.failed)

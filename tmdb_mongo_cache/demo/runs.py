@@ -18,7 +18,6 @@ from ..cache import TMDBCache
 from ..config import CacheConfig
 from ..environment import PREFIX
 from ..errors import CacheError
-from ..mongo.connection import Connection
 from ..tmdb.redaction import redact
 
 SCRIPT = files(__package__) / "legacy_script.py"
@@ -75,7 +74,7 @@ def run_twice(uri: str) -> Result:
     real = bool(os.environ.get("TMDB_API_KEY"))
     # A collection of its own, as two demos may run at the same time.
     config = CacheConfig(uri=uri, database=DATABASE, collection=f"run_{os.getpid()}")
-    with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _empty_collection(config):
+    with TMDBCache(config) as cache, _upstream(cache, real=real) as (env, count), _empty_collection(cache):
         env = {**env, f"{PREFIX}URI": uri, f"{PREFIX}DATABASE": DATABASE, f"{PREFIX}COLLECTION": config.collection}
         if is_archive():
             env["PYTHONPATH"] = os.pathsep.join(filter(None, [ROOT, env.get("PYTHONPATH")]))
@@ -84,12 +83,11 @@ def run_twice(uri: str) -> Result:
 
 
 @contextmanager
-def _empty_collection(config: CacheConfig) -> Iterator[None]:
+def _empty_collection(cache: TMDBCache) -> Iterator[None]:
     """Drop the collection before and after the runs."""
-    connection = Connection(config)
 
     def drop() -> None:
-        with connection.operation(bounded=False) as collection:
+        with cache.engine.store.connection.operation(bounded=False) as collection:
             collection.drop()
 
     drop()
@@ -97,7 +95,6 @@ def _empty_collection(config: CacheConfig) -> Iterator[None]:
         yield
     finally:
         drop()
-        connection.close()
 
 
 @contextmanager

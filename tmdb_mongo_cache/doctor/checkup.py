@@ -11,7 +11,9 @@ from functools import partial
 from ..engine import Engine
 from ..errors import StoreError, StoreUnavailable
 from ..mongo.client import where as place_of
-from ..mongo.diagnostics.collection import Ages, Contents, Sizes
+from ..mongo.connection import Connection
+from ..mongo.diagnostics import collection as contents
+from ..mongo.diagnostics.collection import Ages, Sizes
 from ..mongo.diagnostics.connection import TIMEOUT, Health, Server, Trouble
 from ..mongo.diagnostics.permissions import rights
 from ..mongo.embedded.binary import VARIABLE, version_of
@@ -58,15 +60,15 @@ def examine(engine: Engine, *, mend: bool) -> tuple[Verdict, ...]:
     if trouble is not None:
         return (*found, _trouble(trouble, where))
     found.append(Verdict("connection", "ok", f"{where} responds"))
-    contents, told = Contents(store.connection), float(engine.config.store_timeout)  # type: ignore[arg-type]
+    told = float(engine.config.store_timeout)  # type: ignore[arg-type]
     missing: list[str] = []
     checks: dict[str, Callable[[], Iterator[Verdict]]] = {
         "server": lambda: _server(health, where),
         "rights": lambda: _rights(store, missing, engine.config.database),
         "latency": lambda: iter([verdicts.latency(health.round_trips(), told)]),
-        "indexes": lambda: _indexes(contents, engine.config.database, mend=mend),
+        "indexes": lambda: _indexes(store.connection, engine.config.database, mend=mend),
         "expiry": lambda: _expiry(health),
-        "size": lambda: _documents(contents, f"{engine.config.database}.{engine.config.collection}"),
+        "size": lambda: _documents(store.connection, f"{engine.config.database}.{engine.config.collection}"),
         "disk": lambda: _disk(where),
     }
     for name, check in checks.items():
@@ -127,8 +129,8 @@ def _rights(store: MongoStore, missing: list[str], database: str) -> Iterator[Ve
     yield verdicts.rights(found.missing, found.anonymous, database)
 
 
-def _indexes(contents: Contents, database: str, *, mend: bool) -> Iterator[Verdict]:
-    found = contents.check_indexes(repair=mend)
+def _indexes(connection: Connection, database: str, *, mend: bool) -> Iterator[Verdict]:
+    found = contents.check_indexes(connection, repair=mend)
     if not found:
         yield Verdict("indexes", "ok", "all exist, or will with the first response that is stored")
         return
@@ -153,8 +155,8 @@ def _disk(where: str) -> Iterator[Verdict]:
         yield verdicts.disk(shutil.disk_usage(shared_server().folder).free)
 
 
-def _documents(contents: Contents, where: str) -> Iterator[Verdict]:
-    sizes, ages = contents.sizes(), contents.ages(datetime.now(timezone.utc))
+def _documents(connection: Connection, where: str) -> Iterator[Verdict]:
+    sizes, ages = contents.sizes(connection), contents.ages(connection, datetime.now(timezone.utc))
     yield _size(sizes, ages, where)
     if ages is None:
         yield Verdict(

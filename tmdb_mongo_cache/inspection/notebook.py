@@ -21,10 +21,8 @@ def of_cache(engine: Engine, stats: CacheStats) -> str:
     rows += [
         (name, repr(getattr(config, name)))
         for name in type(config).__dataclass_fields__
-        if name not in ("uri", "client", "database", "collection", "on_event", "urls_expire_after")
+        if name not in ("uri", "client", "database", "collection", "on_event")
         and getattr(config, name) != getattr(plain, name)
     ]
-    if config.urls_expire_after:
-        rows.append(("urls_expire_after", repr(config.urls_expire_after)))
     state = "closed" if engine.closed else "this process"
     return html_table("TMDBCache", (), rows) + html_table(f"Calls ({state})", (), stats.rows())

@@ -98,7 +98,6 @@ class Warmer:
 
     def run(self) -> WarmReport:
         """Fetch what is missing or stale; raises as :meth:`.BulkFetcher.run` does."""
-        self._began = monotonic()
         self._fetcher.run(self._targets(), len(self._ids) * len(self._calls))
         return self.report
 

@@ -56,7 +56,7 @@ class Exporter:
     ) -> None:
         if media_type is not None and media_type not in BY_ID:
             raise ConfigError(f"media_type must be one of {', '.join(BY_ID)}, not {media_type!r}")
-        self._engine = engine
+        self._engine, self._bulk = engine, BulkAccess(engine.store)
         self._type = media_type
         self._progress = progress
         self._notice, self._warn = notice or logger.info, notice or logger.warning
@@ -79,7 +79,7 @@ class Exporter:
         """
         target = partial_file.target_of(path, force=force)
         part = target.with_name(f"{target.name}.part")
-        identity = BulkAccess(self._engine.store).identity()
+        identity = self._bulk.identity()
         with partial_file.writable(path), partial_file.exclusive(part) as file:
             partial = partial_file.resume(file, part, self._header(identity), known=identity is not None)
             if partial is not None:
@@ -106,7 +106,7 @@ class Exporter:
             OSError: it cannot be written.
             StoreError: MongoDB failed.
         """
-        stream.write(self._header(BulkAccess(self._engine.store).identity()))
+        stream.write(self._header(self._bulk.identity()))
         self._write(stream, None)
         stream.flush()
 
@@ -117,10 +117,10 @@ class Exporter:
         )
 
     def _write(self, file: BinaryIO, after: str | None) -> None:
-        bulk, progress = BulkAccess(self._engine.store), self._progress
-        total = bulk.count(self._type) if progress is not None else 0
+        progress = self._progress
+        total = self._bulk.count(self._type) if progress is not None else 0
         try:
-            for copy in bulk.read(after, self._type):
+            for copy in self._bulk.read(after, self._type):
                 why = why_left_out(copy, self._engine.hosts)
                 if why:
                     self.reasons[why] += 1

@@ -1,4 +1,4 @@
-"""The collection: indexes, sizes, times, documents of other programs."""
+"""The collection: indexes, sizes, times, documents of other programs; every function may raise ``StoreError``."""
 
 from __future__ import annotations
 
@@ -44,55 +44,51 @@ class Ages(NamedTuple):
     other_schema: int
 
 
-class Contents:
-    """Measures what one cache has stored; every method may raise ``StoreError``."""
+def check_indexes(connection: Connection, *, repair: bool) -> tuple[IndexCheck, ...]:
+    """Compare the indexes with ours, in the collections that exist, and make those that are not right."""
+    found: list[IndexCheck] = []
+    with connection.operation(bounded=False) as entries:
+        with pymongo.timeout(_ONE):
+            names = set(entries.database.list_collection_names(authorizedCollections=True))
+        for collection, models in ((entries, INDEXES), (beside(entries, leases.BESIDE), (leases.INDEX,))):
+            if collection.name in names:
+                found += check(collection, models, repair=repair)
+    return tuple(found)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
 
-    def check_indexes(self, *, repair: bool) -> tuple[IndexCheck, ...]:
-        """Compare the indexes with ours, in the collections that exist, and make those that are not right."""
-        found: list[IndexCheck] = []
-        with self._connection.operation(bounded=False) as entries:
-            with pymongo.timeout(_ONE):
-                names = set(entries.database.list_collection_names(authorizedCollections=True))
-            for collection, models in ((entries, INDEXES), (beside(entries, leases.BESIDE), (leases.INDEX,))):
-                if collection.name in names:
-                    found += check(collection, models, repair=repair)
-        return tuple(found)
-
-    def sizes(self) -> Sizes | None:
-        """Return how much there is; None where the user lacks the right."""
-        with self._connection.operation(bounded=False) as collection, pymongo.timeout(_ONE):
-            try:
-                said = collection.database.command("collStats", collection.name)
-            except OperationFailure as error:
-                if not is_forbidden(error):
-                    raise
-                return None
-        fields = ("count", "size", "storageSize", "totalIndexSize")
-        return Sizes(*(int(said.get(name, 0)) for name in fields))
-
-    def ages(self, now: datetime) -> Ages | None:
-        """Count documents with wrong times; None where that takes too long."""
-        is_date = {name: {"$eq": [{"$type": f"${name}"}, "date"]} for name in ("timestamp", "purge_at")}
-        has_key = [{"$and": [{"$gte": ["$_id", first]}, {"$lt": ["$_id", end]}]} for first, end in OF_TMDB_ITSELF]
-        ours = {"$or": [{"$ne": [{"$type": "$schema"}, "missing"]}, *has_key]}
-        too_old = {"$or": [{"$not": [is_date["timestamp"]]}, {"$lte": ["$timestamp", now - LONGEST - _SLACK]}]}
-        longest = int((LONGEST + _SLACK).total_seconds() * 1000)
-        too_late = {"$gt": [{"$subtract": ["$purge_at", "$timestamp"]}, longest]}
-        endless = {"$cond": [too_old, False, {"$cond": [is_date["purge_at"], too_late, True]}]}
-        overdue = {"$and": [is_date["purge_at"], {"$lte": ["$purge_at", now - _SLACK]}]}
-        other = {"$ne": ["$schema", SCHEMA]}
-        counts = {"too_old": too_old, "without_end": endless, "overdue": overdue, "other_schema": other}
-        group: dict[str, Any] = {"_id": None, "foreign": {"$sum": {"$cond": [ours, 0, 1]}}}
-        group |= {name: {"$sum": {"$cond": [ours, {"$cond": [what, 1, 0]}, 0]}} for name, what in counts.items()}
-        fields = {"timestamp": 1, "purge_at": 1, "schema": 1}
-        with self._connection.operation(bounded=False) as collection, pymongo.timeout(_SCAN):
-            try:
-                said = next(iter(collection.aggregate([{"$project": fields}, {"$group": group}])), {})
-            except OperationFailure as error:
-                if error.timeout:
-                    return None
+def sizes(connection: Connection) -> Sizes | None:
+    """Return how much there is; None where the user lacks the right."""
+    with connection.operation(bounded=False) as collection, pymongo.timeout(_ONE):
+        try:
+            said = collection.database.command("collStats", collection.name)
+        except OperationFailure as error:
+            if not is_forbidden(error):
                 raise
-        return Ages(*(int(said.get(name, 0)) for name in Ages._fields))
+            return None
+    fields = ("count", "size", "storageSize", "totalIndexSize")
+    return Sizes(*(int(said.get(name, 0)) for name in fields))
+
+
+def ages(connection: Connection, now: datetime) -> Ages | None:
+    """Count documents with wrong times; None where that takes too long."""
+    is_date = {name: {"$eq": [{"$type": f"${name}"}, "date"]} for name in ("timestamp", "purge_at")}
+    has_key = [{"$and": [{"$gte": ["$_id", first]}, {"$lt": ["$_id", end]}]} for first, end in OF_TMDB_ITSELF]
+    ours = {"$or": [{"$ne": [{"$type": "$schema"}, "missing"]}, *has_key]}
+    too_old = {"$or": [{"$not": [is_date["timestamp"]]}, {"$lte": ["$timestamp", now - LONGEST - _SLACK]}]}
+    longest = int((LONGEST + _SLACK).total_seconds() * 1000)
+    too_late = {"$gt": [{"$subtract": ["$purge_at", "$timestamp"]}, longest]}
+    endless = {"$cond": [too_old, False, {"$cond": [is_date["purge_at"], too_late, True]}]}
+    overdue = {"$and": [is_date["purge_at"], {"$lte": ["$purge_at", now - _SLACK]}]}
+    other = {"$ne": ["$schema", SCHEMA]}
+    counts = {"too_old": too_old, "without_end": endless, "overdue": overdue, "other_schema": other}
+    group: dict[str, Any] = {"_id": None, "foreign": {"$sum": {"$cond": [ours, 0, 1]}}}
+    group |= {name: {"$sum": {"$cond": [ours, {"$cond": [what, 1, 0]}, 0]}} for name, what in counts.items()}
+    fields = {"timestamp": 1, "purge_at": 1, "schema": 1}
+    with connection.operation(bounded=False) as collection, pymongo.timeout(_SCAN):
+        try:
+            said = next(iter(collection.aggregate([{"$project": fields}, {"$group": group}])), {})
+        except OperationFailure as error:
+            if error.timeout:
+                return None
+            raise
+    return Ages(*(int(said.get(name, 0)) for name in Ages._fields))

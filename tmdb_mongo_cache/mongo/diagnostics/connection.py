@@ -11,13 +11,7 @@ from typing import Any, Literal, NamedTuple
 import pymongo
 from pymongo import MongoClient
 from pymongo.collection import Collection
-from pymongo.errors import (
-    ConfigurationError,
-    ConnectionFailure,
-    NetworkTimeout,
-    OperationFailure,
-    ProtocolError,
-)
+from pymongo.errors import ConfigurationError, ConnectionFailure, NetworkTimeout, OperationFailure, ProtocolError
 
 from ...config import CacheConfig
 from ...errors import CacheError, ConfigError, EmbeddedServerError, StoreError
