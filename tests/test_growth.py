@@ -150,7 +150,7 @@ NOT_FED = {
         [
             *("formatting.html_table", "cli.output.echo_json", "cli.output.json_text"),
             *("cli.output.confirm", "cli.output.status"),
-            *("cli.output.lines_of", "cli.output.print_counts", "cli.output.print_rows"),
+            *("cli.output.lines_of", "cli.output.print_rows"),
         ],
         _TELLS,
     ),
