@@ -202,6 +202,8 @@ def test_show_names_the_rule(run, filled, cache, tmdb):
 def test_a_key_that_tells_no_url(cache, tmdb, stored):
     """A key by a session's own rules, and one whose URL is not known, have no rule."""
     entry = cache.engine.store.find(KEY)
-    assert entry_details.url_of(entry) == f"{tmdb.url}{MOVIE}"
+    call = entry_details.call_of(entry)
+    assert call is not None
+    assert call.url == f"{tmdb.url}{MOVIE}"
     for changes in ({"key": "0123456789abcdef"}, {"key": f"{KEY}#{'0' * 64}"}, {"key": f"{KEY}?b=2&a=1"}):
         assert entry_details.rule(cache, entry._replace(**changes), now().replace(tzinfo=timezone.utc)) == ""

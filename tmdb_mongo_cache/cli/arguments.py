@@ -98,10 +98,10 @@ def parse_url(cache: TMDBCache, words: tuple[str, ...]) -> str:
     from ..inspection import entry_details
 
     stored = cache.engine.store.queries.get(digest, bounded=False)
-    found = None if stored is None or stored.entry is None else entry_details.url_of(stored.entry)
-    if found is None:
+    call = None if stored is None or stored.entry is None else entry_details.call_of(stored.entry)
+    if call is None:
         raise click.UsageError("This key has only the beginning of its URL, and there is no such entry: give the URL.")
-    return found
+    return call.url
 
 
 def _one_word(words: tuple[str, ...], expected: str) -> str:

@@ -11,7 +11,7 @@ from ..httpcache import json_body
 from ..httpcache.models import Entry, header
 from ..tmdb import urls
 from ..tmdb.cache_key import START, parts_of
-from ..tmdb.call import classify
+from ..tmdb.call import Call, classify
 from ..tmdb.endpoints import BY_ID
 from . import freshness_text
 
@@ -55,28 +55,25 @@ def stale_until(engine: Engine, entry: Entry) -> datetime:
     return entry.purge_at
 
 
-def url_of(entry: Entry) -> str | None:
-    """Return a URL that has the key of an entry; None if there is none, or it is not known."""
+def call_of(entry: Entry) -> Call | None:
+    """Return a call that has the key of an entry; None if there is none, or its URL is not known."""
     parts = parts_of(entry.key)
     if parts is not None and "#" in entry.key:  # the key has only its beginning
         target = urls.split(entry.url)
         parts = None if target is None else parts._replace(path=target.path, query=f"?{target.query}")
-    if parts is None:
-        return None
-    call = classify("GET", parts.url, {}, hosts=frozenset({parts.place}))  # on any host
-    return call.url if call is not None and call.key == entry.key else None
+    # On any host.
+    call = None if parts is None else classify("GET", parts.url, {}, hosts=frozenset({parts.place}))
+    return call if call is not None and call.key == entry.key else None
 
 
 def rule(engine: Engine, entry: Entry, now: datetime) -> str:
     """Say how long the response would be fresh by the current settings if it came now; empty if not known."""
-    rules, url = engine.config.policy, url_of(entry)
+    rules, call = engine.config.policy, call_of(entry)
     if entry.status == 404:
         return f"{freshness_text.of_missing(rules)}, by not_found_expire_after"
-    target = urls.split(url)
-    call = None if target is None else classify("GET", url, {}, hosts=frozenset({target.host}))
-    if url is None or call is None:
+    if call is None:
         return ""
-    found = freshness_text.of(call, rules, entry, now, engine.config.matching_pattern(url))
+    found = freshness_text.of(call, rules, entry, now, engine.config.matching_pattern(call.url))
     return found.rule if found.rule.startswith("not cached") else f"fresh for {found.rule}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from enum import Enum, auto
@@ -86,7 +86,8 @@ class BulkFetcher:
             StoreError: MongoDB failed.
         """
         with ThreadPoolExecutor(self._upstream.connections, thread_name_prefix="tmdb-mongo-cache-fetch") as pool:
-            for batch in _batches(targets, _BATCH):
+            remaining = iter(targets)
+            while batch := list(islice(remaining, _BATCH)):
                 fresh = self._upstream.store.fresh([target.key for target in batch], utcnow())
                 self.counts[Status.FRESH] += len(fresh)
                 self._run(pool, [target for target in batch if target.key not in fresh], total)
@@ -173,9 +174,3 @@ def why_failed(error: BaseException, url: str) -> str:
     name, host = type(error).__name__, urlsplit(url).netloc.rpartition("@")[2]
     words = next((words for kind, words in _WORDS if isinstance(error, kind)), "")
     return f"{words.format(host=host)} ({name})" if words else name
-
-
-def _batches(targets: Iterable[Target], size: int) -> Iterator[list[Target]]:
-    remaining = iter(targets)
-    while batch := list(islice(remaining, size)):
-        yield batch
