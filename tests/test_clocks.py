@@ -5,14 +5,15 @@ stored, the same as documents that jump.
 """
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tmdb_mongo_cache import TMDBSession, enabled
-from tmdb_mongo_cache.core import policy
+from tmdb_mongo_cache.core import clock, policy
+from tmdb_mongo_cache.core.backoff import Backoff
 from tmdb_mongo_cache.core.entries import make_entry, renewed_entry
 from tmdb_mongo_cache.core.policy import Step
 from tmdb_mongo_cache.core.settings import Policy
@@ -258,3 +259,23 @@ def test_requests_cache(tmdb, cache, collection, make_tmdb_session, ahead):
     calls = tmdb.count
     get(tmdb, session=make_tmdb_session(expire_after=100))
     assert tmdb.count == calls + 1
+
+
+def test_a_clock_that_a_test_sets(tmdb, cache, monkeypatch):
+    """Expirations and back-off follow the time that a test sets as freezegun does, by another class and function."""
+    later = timedelta(days=3)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + later
+
+    backoff, real = Backoff(), time.monotonic
+    backoff.back_off(KEY, 60.0)
+    with enabled(cache):
+        get(tmdb)
+        assert get(tmdb).from_cache
+        monkeypatch.setattr(clock, "datetime", Later)
+        monkeypatch.setattr(time, "monotonic", lambda: real() + later.total_seconds())
+        assert get(tmdb).revalidated
+    assert not backoff.is_on(KEY)

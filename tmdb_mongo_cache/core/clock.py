@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from functools import partial
-from time import monotonic
 from typing import NamedTuple
 
-now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
-"""Return the time in UTC."""
+_UTC = timezone.utc
+
+# Both look their function up each time: a program's tests may set the time (freezegun).
+
+
+def now() -> datetime:
+    """Return the time in UTC."""
+    return datetime.now(_UTC)
+
+
+def monotonic() -> float:
+    """Return seconds that only grow."""
+    return time.monotonic()
 
 
 def utcnow() -> datetime:
