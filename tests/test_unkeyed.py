@@ -119,6 +119,24 @@ def test_what_an_adapter_adds(cache: TMDBCache, tmdb: StandIn, collection: Any) 
     assert collection.count_documents({}) == 0
 
 
+class Posting(HTTPAdapter):
+    """An adapter that sends a GET as something else."""
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        request.method = "POST"
+        return super().send(request, *args, **options)
+
+
+def test_what_an_adapter_makes_of_a_method(cache: TMDBCache, tmdb: StandIn, collection: Any) -> None:
+    """A response to a request that was no GET when it was sent is not stored."""
+    tmdb.answer(MOVIE, body=b'{"id": 550}')
+    session = requests.Session()
+    session.mount("http://", Posting())
+    with enabled(cache):
+        assert get(tmdb, session=session).status_code == 200
+    assert collection.count_documents({}) == 0
+
+
 @pytest.mark.parametrize("target", ["/3/\ud800", "/3/movie/550?query=\ud800"])
 def test_what_has_no_encoding_stays_offline(tmdb: StandIn, make_cache: Callable[..., TMDBCache], target: str) -> None:
     """Half of a surrogate pair in an URL put there by hand, which urllib3 sends, is TMDB's call as any other."""

@@ -93,7 +93,7 @@ class RequestsExchange:
         hook = tls_verification.VerificationHook(self.call.hosts)
         outgoing.hooks = {**default_hooks(), "response": [hook]}
         outgoing.headers.update(headers)
-        url, said = self.request.url, dict(self.request.headers or {})
+        method, url, said = self.request.method, self.request.url, dict(self.request.headers or {})
         try:
             with inside(self.session):
                 response = self._original(outgoing, **self._sent)
@@ -115,7 +115,8 @@ class RequestsExchange:
         reply = self._reply(response)
         reply = reply._replace(storable=reply.storable and real, verified=verified, redirects_verified=all(led))
         sent = [step.request for step in (*response.history, response) if step.request is not None]
-        if sent == [self.request] and self.request.url == url and self.request.headers == said:
+        unchanged = (self.request.method, self.request.url, self.request.headers) == (method, url, said)
+        if unchanged and sent == [self.request]:
             # As the call was classified.
             by_user = bool(self.call.request.appended) and may_identify_user(url, said)
             return reply._replace(identifies_user=by_user, credentials=self.call.credentials)
