@@ -123,6 +123,29 @@ def test_answered_at_once_and_refreshed(tmdb, make_cache, collection, stored):
         assert "hit" in status_of(get(tmdb))
 
 
+def test_the_log_says_nothing(tmdb, make_cache, collection, stored, caplog):
+    """What the log says of hits, misses and keys that back off is of calls that are made."""
+    caplog.set_level("DEBUG", "tmdb_mongo_cache")
+    with enabled(make_cache(memory_ttl=60)) as cache:
+
+        def found():
+            caplog.clear()
+            said = cache.explain(tmdb.url + MOVIE)
+            assert caplog.messages == []
+            return said.found, said.step
+
+        assert found() == ("fresh", "serve")
+        assert get(tmdb).from_cache
+        assert found() == ("fresh", "serve")
+        cache.invalidate(tmdb.url + MOVIE)
+        assert found() == ("nothing", "fetch")
+        get(tmdb)
+        expire(collection)
+        cache.engine.core.memory.forget(KEY)
+        cache.engine.core.backoff.back_off(KEY, 60.0)
+        assert found() == ("stale", "serve")
+
+
 def test_contained(tmdb, make_cache, collection):
     """An answer within another one is found where reuse_appended is set, and what contains it is named."""
     with enabled(make_cache(reuse_appended=True)) as cache:

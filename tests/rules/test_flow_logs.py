@@ -81,6 +81,18 @@ def test_a_call_while_its_key_backs_off(caplog: pytest.LogCaptureFixture) -> Non
     assert caplog.messages == [f"{KEY}: validate", f"{KEY}: backing off"]
 
 
+def test_a_call_that_is_only_explained(caplog: pytest.LogCaptureFixture) -> None:
+    """It is not made, so nothing is said of it."""
+    core = World().core.for_reading(None)
+    core.backoff.back_off(KEY, 60.0)
+    for found in (entry(), STALE):
+        flow = answer(core, call(), rules())
+        next(flow)
+        with pytest.raises(StopIteration):
+            flow.send((found, True))
+    assert caplog.messages == []
+
+
 def test_a_write(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     urls = [f"{URL}/rating", "https://api.themoviedb.org/3/tv/1/rating"]

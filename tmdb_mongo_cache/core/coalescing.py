@@ -23,8 +23,6 @@ from .settings import LEASE, Policy
 from .single_flight import InFlight, copy_of
 from .state import Core, Looked, Outcome
 
-logger = logging.getLogger("tmdb_mongo_cache")
-
 TIMEOUT = 30.0
 """Seconds that a caller without a ``timeout`` waits for another's call, before it makes its own."""
 
@@ -42,7 +40,7 @@ _CLOCK_STEP = 0.002  # MongoDB's clock has milliseconds
 def coalesced(core: Core, call: Call, rules: Policy, looked: Looked) -> Flow[Result]:
     """Answer a call that needs TMDB: by another's call that is in flight, else by its own."""
     if core.backoff.is_on(call.key):
-        backed_off = _while_backing_off(call, rules, looked)
+        backed_off = _while_backing_off(core, call, rules, looked)
         if backed_off is not None:
             return backed_off
     task = Task(core, call, rules, (yield Prepare(looked)))
@@ -108,7 +106,7 @@ def _lead(task: Task, looked: Looked, flight: InFlight[Outcome], end: float) -> 
                 result = _timed_out(task, looked)
                 outcome = Outcome(result.reply, None, caller.share_key)
                 return result
-            backed_off = _while_backing_off(call, rules, looked)
+            backed_off = _while_backing_off(core, call, rules, looked)
             if backed_off is not None:
                 return backed_off
         fetched = yield from _fetch_under_lease(task, looked, flight, lease)
@@ -144,7 +142,7 @@ def _fetch_under_lease(task: Task, looked: Looked, flight: InFlight[Outcome], le
     try:
         if lease is not None and lease.backoff:
             core.backoff.back_off(call.key, lease.backoff)
-            backed_off = _while_backing_off(call, rules, looked)
+            backed_off = _while_backing_off(core, call, rules, looked)
             if backed_off is not None:
                 fetched = Fetched(backed_off)
                 return fetched
@@ -172,7 +170,7 @@ def _shared(task: Task, looked: Looked, outcome: Outcome) -> Result | None:
     now = whole_milliseconds(core.clock.now())
     fwd = _why_forwarded(looked)
     if outcome.entry is None and outcome.reply is None:
-        return _while_backing_off(call, rules, looked)
+        return _while_backing_off(core, call, rules, looked)
     entry = policy.usable(outcome.entry, call.request, now)
     if entry is not None:
         if policy.decide(entry, call.request, rules, now) is not Step.SERVE:
@@ -216,11 +214,11 @@ def _has_other(call: Call, rules: Policy, looked: Looked) -> bool:
     return looked.entry is not None and policy.may_be_stale(looked.entry, call.request, rules, looked.now)
 
 
-def _while_backing_off(call: Call, rules: Policy, looked: Looked) -> Result | None:
+def _while_backing_off(core: Core, call: Call, rules: Policy, looked: Looked) -> Result | None:
     """Answer with what there is, because TMDB has just failed with this key; None where nothing may be served."""
     if not _has_other(call, rules, looked):
         return None
-    logger.debug("%s: backing off", call.key)
+    core.debug("%s: backing off", call.key)
     return served(looked)
 
 

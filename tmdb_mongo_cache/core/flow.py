@@ -38,7 +38,6 @@ within its own.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from functools import partial
 
@@ -57,8 +56,6 @@ from .settings import Policy
 from .single_flight import InFlight
 from .state import Core, Looked
 
-logger = logging.getLogger("tmdb_mongo_cache")
-
 
 def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
     """Answer a call that may be cached: from the cache, or by calling TMDB.
@@ -70,16 +67,16 @@ def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
     """
     recalled = entry, is_hit, now, _ = recall(core, call, rules, call.key)
     if is_hit and entry is not None and not call.verified_key:
-        logger.debug("%s: hit (memory)", call.key)
+        core.debug("%s: hit (memory)", call.key)
         return hit(entry, now, MEMORY)
     looked = yield from look_up(core, call, rules, recalled)
     if looked.step is Step.SERVE:
-        logger.debug("%s: hit (%s)", looked.key, looked.where)
+        core.debug("%s: hit (%s)", looked.key, looked.where)
         return served(looked)
     if looked.step is Step.GIVE_UP:
         status = cache_status(fwd="uri-miss", detail="only-if-cached")
         return Result(looked.now, "unanswered", status=status, offline=rules.offline)
-    logger.debug("%s: %s", call.key, looked.step.name.lower())
+    core.debug("%s: %s", call.key, looked.step.name.lower())
     if looked.step is Step.SERVE_AND_REFRESH:
         yield from _refresh_behind(core, call, rules, looked)
         return served(looked)
@@ -106,7 +103,7 @@ def write(core: Core, urls: Iterable[str | None]) -> Flow[None]:
     if touched:
         yield MarkStale(touched, whole_milliseconds(core.clock.now()))
         core.forget_in_flight()
-        logger.debug("a write made stale: %s", ", ".join(item.keys[0] for item in touched))
+        core.debug("a write made stale: %s", ", ".join(item.keys[0] for item in touched))
 
 
 def _refresh_behind(core: Core, call: Call, rules: Policy, looked: Looked) -> Flow[None]:

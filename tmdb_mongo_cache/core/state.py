@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+import logging
+from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -13,6 +14,8 @@ from .clock import SYSTEM, Clock
 from .memory import Memory, Moment
 from .policy import Step
 from .single_flight import SingleFlight
+
+logger = logging.getLogger("tmdb_mongo_cache")
 
 
 class Looked(NamedTuple):
@@ -86,6 +89,7 @@ class Core:
         self.counters, self.leases, self.memory = counters, leases, memory
         self.store_timeout = store_timeout
         self.clock = clock
+        self.debug: Callable[..., None] = logger.debug
         self.look_ups: SingleFlight[tuple[Entry | None, bool]] = SingleFlight()
         self.fetches: SingleFlight[Outcome] = SingleFlight()
         self.refreshes: SingleFlight[None] = SingleFlight()
@@ -99,11 +103,11 @@ class Core:
         self.backoff.forget()
 
     def for_reading(self, memory: Memory | None) -> Core:
-        """Return a core whose calls change nothing of this one's.
+        """Return a core whose calls change nothing of this one's, and log nothing.
 
         Args:
             memory: this one's, to be read.
         """
         core = Core(self.counters, self.leases, memory, self.store_timeout, self.clock)
-        core.backoff = self.backoff
+        core.backoff, core.debug = self.backoff, lambda *_: None
         return core
