@@ -67,6 +67,13 @@ def test_an_unverified_call(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.messages == [f"{CLEAR_KEY}: fetch"]
 
 
+def test_a_stale_hit_that_is_refreshed(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a hit to its caller."""
+    world = World()
+    Driven(world, answer(world.core, call(), rules(stale_while_revalidate=3600.0))).take(find(STALE))
+    assert caplog.messages == [f"{KEY}: hit (mongodb)"]
+
+
 def test_a_hit_from_memory(caplog: pytest.LogCaptureFixture) -> None:
     world = World(memory=True)
     world.remember(entry())

@@ -70,16 +70,15 @@ def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
         core.debug("%s: hit (memory)", call.key)
         return hit(entry, now, MEMORY)
     looked = yield from look_up(core, call, rules, recalled)
-    if looked.step is Step.SERVE:
+    if looked.step in (Step.SERVE, Step.SERVE_AND_REFRESH):
         core.debug("%s: hit (%s)", looked.key, looked.where)
+        if looked.step is Step.SERVE_AND_REFRESH:
+            yield from _refresh_behind(core, call, rules, looked)
         return served(looked)
     if looked.step is Step.GIVE_UP:
         status = cache_status(fwd="uri-miss", detail="only-if-cached")
         return Result(looked.now, "unanswered", status=status, offline=rules.offline)
     core.debug("%s: %s", call.key, looked.step.name.lower())
-    if looked.step is Step.SERVE_AND_REFRESH:
-        yield from _refresh_behind(core, call, rules, looked)
-        return served(looked)
     if not policy.may_share(call.request, rules):
         return (yield from fetch_alone(Task(core, call, rules, (yield Prepare(looked))), looked))
     return (yield from coalesced(core, call, rules, looked))
