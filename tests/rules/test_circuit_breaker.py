@@ -275,6 +275,18 @@ class TestProbes:
         tried.wait()
         assert tried.breaker.state is State.CLOSED
 
+    def test_one_from_before(self, tried):
+        """A probe that was begun before it was closed is waited for, and counts, when it is open once more."""
+        for _ in range(2):
+            tried.breaker.open(StoreUnavailable("away"), tried.clock.now, quiet=True)
+            tried.breaker.probe(tried.probe)
+            assert (tried.breaker.state, len(tried.begun)) == (State.HALF_OPEN, 1)
+            tried.breaker.close_if_quiet()
+            tried.clock.now += 1
+        tried.breaker.open(StoreUnavailable("away"), tried.clock.now)
+        tried.wait()
+        assert tried.breaker.state is State.CLOSED
+
     def test_none_while_closed(self, tried):
         """Nothing is probed while it is closed."""
         tried.breaker.probe(tried.probe)

@@ -122,6 +122,7 @@ class Breaker(RenewedAfterFork):
         """Begin again, in a forked child: its connections are its own."""
         self._lock = threading.Lock()
         self.state = State.CLOSED
+        self._is_probing = False
         self._failed = 0
         self._next_probe = self._held_until = 0.0
         self._opened = self._closed = -math.inf
@@ -189,7 +190,8 @@ class Breaker(RenewedAfterFork):
             self._reason, self._logged = str(error), False
             # A cache that is closed, by the program or at its exit, needs no warning, nor does the outage just logged.
             self._is_known = self._reason == CLOSED or now - self._closed < _SAME_OUTAGE
-            self.state = State.OPEN
+            # A probe that began before the last closing may still be under way.
+            self.state = State.HALF_OPEN if self._is_probing else State.OPEN
         logger.debug("%s: %s", self._lost, error)
         if not quiet:
             self.warn()
@@ -224,9 +226,10 @@ class Breaker(RenewedAfterFork):
         with self._lock:
             if self.state is not State.OPEN:
                 return
-            self.state = State.HALF_OPEN
+            self.state, self._is_probing = State.HALF_OPEN, True
         if not self._start(lambda: self._probe(operation, args)):
             with self._lock:
+                self._is_probing = False
                 if self.state is State.HALF_OPEN:
                     self.state = State.OPEN
 
@@ -239,6 +242,7 @@ class Breaker(RenewedAfterFork):
             error = found
         now = self.clock()
         with self._lock:
+            self._is_probing = False
             if self.state is not State.HALF_OPEN:
                 return  # closed meanwhile
             self.state = State.OPEN
