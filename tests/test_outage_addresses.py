@@ -74,7 +74,7 @@ def listening(backlog: int) -> Iterator[socket.socket]:
 def away(request: pytest.FixtureRequest) -> Iterator[str]:
     """A URI behind which there is no MongoDB for us, in one way or another."""
     with ExitStack() as stack:
-        if request.param == "blackholed":  # with its backlog full nothing responds a SYN
+        if request.param == "blackholed":  # with its backlog full nothing answers a SYN
             address = stack.enter_context(listening(0)).getsockname()
             for _ in range(3):
                 waiting = stack.enter_context(socket.socket())
@@ -174,6 +174,14 @@ class TestTakesNothing:
                 assert not ask(session, tmdb, 100 + number % 5).from_cache
                 time.sleep(0.02)
         assert (len(lines(logging.WARNING)), lines(logging.INFO)) == (1, [])
+
+    def test_broken_connection(self, make, failing):
+        """What is read without a deadline is read again after a connection broke, as pymongo's methods do."""
+        with make("writer", store_timeout=0.25) as cache:
+            feed = cache.engine.store.feed
+            assert feed.done_until("movie") is None
+            failing("find", mode={"times": 1}, closeConnection=True)
+            assert feed.done_until("movie") is None
 
     def test_full(self, tmdb, make, failing, lines):
         """Where MongoDB takes leases but no responses (a full disk), hits go on, and there is one warning."""

@@ -141,8 +141,10 @@ class Connection(RenewedAfterFork):
 
     def run(self, commands: Commands[Result], **how: bool) -> Result:
         """Run an operation as :meth:`operation` gives the collection for one; the arguments are the same."""
+        # Without a deadline a repetition may take as long as pymongo's server selection does.
+        is_back = self.is_back if how.get("bounded", True) else lambda: True
         with self.operation(**how) as entries:
-            return execute(commands, entries, self.is_back)
+            return execute(commands, entries, is_back)
 
     @property
     def is_open(self) -> bool:
