@@ -24,9 +24,14 @@ from pymongo.errors import (
 from pymongo.read_concern import ReadConcern
 
 from tmdb_mongo_cache.core.lease import Lease
+from tmdb_mongo_cache.core.memory import Memory
+from tmdb_mongo_cache.errors import StoreUnavailable
+from tmdb_mongo_cache.mongo import operations
 from tmdb_mongo_cache.mongo.command import Command, delete, find_one, update
+from tmdb_mongo_cache.mongo.document import to_bson
 from tmdb_mongo_cache.mongo.executor import Finder, execute
 from tmdb_mongo_cache.mongo.indexes import INDEXES, Indexes
+from tmdb_mongo_cache.mongo.invalidation import Invalidation
 from tmdb_mongo_cache.mongo.leases import Leases
 from tmdb_mongo_cache.mongo.operations import Operations
 from tmdb_mongo_cache.tmdb.invalidation import touched_by
@@ -103,6 +108,20 @@ class TestStore:
         """What is too large for MongoDB is not stored, and no failure."""
         assert driven(Operations().store(entry(), None), {}, error)[1] is False
 
+    def test_too_large_with_data(self) -> None:
+        """What a server does not take because of its size is stored without ``data``, where it has any."""
+        sent, done = driven(Operations().store(entry(), {"a": 1}), {}, OperationFailure("BSONObj size", 10334), {})
+        assert (done, "data" in document(sent[2])) == (True, False)
+
+    def test_encoded_before(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A large entry takes as long to encode as an operation may take: that is done before one begins."""
+        encoded: list[Any] = []
+        monkeypatch.setattr(operations, "to_bson", lambda *given: encoded.append(given) or to_bson(*given))
+        commands = Operations().store(entry(), {"a": 1})
+        assert len(encoded) == 1
+        assert driven(commands, {}, {})[1]
+        assert len(encoded) == 1
+
     def test_not_encodable(self) -> None:
         """What BSON cannot hold is no command."""
         assert driven_nothing(Operations().store(entry()._replace(reason="\ud800"), None)) is False
@@ -135,6 +154,22 @@ def test_mark_stale() -> None:
     assert statement["multi"]
     assert statement["q"]["expires_at"] == {"$gt": NOW}
     assert statement["u"] == {"$set": {"expires_at": NOW}}
+
+
+@pytest.mark.parametrize("name", ["expire_titles", "expire_all"])
+def test_memory_is_emptied_where_mongodb_is_away(name: str) -> None:
+    """What was to be made stale is served from memory no more, though the operation could not even begin."""
+
+    def run(*_: Any, **__: Any) -> None:
+        raise StoreUnavailable("away")
+
+    tier = Memory(60, 10**6)
+    tier.put(entry(media_type="movie", tmdb_id=550), tier.moment(KEY))
+    invalidation = Invalidation(SimpleNamespace(operation=None, run=run), Indexes(*INDEXES))  # type: ignore[arg-type]
+    which = ([550],) if name == "expire_titles" else ()
+    with pytest.raises(StoreUnavailable):
+        getattr(invalidation, name)("movie", *which, NOW, NOW)
+    assert tier.get(KEY) is None
 
 
 def test_find_containing() -> None:

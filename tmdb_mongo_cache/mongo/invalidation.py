@@ -33,8 +33,9 @@ class Invalidation:
         self._operation, self._run = connection.operation, connection.run
         self._indexes = indexes
 
-    @runs(bounded=False, writing=True)
-    def expire_titles(self, media_type: str, ids: Sequence[int], before: datetime, now: datetime) -> Commands[int]:
+    # In memory also where MongoDB fails.
+
+    def expire_titles(self, media_type: str, ids: Sequence[int], before: datetime, now: datetime) -> int:
         """Make stale what is known of titles or people, and was fetched or confirmed before a moment.
 
         Args:
@@ -48,18 +49,21 @@ class Invalidation:
         """
         query = {"media_type": media_type, "tmdb_id": {"$in": list(ids)}, **_fetched_before(before)}
         try:
-            return (yield from expire(self._indexes, query, now, changed_at=now))
+            return self._expire(query, now)
         finally:
             memory.forget_titles(media_type, frozenset(ids))
 
-    @runs(bounded=False, writing=True)
-    def expire_all(self, media_type: str, before: datetime, now: datetime) -> Commands[int]:
+    def expire_all(self, media_type: str, before: datetime, now: datetime) -> int:
         """Make stale what is known of all titles of a kind, as :meth:`expire_titles` does."""
         query = {"media_type": media_type, **_fetched_before(before)}
         try:
-            return (yield from expire(self._indexes, query, now, changed_at=now))
+            return self._expire(query, now)
         finally:
             memory.forget_everything()
+
+    @runs(bounded=False, writing=True)
+    def _expire(self, query: Mapping[str, Any], now: datetime) -> Commands[int]:
+        return expire(self._indexes, query, now, changed_at=now)
 
     def changed(self) -> list[tuple[str, str | None]]:
         """Return keys, and URLs where those do not tell them, that a change made stale and no fetch has renewed."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from ..httpcache.models import Entry
@@ -40,7 +41,10 @@ class Operations:
 
     def store(self, entry: Entry, data: Any) -> Commands[bool]:
         """Store an entry in place of whatever its key held; False when it is too large for MongoDB."""
-        raw, with_data = to_bson(entry, data)
+        # Encoded here, before the operation and its deadline begin.
+        return self._store(entry, *to_bson(entry, data))
+
+    def _store(self, entry: Entry, raw: RawBSONDocument | None, with_data: bool) -> Commands[bool]:
         if raw is None:
             return False
         yield from self.indexes.make()
@@ -49,7 +53,7 @@ class Operations:
         except DocumentTooLarge:
             return False
         except OperationFailure as error:
-            if error.code == _TOO_LARGE:
+            if error.code == _TOO_LARGE and not with_data:
                 return False
             # The server nests less deeply than BSON, and older ones refuse "$" in names.
             bare, _ = to_bson(entry, None)
