@@ -134,7 +134,7 @@ class TestTaking:
 
     @pytest.mark.parametrize(("ahead", "is_mine"), [(1.5, False), (5.5, False), (6.6, True), (10**9, True)])
     def test_ahead(self, mine, documents, ahead, is_mine):
-        """What ends later than two leases could is nonsense, and lease."""
+        """What ends later than two leases could is nonsense, and acquired."""
         documents.insert_one({"_id": KEY, "owner": "x", "until": datetime.now(timezone.utc) + timedelta(seconds=ahead)})
         assert mine.acquire(KEY, False).is_mine is is_mine
 
