@@ -14,6 +14,7 @@ import requests
 
 from tmdb_mongo_cache import ConfigError, StoreError, TMDBCache, UsageReport, enabled
 from tmdb_mongo_cache.inspection.usage import Usage, report
+from tmdb_mongo_cache.metrics import flush
 from tmdb_mongo_cache.metrics.counters import Counters
 from tmdb_mongo_cache.standin import StandIn
 from tmdb_mongo_cache.tmdb.endpoints import ENDPOINTS
@@ -139,6 +140,31 @@ def test_counts_that_cannot_be_added_are_kept(
     sums.delete_many({})
     total = cache.usage().total
     assert (total.misses, total.mongodb) == (2, 2)
+
+
+def test_counts_from_before_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a cache has counted before a test goes to the test's database only with what it counts there."""
+    monkeypatch.setattr(flush, "_schedule", flush._Schedule())
+    monkeypatch.setattr(flush, "_FIRST", 60)
+    added: list[int] = []
+
+    def write(counts: Any, _: float | None) -> bool:
+        added.append(sum(number for number, *_ in counts.values()))
+        return True
+
+    idle, busy = Counters(), Counters()
+    flushers = {counters: flush.Flusher(counters, write, lambda: True) for counters in (idle, busy)}
+    for counters in (idle, busy):
+        counters.add("miss")
+        flushers[counters].schedule()
+    with flush._schedule.held():
+        for _ in range(2):
+            busy.add("miss")
+            flushers[busy].schedule()
+        assert added == []
+    assert added == [3]
+    flushers[idle].close()
+    assert added == [3, 1]
 
 
 def test_foreign_documents_hide_nothing(cache: TMDBCache, tmdb: StandIn, sums: Any) -> None:

@@ -127,7 +127,10 @@ class _Schedule(RenewedAfterFork):
     @contextmanager
     def held(self) -> Iterator[None]:
         """Have what is counted within added before the end, also by caches that are dropped within; for tests."""
-        self._held = held = set(self._all)
+        held: set[Flusher] = set()
+        self._held = held
+        for flusher in list(self._all):
+            flusher.is_scheduled = False  # each that counts within is added once more
         try:
             yield
         finally:
