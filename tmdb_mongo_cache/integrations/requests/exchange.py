@@ -115,7 +115,7 @@ class RequestsExchange:
         reply = self._reply(response)
         reply = reply._replace(storable=reply.storable and real, verified=verified, redirects_verified=all(led))
         sent = [step.request for step in (*response.history, response) if step.request is not None]
-        unchanged = (self.request.method, self.request.url, self.request.headers) == (method, url, said)
+        unchanged = (self.request.method, self.request.url) == (method, url) and self.request.headers == said
         if unchanged and sent == [self.request]:
             # As the call was classified.
             by_user = bool(self.call.request.appended) and may_identify_user(url, said)
