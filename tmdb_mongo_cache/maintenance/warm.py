@@ -74,10 +74,9 @@ class Warmer:
     ) -> None:
         if (isinstance(ids, int) and not isinstance(ids, bool)) or (isinstance(ids, str) and _ID.fullmatch(ids)):
             ids = [ids]
-        is_file = isinstance(ids, str | PathLike)
-        if is_file:
-            named = media_type_of(ids)  # type: ignore[arg-type]
-            if not Path(ids).exists():  # type: ignore[arg-type]
+        if isinstance(ids, str | PathLike):
+            named = media_type_of(ids)
+            if not Path(ids).exists():
                 raise ConfigError(f"cannot read {ids}: No such file or directory")
             if media_type is None and named is None:
                 raise ConfigError(f"{ids}: its name does not tell the type of its ids; give it, like 'movie'")
@@ -87,10 +86,10 @@ class Warmer:
         media_type = media_type or "movie"
         if not isinstance(media_type, str) or media_type not in BY_ID:
             raise ConfigError(f"media_type must be one of {', '.join(BY_ID)}, not {media_type!r}")
-        if min_popularity is not None and not is_file:
+        if min_popularity is not None and not isinstance(ids, str | PathLike):
             raise ConfigError("min_popularity needs an id export, which has the popularity of each id")
-        found = read_export(ids, min_popularity) if is_file else _checked(ids)  # type: ignore[arg-type]
-        self._media_type, self._ids = media_type, found
+        self._media_type = media_type
+        self._ids = read_export(ids, min_popularity) if isinstance(ids, str | PathLike) else _checked(ids)
         self._calls = _calls(_parts(media_type, append), _params(params), coalesce=coalesce_appended)
         self._upstream = upstream
         self._fetcher = BulkFetcher(upstream, progress or (lambda *_: None))
@@ -125,7 +124,7 @@ class Warmer:
         )
 
 
-def _checked(ids: Iterable[int | str]) -> list[int]:
+def _checked(ids: object) -> list[int]:
     if not isinstance(ids, Iterable):
         raise ConfigError(f"ids must be TMDB ids, or the path of an id export, not {ids!r}")
     return list(dict.fromkeys(map(_checked_id, ids)))

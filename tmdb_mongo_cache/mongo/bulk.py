@@ -141,10 +141,9 @@ def _write_one(collection: Collection[dict[str, Any]], item: Item) -> int:
     """Write one document, as the flow does: without ``data`` where MongoDB does not take it with it."""
     try:
         return _write_as(collection, item, item.raw)
-    except (BulkWriteError, OperationFailure) as error:
-        codes = (
-            {one["code"] for one in error.details["writeErrors"]} if isinstance(error, BulkWriteError) else {error.code}
-        )
+    except OperationFailure as error:
+        # Of many writes, which have a code each, or of the command.
+        codes = {one["code"] for one in (error.details or {}).get("writeErrors", [{"code": error.code}])}
         if item.bare is item.raw or error.timeout or not codes or _UNAUTHORIZED in codes:
             raise
     return _write_as(collection, item, item.bare)
