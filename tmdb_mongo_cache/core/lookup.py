@@ -57,12 +57,8 @@ def recall(core: Core, call: Call, rules: Policy, key: str) -> Recalled:
     if memory is None:
         return None, False, now, None
     since = memory.moment(key)
-    entry = policy.usable(memory.get(key), call.request, now)
-    is_hit = (
-        entry is not None
-        and policy.is_fresh_by_time(entry, now)
-        and policy.decide(entry, call.request, rules, now) is Step.SERVE
-    )
+    entry, step = policy.assess(memory.get(key), call.request, rules, now)
+    is_hit = step is Step.SERVE and entry is not None and policy.is_fresh_by_time(entry, now)
     return entry, is_hit, now, since
 
 
@@ -78,10 +74,10 @@ def _look_up_key(core: Core, call: Call, rules: Policy, key: str, recalled: Reca
     where = MONGODB
     if not reachable and remembered is not None:
         found, where = remembered, MEMORY
-    entry = policy.usable(found, call.request, now)
+    entry, step = policy.assess(found, call.request, rules, now)
     if memory is not None and since is not None and entry is not None and where is MONGODB:
         memory.put(entry, since)
-    return Looked(key, entry, policy.decide(entry, call.request, rules, now), now, where, since)
+    return Looked(key, entry, step, now, where, since)
 
 
 def _find_once(core: Core, key: str, since: Moment | None) -> Flow[tuple[Entry | None, bool]]:

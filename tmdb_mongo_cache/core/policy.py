@@ -70,6 +70,12 @@ def usable(entry: Entry | None, request: Request, now: datetime) -> Entry | None
     return entry
 
 
+def assess(entry: Entry | None, request: Request, policy: Policy, now: datetime) -> tuple[Entry | None, Step]:
+    """Return what was looked up, as far as it is usable, and what to do with the call."""
+    entry = usable(entry, request, now)
+    return entry, decide(entry, request, policy, now)
+
+
 def decide(entry: Entry | None, request: Request, policy: Policy, now: datetime) -> Step:
     """Decide what to do with a call, given its usable entry."""
     if entry is not None and not may_store(request, policy):
