@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from ..config import CacheConfig, overrides
 from ..core import memory, recent_writes
+from ..fork import ForkSafeLock
 from ..httpcache.models import Entry
 from ..tmdb.invalidation import Touched
 from .connection import Connection
@@ -42,6 +43,7 @@ class BoundedCollection:
         self._client, self._where = client, where
         self._own = client[database].get_collection(name, codec_options=CODEC)
         self._elsewhere: Connection | None = None
+        self._lock = ForkSafeLock()
         self._deadline = Deadline(timeout, looks=looks)
         self._operations = Operations()
 
@@ -50,9 +52,11 @@ class BoundedCollection:
         """The collection; while :data:`.config.overrides` name another database, the one there."""
         if not overrides.redirects(self._own.database.name):
             return self._own
-        if self._elsewhere is None or overrides.redirects(self._elsewhere.database):
-            self._elsewhere = Connection(CacheConfig(collection=self._own.name))
-        with self._elsewhere.operation(bounded=False) as found:
+        with self._lock:
+            if self._elsewhere is None or overrides.redirects(self._elsewhere.database):
+                self._elsewhere = Connection(CacheConfig(collection=self._own.name))
+            elsewhere = self._elsewhere
+        with elsewhere.operation(bounded=False) as found:
             return found
 
     @property

@@ -135,9 +135,10 @@ class Connection(RenewedAfterFork):
         """This one; while :data:`.config.overrides` name another database, a connection to that."""
         if overrides.database is None or self._closed or not overrides.redirects(self._config.database):
             return self
-        if self._elsewhere is None or overrides.redirects(self._elsewhere._config.database):
-            self._elsewhere = Connection(self._config)
-        return self._elsewhere
+        with self._lock:
+            if self._elsewhere is None or overrides.redirects(self._elsewhere._config.database):
+                self._elsewhere = Connection(self._config)
+            return self._elsewhere
 
     def run(self, commands: Commands[Result], **how: bool) -> Result:
         """Run an operation as :meth:`operation` gives the collection for one; the arguments are the same."""

@@ -152,7 +152,7 @@ class MongoStorage(MongoDict):
             return int(super().__len__())  # type: ignore[no-untyped-call]
 
     def __iter__(self) -> Iterator[str]:
-        return self.documents.keys()
+        yield from self.documents.keys()  # not without this object, which closes the client when it is dropped
 
     def bulk_delete(self, keys: Iterable[str]) -> None:
         """Delete keys; missing ones are no error."""
