@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +149,16 @@ def test_explain(run, filled, tmdb):
     assert (found["key"], found["found"], found["step"]) == (KEY, "stale", "validate")
     assert json.loads(run("explain", f"/3/account/1?session_id={API_KEY}", "--json").stdout)["step"] == "bypass"
     assert tmdb.count == called
+
+
+def test_the_readme_shows_explain(run, filled):
+    """The README shows what explain prints, but for numbers and line breaks."""
+    times = {"timestamp": now(), "expires_at": now() + timedelta(hours=22, minutes=37.5)}
+    filled.update_one({"_id": KEY}, {"$set": times})
+    command = "$ tmdb-mongo-cache explain 'https://api.themoviedb.org/3/movie/550'\n"
+    shown = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8").partition(command)[2]
+    words = [re.sub("[0-9.]+", "0", word) for word in shown.partition("```")[0].split()]
+    assert [re.sub("[0-9.]+", "0", word) for word in run("explain", MOVIE).stdout.split()] == words
 
 
 def test_clear(run, filled, env):
