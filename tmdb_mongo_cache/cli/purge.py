@@ -17,7 +17,7 @@ from .output import confirm, status
 def purge(everything: bool, yes: bool, as_json: bool, settings: Settings) -> None:
     """Delete responses older than TMDB's terms allow (six months), or all of them.
 
-    MongoDB deletes expired responses by itself; use this where it does not.
+    MongoDB deletes what is too old by itself; use this where it does not.
     """
     from ..inspection import entry_details
 
