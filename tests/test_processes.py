@@ -126,6 +126,41 @@ thread.join()
 """
         )
 
+    def test_amid_the_import_for_a_setting(self) -> None:
+        """A child forked while a thread imports the endpoints, which settings by class need, does not hang either."""
+        code = f"""
+import os, sys, threading, time
+from importlib.machinery import PathFinder, SourceFileLoader
+{WAIT_FOR_CHILDREN}
+from tmdb_mongo_cache import CacheConfig
+begun = threading.Event()
+class Slow(SourceFileLoader):
+    def exec_module(self, module):
+        begun.set()
+        time.sleep(0.5)
+        super().exec_module(module)
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == "tmdb_mongo_cache.tmdb.freshness":
+            found = PathFinder.find_spec(name, path)
+            found.loader = Slow(name, found.origin)
+            return found
+sys.meta_path.insert(0, Finder())
+def make():
+    CacheConfig(expire_after={{"details": 60}})
+thread = threading.Thread(target=make)
+thread.start()
+assert begun.wait(10)
+child = fork(make)
+try:
+    wait_for([child], 15)
+finally:
+    try: os.kill(child, 9)
+    except ProcessLookupError: pass
+"""
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_whatever_is_locked(self, programs: Programs) -> None:
         """A child forked while other threads hold every lock that this package has makes its calls all the same."""
         out = programs.run(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .core.settings import Policy
 from .environment import read_environment
 from .errors import ConfigError
+from .fork import importing
 from .httpcache import expiration
 from .httpcache.expiration import ExpirationSetting
 from .tmdb.url_patterns import matches
@@ -274,7 +275,8 @@ def _policy(config: CacheConfig) -> Policy:
 def _expire_after(value: Any) -> ExpirationSetting | dict[str, ExpirationSetting] | None:
     if value is None or not isinstance(value, Mapping):
         return None if value is None else expiration.normalise_setting(value, "expire_after")
-    from .tmdb.freshness import by_class  # imports the table of all endpoints, which few settings need
+    with importing():
+        from .tmdb.freshness import by_class  # imports the table of all endpoints, which few settings need
 
     return by_class(value, "expire_after")
 
