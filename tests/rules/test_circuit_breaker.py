@@ -198,8 +198,9 @@ class TestTooOften:
         began, clock.now = clock.now, clock.now + TIMEOUT
         other.open(StoreUnavailable("away"), began)
         clock.now += 5
-        other.probe(lambda: None)
-        assert other.is_open
+        probed: list[int] = []
+        other.probe(lambda: probed.append(1))
+        assert (probed, other.is_open) == ([1], True)
 
 
 class TestProbes:
