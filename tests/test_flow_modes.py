@@ -2,14 +2,17 @@
 
 import logging
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 import requests
 
 import tmdb_mongo_cache
 from tmdb_mongo_cache import CacheError, OfflineError, disabled, enabled, install
+from tmdb_mongo_cache.runtime.background import Background
 
 from .flowkit import MOVIE, expire, get, sent
+from .soakkit import Faults
 
 pytestmark = pytest.mark.any_database
 
@@ -109,6 +112,19 @@ class TestStaleWhileRevalidate:
             cache.close()
         assert collection.find_one({}) == before
         assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
+
+    def test_own_fault(self, caplog):
+        """A fault in a refresh is one line that names the key, and a fault to the soak run's eyes."""
+        caplog.set_level(logging.DEBUG, "tmdb_mongo_cache")
+        behind = Background()
+        assert behind.submit("GET a/key", lambda: 1 / 0, lambda: None)
+        behind.close()
+        assert caplog.messages == ["GET a/key: the refresh failed: ZeroDivisionError"]
+        noted = []
+        faults = Faults(SimpleNamespace(note=lambda kind, *_: noted.append(kind)))
+        for record in caplog.records:
+            faults.emit(record)
+        assert noted == ["fault"]
 
     def test_session_closed(self, tmdb, make_cache, collection, stored):
         """A refresh ends well though the session of the call is closed by then."""

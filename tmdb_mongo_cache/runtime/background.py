@@ -35,10 +35,11 @@ class Background(RenewedAfterFork):
         self._accepted = 0
         self._pool: ThreadPoolExecutor | None = None
 
-    def submit(self, run: Callable[[], object], drop: Callable[[], object]) -> bool:
+    def submit(self, key: str, run: Callable[[], object], drop: Callable[[], object]) -> bool:
         """Run a function soon, and say so; False where too many wait.
 
         Args:
+            key: what the function refreshes, for the log.
             run: the function.
             drop: is called instead where it is too late.
         """
@@ -50,20 +51,20 @@ class Background(RenewedAfterFork):
                 self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="tmdb-mongo-cache")
             pool = self._pool
         try:
-            pool.submit(self._run, run, drop, monotonic())
+            pool.submit(self._run, key, run, drop, monotonic())
         except RuntimeError:  # the interpreter is on its way out
             self._end()
             return False
         return True
 
-    def _run(self, run: Callable[[], object], drop: Callable[[], object], since: float) -> None:
+    def _run(self, key: str, run: Callable[[], object], drop: Callable[[], object], since: float) -> None:
         try:
             if monotonic() - since < _TOO_LATE:
                 run()
             else:
                 drop()
         except Exception as error:  # noqa: BLE001  nobody waits for it; the next caller tries again
-            logger.debug("a refresh failed: %s", type(error).__name__)
+            logger.debug("%s: the refresh failed: %s", key, type(error).__name__)
         finally:
             self._end()
 

@@ -180,7 +180,7 @@ class SyncDriver:
             if result is not None:
                 self.recorder.answered(effect.call, result, perf_counter() - began, background=True)
 
-        return self._background.submit(run, effect.dropped)
+        return self._background.submit(effect.call.key, run, effect.dropped)
 
     def close(self) -> None:
         """Let refreshes that are running end, and close the database; idempotent."""
