@@ -158,6 +158,9 @@ def test_modules_named_in_a_page_exist(page: str) -> None:
     places = (ROOT, ROOT / "tmdb_mongo_cache")
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
     assert named
+    constants = re.findall(r"`(\w+)\.([A-Z][A-Z_]{2,})`", text)
+    modules = {path.stem: path.read_text(encoding="utf-8") for path in places[1].rglob("*.py")}
+    assert [name for module, name in constants if not re.search(rf"(?m)^{name}\b", modules.get(module, ""))] == []
 
 
 def _lines(path: Path) -> int:
