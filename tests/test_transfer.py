@@ -124,7 +124,7 @@ def test_left_out(cache: TMDBCache, collection: Any, films: list[str], file: Pat
     assert (exporter.count, exporter.left_out) == (7, 3)
     assert [(record.levelname, record.message) for record in caplog.records] == [
         ("WARNING", "2 responses left out: a credential or a cookie in its headers"),
-        ("WARNING", "1 response left out: past the time that they may be stored"),
+        ("WARNING", "1 response left out: past the time for which they may be stored"),
     ]
 
 

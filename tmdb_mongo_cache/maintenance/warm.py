@@ -33,7 +33,7 @@ class WarmReport(NamedTuple):
     """The result of warming.
 
     Attributes:
-        total: all calls that were wanted.
+        total: calls that the ids and parts amount to, cached or not.
         fetched: of those, responses that were fetched and stored.
         confirmed: stale responses that TMDB has revalidated (304).
         fresh: responses that were already cached and fresh.

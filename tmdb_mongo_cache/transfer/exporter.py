@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tmdb_mongo_cache")
 
 _PROGRESS_INTERVAL = 100  # entries
-_PAST = "past the time that they may be stored"
+_PAST = "past the time for which they may be stored"
 
 
 class Exporter:

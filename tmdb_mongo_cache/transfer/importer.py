@@ -48,7 +48,7 @@ class ImportReport(NamedTuple):
     Attributes:
         imported: entries that are in the cache now.
         kept: entries of which the cache has the same response, or a newer one.
-        skipped: entries past the time that they may be stored.
+        skipped: entries past the time for which they may be stored.
         refused: the number of each refused line, and why; the first ten thousand.
         unlisted: how many more lines were refused.
     """

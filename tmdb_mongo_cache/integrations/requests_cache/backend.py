@@ -52,8 +52,8 @@ class MongoBackend(BaseCache):
     Every feature of requests-cache works, for any host. Responses of TMDB are stored
     in the documents and under the keys of this package, so that every integration
     finds what another stored; what is private at TMDB is not stored. Responses of
-    other hosts are in the same collection under requests-cache's keys. A MongoDB
-    that fails makes a look-up a miss and a write nothing.
+    other hosts are in the same collection under requests-cache's keys. While MongoDB
+    fails, a lookup is a miss and a write does nothing.
 
     A session without an ``expire_after`` stores other hosts' responses for ever, as
     requests-cache does, and TMDB's for as long as every other integration
