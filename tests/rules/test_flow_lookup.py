@@ -635,6 +635,15 @@ class TestMemory:
         assert shown(follower.take(wait((FRESH, True), seconds=1.0)).end()) == HIT
         assert world.led() == []
 
+    @pytest.mark.parametrize("store_timeout", [0.5, 1.0, 10.0])
+    def test_one_that_does_not_end_is_waited_for_once(self, store_timeout: float) -> None:
+        """A signal may have ended its thread's call before it could say so: the next call looks for itself."""
+        world = World(memory=True, store_timeout=store_timeout)
+        looking_elsewhere(world)
+        first = Driven(world, look_up_and_answer(world)).take(wait(over=False, seconds=min(store_timeout, 1.0)))
+        first.flow.close()
+        assert Driven(world, look_up_and_answer(world)).take(find(FRESH)).end().where == "mongodb"
+
     def test_without_a_tier_each_looks_for_itself(self) -> None:
         world = World()
         first, second = (Driven(world, look_up_and_answer(world)) for _ in range(2))

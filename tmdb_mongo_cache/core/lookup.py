@@ -99,8 +99,10 @@ def _find_once(core: Core, key: str, since: Moment | None) -> Flow[tuple[Entry |
         over = yield Wait(flight, min(core.store_timeout, LONGEST_WAIT))
         if over and flight.outcome is not None:
             return flight.outcome
-        if not over and core.store_timeout <= LONGEST_WAIT:
-            return None, False
+        if not over:
+            core.look_ups.leave(flight)  # it may have been interrupted before it could be ended
+            if core.store_timeout <= LONGEST_WAIT:
+                return None, False
     own: tuple[Entry | None, bool] = yield Find(key)
     return own
 
