@@ -193,6 +193,13 @@ def test_signs_of_life(monkeypatch, capsys):
         assert ("deleting …" in stream.getvalue()) == said
 
 
+def test_rich_is_for_terminals():
+    """Where there is no terminal, a command that says nothing while it works does not import rich (50 ms)."""
+    code = "import sys; from tmdb_mongo_cache.cli.output import status\nwith status('x'): print('rich' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
 FAILURES = [
     (requests.ConnectionError("x"), "cannot reach api.themoviedb.org (ConnectionError)"),
     (requests.ReadTimeout("x"), "api.themoviedb.org does not respond in time (ReadTimeout)"),

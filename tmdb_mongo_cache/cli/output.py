@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -87,9 +87,9 @@ def progress_bar() -> Iterator[Progress]:
         yield lambda text, done, total: bar.update(task, description=text, completed=done, total=total or None)
 
 
-def status(text: str) -> Status:
+def status(text: str) -> Status | nullcontext[None]:
     """Show on a terminal what is being done."""
-    return console(err=True).status(f"{text} …")
+    return console(err=True).status(f"{text} …") if sys.stderr.isatty() else nullcontext()
 
 
 def confirm(question: str, command: str) -> None:
