@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ import requests
 import requests_cache
 
 import tmdb_mongo_cache
-from tmdb_mongo_cache import MongoBackend, TMDBCache, TMDBSession, cached_tmdb, enabled, install
+from tmdb_mongo_cache import EmbeddedServerError, MongoBackend, TMDBCache, TMDBSession, cached_tmdb, enabled, install
+from tmdb_mongo_cache.mongo.embedded import server as embedded_server
 from tmdb_mongo_cache.mongo.embedded.server import EmbeddedServer
 from tmdb_mongo_cache.standin import StandIn
 
@@ -388,4 +390,8 @@ def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pyt
     logger.setLevel(level)  # a command that is run in this process, and TMDB_CACHE_LOG, set it for good
     logger.handlers[:] = handlers
     tmdb_mongo_cache.uninstall()
+    if embedded_server._shared is not None:  # of a command that ran in this process; the next test has another folder
+        with suppress(EmbeddedServerError, OSError):
+            embedded_server._shared.stop()
+        embedded_server._shared = None
     assert all(now is then for now, then in zip(_patched(), before, strict=True))
