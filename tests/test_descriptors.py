@@ -262,6 +262,7 @@ def test_called_as_without_the_cache(
     if removed == "after":
         assert program(other) == without
         other.remove()
+    assert program(other) == plain
     assert not cached(tmdb)
     assert all(vars(requests.Session)[name] is before[name] for name in ("send", "request"))
 

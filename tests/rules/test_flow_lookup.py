@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tmdb_mongo_cache.core import greenlets
 from tmdb_mongo_cache.core.flow import answer
 from tmdb_mongo_cache.core.lookup import look_up, recall
 from tmdb_mongo_cache.httpcache.models import Hop
@@ -642,6 +643,16 @@ class TestMemory:
         looking_elsewhere(world)
         first = Driven(world, look_up_and_answer(world)).take(wait(over=False, seconds=min(store_timeout, 1.0)))
         first.flow.close()
+        assert Driven(world, look_up_and_answer(world)).take(find(FRESH)).end().where == "mongodb"
+
+    def test_greenlets_of_a_thread_look_for_themselves(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Waiting would be polling for another greenlet's look-up, which takes longer than one."""
+        monkeypatch.setattr(greenlets, "share_threads", lambda: True)
+        world = World(memory=True)
+        monkeypatch.setattr(greenlets, "current", lambda: 1)
+        first = look_up_and_answer(world)
+        next(first)
+        monkeypatch.setattr(greenlets, "current", lambda: 2)
         assert Driven(world, look_up_and_answer(world)).take(find(FRESH)).end().where == "mongodb"
 
     def test_without_a_tier_each_looks_for_itself(self) -> None:

@@ -95,7 +95,7 @@ def _find_once(core: Core, key: str, since: Moment | None) -> Flow[tuple[Entry |
             core.look_ups.land(flight, found)
         return found or (None, False)
     # Who comes after a change that its leader did not know of looks for itself.
-    if flight is not None and flight.state == since:
+    if flight is not None and flight.state == since and not flight.is_of_this_thread:
         over = yield Wait(flight, min(core.store_timeout, LONGEST_WAIT))
         if over and flight.outcome is not None:
             return flight.outcome

@@ -37,7 +37,7 @@ class InFlight(Generic[Outcome]):
 
     def wait(self, seconds: float) -> bool:
         """Block until it is over, some seconds at most; say whether it is."""
-        if self.thread == threading.get_ident():
+        if self.is_of_this_thread:
             return greenlets.wait(lambda: self.is_over, seconds)
         with self._lock:
             if self._event is None:
@@ -45,9 +45,14 @@ class InFlight(Generic[Outcome]):
         return self.is_over or self._event.wait(seconds)
 
     @property
+    def is_of_this_thread(self) -> bool:
+        """Whether it is led in the caller's thread: another greenlet of that can only poll for its end."""
+        return self.thread == threading.get_ident()
+
+    @property
     def is_own(self) -> bool:
         """Whether the caller leads it, and would wait for itself."""
-        if self.thread != threading.get_ident():
+        if not self.is_of_this_thread:
             return False
         return self._greenlet == greenlets.current() or not greenlets.share_threads()
 
