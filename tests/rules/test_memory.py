@@ -276,7 +276,7 @@ def test_sizes() -> None:
     assert memory.size_of(plain._replace(endpoint="x" * 50)) == size + 100
     assert memory.size_of(plain._replace(tmdb_id="x" * 50)) == size + 100
     assert memory.size_of(plain._replace(tmdb_id=550)) == size
-    assert memory.size_of(plain._replace(reason="ä" * 100)) > memory.size_of(plain._replace(reason="a" * 100))
+    assert memory.size_of(plain._replace(reason="語" * 100)) > memory.size_of(plain._replace(reason="a" * 100))
     hop = Hop("https://x/", 301, "", {}, b"x" * 100)
     one, two = (memory.size_of(plain._replace(history=(hop,) * count)) for count in (1, 2))
     assert two - one == one - size > 200
