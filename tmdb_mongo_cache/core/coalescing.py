@@ -17,7 +17,7 @@ from .clock import whole_milliseconds
 from .effects import AcquireLease, Flow, Prepare, Sleep, Wait
 from .fetch import Fetched, Task, fetch, has_failed, stale
 from .lease import Lease
-from .lookup import look_up_stored, recall, served
+from .lookup import look_up_stored, served
 from .policy import Step, Verdict
 from .settings import LEASE, Policy
 from .single_flight import InFlight, copy_of
@@ -110,7 +110,7 @@ def _lead(task: Task, looked: Looked, flight: InFlight[Outcome], end: float) -> 
             if backed_off is not None:
                 return backed_off
         fetched = yield from _fetch_under_lease(task, looked, flight, lease)
-        outcome = Outcome(fetched.reply, fetched.entry, task.caller.share_key)
+        outcome = Outcome(fetched.reply, fetched.entry, caller.share_key)
         return fetched.result
     finally:
         core.leases.abandon_lease(call.key)  # also where the caller's own time limit has ended it
@@ -148,7 +148,7 @@ def _fetch_under_lease(task: Task, looked: Looked, flight: InFlight[Outcome], le
                 return fetched
         if lease is not None and _may_be_stored(core, lease, looked):
             fwd = _why_forwarded(looked)
-            looked = yield from look_up_stored(core, call, rules, recall(core, call, rules, call.key))
+            looked = yield from look_up_stored(core, call, rules)
             if looked.entry is not None and looked.step is Step.SERVE:
                 left = seconds_left(looked.entry, looked.now)
                 status = cache_status(fwd=fwd, collapsed=True, ttl=left, detail=looked.where)

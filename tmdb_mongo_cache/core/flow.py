@@ -65,10 +65,12 @@ def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
         call: the call.
         rules: the settings as they are for it.
     """
-    recalled = entry, is_hit, now, _ = recall(core, call, rules, call.key)
-    if is_hit and entry is not None and not call.verified_key:
-        core.debug("%s: hit (memory)", call.key)
-        return hit(entry, now, MEMORY)
+    recalled = None
+    if not call.verified_key:
+        recalled = entry, is_hit, now, _ = recall(core, call, rules, call.key)
+        if is_hit and entry is not None:
+            core.debug("%s: hit (memory)", call.key)
+            return hit(entry, now, MEMORY)
     looked = yield from look_up(core, call, rules, recalled)
     if looked.step in (Step.SERVE, Step.SERVE_AND_REFRESH):
         core.debug("%s: hit (%s)", looked.key, looked.where)
@@ -86,7 +88,7 @@ def answer(core: Core, call: Call, rules: Policy) -> Flow[Result]:
 
 def renew(core: Core, call: Call, rules: Policy) -> Flow[Result | None]:
     """Fetch a call that has no fresh entry; None where it has one. Nothing stale is served first."""
-    looked = yield from look_up_stored(core, call, rules, recall(core, call, rules, call.key))
+    looked = yield from look_up_stored(core, call, rules)
     if looked.step is Step.SERVE:
         return None
     return (yield from coalesced(core, call, rules, looked))

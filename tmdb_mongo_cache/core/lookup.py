@@ -26,14 +26,14 @@ Recalled = tuple[Entry | None, bool, datetime, Moment | None]
 """What is in memory: a usable entry, whether it is a plain hit, when that was, and the state of memory before it."""
 
 
-def look_up(core: Core, call: Call, rules: Policy, recalled: Recalled) -> Flow[Looked]:
+def look_up(core: Core, call: Call, rules: Policy, recalled: Recalled | None = None) -> Flow[Looked]:
     """Look a call up; where ``reuse_appended`` is set, in responses that contain it as well.
 
     Args:
         core: the state of the cache.
         call: the call.
         rules: the settings as they are for it.
-        recalled: what :func:`recall` gave for its key.
+        recalled: what :func:`recall` gave for its key, if that is known already.
     """
     looked = yield from look_up_stored(core, call, rules, recalled)
     if rules.reuse_appended and not is_fresh_hit(looked) and policy.may_share(call.request, rules):
@@ -41,7 +41,7 @@ def look_up(core: Core, call: Call, rules: Policy, recalled: Recalled) -> Flow[L
     return looked
 
 
-def look_up_stored(core: Core, call: Call, rules: Policy, recalled: Recalled) -> Flow[Looked]:
+def look_up_stored(core: Core, call: Call, rules: Policy, recalled: Recalled | None = None) -> Flow[Looked]:
     """Look up what is stored for the call itself; for the arguments see :func:`look_up`."""
     return (
         _look_up_both(core, call, rules) if call.verified_key else _look_up_key(core, call, rules, call.key, recalled)
@@ -62,8 +62,8 @@ def recall(core: Core, call: Call, rules: Policy, key: str) -> Recalled:
     return entry, is_hit, now, since
 
 
-def _look_up_key(core: Core, call: Call, rules: Policy, key: str, recalled: Recalled) -> Flow[Looked]:
-    remembered, is_hit, now, since = recalled
+def _look_up_key(core: Core, call: Call, rules: Policy, key: str, recalled: Recalled | None = None) -> Flow[Looked]:
+    remembered, is_hit, now, since = recalled or recall(core, call, rules, key)
     if is_hit:
         return Looked(key, remembered, Step.SERVE, now, MEMORY, since)
     memory = core.memory
@@ -118,7 +118,7 @@ def _look_up_both(core: Core, call: Call, rules: Policy) -> Flow[Looked]:
         keys = (call.key, call.verified_key)
     found = {}
     for key in keys:
-        looked = found[key] = yield from _look_up_key(core, call, rules, key, recall(core, call, rules, key))
+        looked = found[key] = yield from _look_up_key(core, call, rules, key)
         if key == call.key:
             if is_fresh_hit(looked):
                 return looked

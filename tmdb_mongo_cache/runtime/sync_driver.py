@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from time import perf_counter, sleep
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -152,8 +153,12 @@ class SyncDriver:
 
     def renew(self, call: Call, rules: Policy, exchange: Exchange) -> Result | None:
         """Fetch a call that has no fresh entry, and record that; None where it has one."""
+        return self._run_behind(flows.renew(self.core, call, rules), exchange, call)
+
+    def _run_behind(self, flow: Flow[Result | None], exchange: Exchange, call: Call) -> Result | None:
+        """Run a flow that no caller waits for, and record its result if it has one."""
         began = perf_counter()
-        result = self.run(flows.renew(self.core, call, rules), exchange)
+        result = self.run(flow, exchange)
         if result is not None:
             self.recorder.answered(call, result, perf_counter() - began, background=True)
         return result
@@ -173,13 +178,7 @@ class SyncDriver:
 
     def refresh(self, effect: Background, exchange: Exchange) -> bool:
         """Run a refresh in the background, and record it; say whether it will be run."""
-
-        def run() -> None:
-            began = perf_counter()
-            result = self.run(effect.flow, exchange)
-            if result is not None:
-                self.recorder.answered(effect.call, result, perf_counter() - began, background=True)
-
+        run = partial(self._run_behind, effect.flow, exchange, effect.call)
         return self._background.submit(effect.call.key, run, effect.dropped)
 
     def close(self) -> None:
